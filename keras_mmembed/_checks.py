@@ -1,0 +1,114 @@
+"""The validation rules that layers share, in one voice."""
+
+import keras
+import numpy as np
+
+
+def error_text(layer, argument, rule, received, remedy=""):
+    """Return the one form of message that every check of this package uses."""
+    text = f"{layer}: `{argument}` must {rule}. Received: {argument}={received}."
+    return f"{text} {remedy}" if remedy else text
+
+
+def check(condition, *message, error=ValueError):
+    """Raise `error` with `error_text(*message)` unless `condition` holds."""
+    if not condition:
+        raise error(error_text(*message))
+
+
+def check_integer(layer, argument, value, minimum=1, optional=False):
+    """Return `value` as an `int` of at least `minimum`, or `None` if optional."""
+    if value is None and optional:
+        return None
+    kind = "an integer or None" if optional else "an integer"
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    check(is_integer, layer, argument, f"be {kind}", repr(value), error=TypeError)
+    check(value >= minimum, layer, argument, f"be at least {minimum}", repr(value))
+    return int(value)
+
+
+def check_number(layer, argument, value, minimum, maximum=None, open_end=False):
+    """Return `value` as a `float` within the limits."""
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(
+        value, bool
+    )
+    check(is_number, layer, argument, "be a number", repr(value), error=TypeError)
+    if maximum is None:
+        inside, rule = value > minimum, f"be greater than {minimum}"
+    elif open_end:
+        inside, rule = minimum <= value < maximum, f"lie in [{minimum}, {maximum})"
+    else:
+        inside, rule = minimum <= value <= maximum, f"lie in [{minimum}, {maximum}]"
+    check(inside, layer, argument, rule, repr(value))
+    return float(value)
+
+
+def check_choice(layer, argument, value, choices):
+    """Return `value` if it is one of `choices`; the message lists them."""
+    listed = ", ".join(repr(choice) for choice in choices)
+    check(
+        any(value is choice or value == choice for choice in choices),
+        layer,
+        argument,
+        f"be one of {listed}",
+        repr(value),
+    )
+    return value
+
+
+def check_rank(layer, argument, shape, ranks, axes):
+    """Raise unless `shape` has one of `ranks`; `axes` says what they mean."""
+    check(len(shape) in ranks, layer, f"{argument}.shape", f"be {axes}", tuple(shape))
+
+
+def check_kind(layer, argument, tensor, kind):
+    """Raise unless `tensor` is of the dtype family `kind`: `"integer"` or `"float"`."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    fits = dtype.startswith(("int", "uint")) if kind == "integer" else is_float(dtype)
+    remedy = "" if fits else f"Cast it to an {kind} dtype first."
+    check(
+        fits, layer, f"{argument}.dtype", f"be {kind}", dtype, remedy, error=TypeError
+    )
+
+
+def is_float(dtype):
+    """Whether the name of a dtype is that of a float."""
+    return "float" in keras.backend.standardize_dtype(dtype)
+
+
+def known_values(tensor):
+    """Return the values as a NumPy array, or `None` while they are not known.
+
+    Symbolic and traced tensors have no values yet; nor may a check copy a tensor
+    from an accelerator, which would make every step wait for it.
+    """
+    if tensor is None or isinstance(tensor, keras.KerasTensor):
+        return None
+    if getattr(getattr(tensor, "device", None), "type", "cpu") != "cpu":
+        return None
+    try:
+        return np.asarray(keras.ops.convert_to_numpy(tensor))
+    except Exception:  # each backend has its own error for a traced tensor
+        return None
+
+
+def is_traced(tensor):
+    """Whether `tensor` stands for values of a later run: symbolic, traced or meta."""
+    if isinstance(tensor, keras.KerasTensor):
+        return True
+    device = getattr(getattr(tensor, "device", None), "type", None)
+    if device is not None and device != "meta":
+        # an accelerator holds real values, which are not worth a copy here
+        return "Fake" in type(tensor).__name__
+    return known_values(tensor[:0]) is None
+
+
+def check_range(layer, argument, tensor, low, high, remedy=""):
+    """Raise if known values lie outside `[low, high)`; unknown values pass."""
+    values = known_values(tensor)
+    if values is None or values.size == 0:
+        return
+    outside = values[(values < low) | (values >= high)]
+    rule = f"lie in [{low}, {high})"
+    if outside.size:
+        check(False, layer, argument, rule, outside.ravel()[0].item(), remedy)

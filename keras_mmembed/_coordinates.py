@@ -1,0 +1,197 @@
+"""Where tokens stand: counts along the axes of a tensor, and grids unravelled."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+
+
+def count(tensor, axis, skip=0):
+    """Return 0, 1, 2, ... along an axis of `tensor`, as int32 of shape `(size,)`.
+
+    The first `skip` entries are left out of the count. The sum of ones is the only
+    form that every exporter accepts for an unknown size.
+    """
+    size = tensor.shape[axis]
+    if isinstance(size, int):
+        return np.arange(size - skip, dtype="int32")
+    index = [0] * len(tensor.shape)
+    index[axis] = slice(skip, None)
+    return ops.cumsum(ops.ones_like(tensor[tuple(index)], dtype="int32")) - 1
+
+
+def unravel(index, sizes):
+    """Split a flat, row-major index in one index per axis."""
+    axes = []
+    for size in reversed(sizes[1:]):
+        axes.append(index % size)
+        index = index // size
+    return [index, *reversed(axes)]
+
+
+def ravel(axes, sizes):
+    """Join one index per axis in a flat, row-major index."""
+    flat = axes[0]
+    for axis, size in zip(axes[1:], sizes[1:], strict=True):
+        flat = flat * size + axis
+    return flat
+
+
+@dataclass
+class Coordinates:
+    """Where the tokens of one call stand.
+
+    Attributes:
+        axes: One tensor per axis. On a regular grid, lines of shape `(size_a,)`;
+            otherwise tensors that broadcast to the shape of the tokens.
+        sizes: The size of the grid along each axis, an integer or a tensor that
+            broadcasts with `axes`; `None` where positions were given.
+        token_rank: How many axes the tokens have: 1, or one per axis of a grid.
+        is_grid: Whether `axes` are the lines of a regular grid.
+        valid: Which tokens get an encoding, broadcastable to the tokens, or `None`.
+    """
+
+    axes: list
+    sizes: list | None
+    token_rank: int
+    is_grid: bool
+    valid: object = None
+
+    def spread(self):
+        """Return `axes` as tensors that broadcast to the shape of the tokens."""
+        if not self.is_grid:
+            return self.axes
+        rank = len(self.axes)
+        return [
+            ops.reshape(line, (1,) * axis + (-1,) + (1,) * (rank - axis - 1))
+            for axis, line in enumerate(self.axes)
+        ]
+
+    def leave_grid(self):
+        """Turn the lines of a grid in one coordinate per token."""
+        self.axes = self.spread()
+        self.is_grid = False
+
+    def restrict(self, valid):
+        """Let only `valid` tokens have an encoding, besides those ruled out before."""
+        self.valid = valid if self.valid is None else ops.logical_and(self.valid, valid)
+
+    def start_at(self, start_index):
+        """Add a start, a number or one per sample, to the first axis."""
+        if isinstance(start_index, int):
+            if start_index:
+                self.axes[0] = self.axes[0] + start_index
+            return
+        self.leave_grid()
+        start_index = ops.cast(ops.convert_to_tensor(start_index), "int32")
+        if len(start_index.shape) == 1:
+            start_index = ops.reshape(start_index, (-1,) + (1,) * self.token_rank)
+        self.axes[0] = self.axes[0] + start_index
+
+    def count_valid(self, mask, masked):
+        """Count along each axis the valid tokens only; see `Convention.masked`."""
+        tokens_axis = len(mask.shape) - len(self.axes)
+        self.axes = [
+            ops.cumsum(ops.cast(mask, "int32"), axis=tokens_axis + a) - 1
+            for a in range(len(self.axes))
+        ]
+        self.sizes = [
+            ops.max(axis, axis=tokens_axis + a, keepdims=True) + 1
+            for a, axis in enumerate(self.axes)
+        ]
+        self.is_grid = False
+        if masked == "before_first":
+            self.axes = [ops.where(mask, axis, -1) for axis in self.axes]
+        elif masked == "zero":
+            self.restrict(mask)
+
+
+def locate_axes(inputs, token_axes, skip=0):
+    """Return the coordinates of tokens that have an axis of `inputs` each."""
+    lines = [count(inputs, axis, skip) for axis in token_axes]
+    shape = ops.shape(inputs)
+    sizes = [shape[axis] - skip for axis in token_axes]
+    return Coordinates(lines, sizes, len(lines), is_grid=True)
+
+
+def locate_flat(inputs, sizes, skip=0):
+    """Return the coordinates of grid tokens in row-major order along axis 1.
+
+    `sizes` is an integer per axis, or a tensor `(axes,)` or `(batch, axes)`. Tokens
+    that the grid does not have, because it is smaller than the longest of the batch,
+    get no encoding.
+    """
+    whole = isinstance(sizes, (tuple, list))
+    if whole and inputs.shape[1] == skip + math.prod(sizes):
+        lines = [np.arange(size, dtype="int32") for size in sizes]
+        return Coordinates(lines, list(sizes), len(lines), is_grid=True)
+    index = ops.convert_to_tensor(count(inputs, 1, skip))
+    if not whole:
+        sizes = ops.cast(ops.convert_to_tensor(sizes), "int32")
+        sizes = [sizes[..., a, None] for a in range(sizes.shape[-1])]
+    index = index + ops.zeros_like(sizes[0]) if not whole else index
+    place = Coordinates(unravel(index, sizes), list(sizes), 1, is_grid=False)
+    place.restrict(index < math.prod(sizes))
+    return place
+
+
+
+
+def positions_from_mask(mask, first_index=0):
+    """Count valid tokens only, whichever side the padding is on.
+
+    Valid token `t` gets `first_index + (number of valid tokens before t)`. A masked
+    token gets the position of the valid token before it, and at the start
+    `first_index`.
+
+    Shapes:
+        mask: `(batch, length)`, bool, or numbers that are zero at padding.
+        result: `(batch, length)`, int32.
+
+    Args:
+        mask: Which tokens are valid.
+        first_index: Position of the first valid token.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_mmembed import positions_from_mask
+    >>> left_padded = np.array([[False, False, True, True, True]])
+    >>> np.array(positions_from_mask(left_padded)).tolist()
+    [[0, 0, 0, 1, 2]]
+    """
+    mask = ops.cast(ops.convert_to_tensor(mask), "bool")
+    count_so_far = ops.cumsum(ops.cast(mask, "int32"), axis=-1)
+    return ops.maximum(count_so_far - 1, 0) + first_index
+
+
+def positions_from_ids(ids):
+    """Restart the count of positions at every example of a packed row.
+
+    Token `t` gets the number of tokens since the last change of `ids` before it.
+
+    Shapes:
+        ids: `(batch, length)`, integer; the tokens of one example stand together.
+        result: `(batch, length)`, int32.
+
+    Args:
+        ids: Which example of the row each token belongs to.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_mmembed import positions_from_ids
+    >>> packed = np.array([[1, 1, 1, 2, 2, 3]])
+    >>> np.array(positions_from_ids(packed)).tolist()
+    [[0, 1, 2, 0, 1, 0]]
+    """
+    ids = ops.convert_to_tensor(ids)
+    changed = ops.not_equal(ids[:, 1:], ids[:, :-1])
+    # a row starts an example too, so the examples of all rows count up in one line
+    first = ops.ones_like(ids[:, :1], dtype="bool")
+    starts = ops.cast(ops.concatenate([first, changed], axis=-1), "int32")
+    example = ops.cumsum(ops.reshape(starts, (-1,)))
+    start = ops.cast(ops.searchsorted(example, example), "int32")
+    positions = ops.cumsum(ops.ones_like(example)) - 1 - start
+    return ops.reshape(positions, ops.shape(ids))

@@ -1,0 +1,346 @@
+"""What the position layers of one, two and three axes share."""
+
+import math
+
+import keras
+import numpy as np
+from keras import initializers, ops
+
+from keras_mmembed import _checks, _position_checks, resize
+from keras_mmembed import _encoding as encoding
+from keras_mmembed._coordinates import Coordinates, locate_axes, locate_flat
+from keras_mmembed._sinusoid import spectrum
+from keras_mmembed.conventions import CONVENTIONS
+
+KINDS = ("sinusoidal", "learned")
+OUT_OF_RANGE = ("error", "clip", "zero", "resize")
+
+
+class PositionEmbedding(keras.layers.Layer):
+    """Position encoding over the axes whose sizes a subclass names.
+
+    A subclass lists the `size_names`, the `combinations` of axes that it knows, and
+    the `default_combination` of each kind of table.
+    """
+
+    size_names = ()
+    combinations = ()
+    default_combination = {}
+
+    def __init__(
+        self,
+        sizes,
+        *,
+        kind="sinusoidal",
+        convention="transformer",
+        combination=None,
+        max_wavelength=10000,
+        interpolation=None,
+        antialias=False,
+        align_corners=False,
+        out_of_range="error",
+        num_prefix_tokens=0,
+        embeddings_initializer=None,
+        **kwargs,
+    ):
+        # float positions must not be rounded to half precision on their way in
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        who = type(self).__name__
+        self.kind = _checks.check_choice(who, "kind", kind, KINDS)
+        for name, size in zip(self.size_names, sizes, strict=True):
+            size = _checks.check_integer(who, name, size, optional=True)
+            rule = "be given with kind='learned', because the table has this size"
+            _checks.check(size or kind != "learned", who, name, rule, size)
+            setattr(self, name, size)
+        _checks.check_choice(who, "convention", convention, tuple(CONVENTIONS))
+        rules = CONVENTIONS[convention]
+        fitting = tuple(c for c in CONVENTIONS if kind in CONVENTIONS[c].kinds)
+        self.convention = _checks.check_choice(who, "convention", convention, fitting)
+        choices = [c for c in self.combinations if kind == "learned" or c != "joint"]
+        self.combination = _checks.check_choice(
+            who, "combination", combination, (None, *choices)
+        )
+        self.max_wavelength = _checks.check_number(
+            who, "max_wavelength", max_wavelength, 0
+        )
+        self.interpolation = interpolation
+        self.antialias = bool(antialias)
+        self.align_corners = bool(align_corners)
+        self.out_of_range = _checks.check_choice(
+            who, "out_of_range", out_of_range, OUT_OF_RANGE
+        )
+        resizes_table = kind == "learned" and out_of_range == "resize"
+        if interpolation is not None or antialias or align_corners or resizes_table:
+            resize.check_interpolation(who, interpolation, antialias, align_corners)
+        rule = f"not be 'resize' with convention={convention!r}, which skips rows"
+        is_clear = not (resizes_table and rules.first_index)
+        _checks.check(is_clear, who, "out_of_range", rule, repr(out_of_range))
+        self.num_prefix_tokens = _checks.check_integer(
+            who, "num_prefix_tokens", num_prefix_tokens, minimum=0
+        )
+        self.embeddings_initializer = initializers.get(
+            embeddings_initializer or initializers.RandomNormal(stddev=0.02)
+        )
+
+    def build(self, inputs_shape):
+        width = inputs_shape[-1]
+        rule = "have a last axis of known size"
+        shape = tuple(inputs_shape)
+        _checks.check(width, type(self).__name__, "inputs.shape", rule, shape)
+        if self.kind == "learned":
+            self._build_tables(width)
+        else:
+            self._build_waves(width)
+        self.built = True
+
+    def call(self, inputs, positions=None, start_index=0, mask=None, grid=None):
+        vectors = self.encode(inputs, positions, start_index, mask, grid)
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        total = ops.add(ops.cast(inputs, dtype), ops.cast(vectors, dtype))
+        return ops.cast(total, self.compute_dtype)
+
+    def encode(self, inputs, positions=None, start_index=0, mask=None, grid=None):
+        """Return the encoding alone, in float32, broadcastable to `inputs`.
+
+        What is the same for all samples has no batch axis, so that a caller can add
+        it up with other such terms before they meet the batch.
+        """
+        grid = _grid_sizes(grid)
+        _position_checks.check_call(self, inputs, positions, start_index, grid)
+        place = self._locate(inputs, positions, start_index, mask, grid)
+        if self.kind == "learned":
+            vectors = self._encode_learned(place)
+        else:
+            vectors = self._encode_sinusoidal(place)
+        if place.valid is not None:
+            valid = ops.expand_dims(place.valid, -1)
+            vectors = ops.where(valid, vectors, ops.zeros_like(vectors))
+        prefix = getattr(self, "prefix_embeddings", None)
+        return self._arrange(vectors, inputs, place.token_rank, prefix)
+
+    def token_positions(
+        self, inputs, positions=None, start_index=0, mask=None, grid=None
+    ):
+        """Return where each token stands, `(..., tokens, axes)`, in float32.
+
+        Prefix tokens stand at 0. There is no batch axis where all samples agree.
+        """
+        place = self._locate(inputs, positions, start_index, mask, _grid_sizes(grid))
+        axes = [ops.cast(axis, "float32")[..., None] for axis in place.spread()]
+        return self._arrange(encoding.concatenate(axes), inputs, place.token_rank)
+
+    def compute_mask(self, inputs, previous_mask):
+        return previous_mask
+
+    def compute_output_shape(self, inputs_shape):
+        _position_checks.check_shapes(self, inputs_shape)
+        return tuple(inputs_shape)
+
+    def compute_output_spec(
+        self, inputs, positions=None, start_index=0, mask=None, grid=None
+    ):
+        grid = _grid_sizes(grid)
+        _position_checks.check_shapes(self, inputs.shape, positions, start_index, grid)
+        return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        names = (
+            *self.size_names,
+            "kind",
+            "convention",
+            "combination",
+            "max_wavelength",
+            "interpolation",
+            "antialias",
+            "align_corners",
+            "out_of_range",
+            "num_prefix_tokens",
+        )
+        initializer = initializers.serialize(self.embeddings_initializer)
+        return {
+            **super().get_config(),
+            **{name: getattr(self, name) for name in names},
+            "embeddings_initializer": initializer,
+        }
+
+    @property
+    def _sizes(self):
+        return [getattr(self, name) for name in self.size_names]
+
+    @property
+    def _rules(self):
+        return CONVENTIONS[self.convention]
+
+    def _groups(self):
+        """Return how axes are combined, and the axes of each term in channel order."""
+        rank = 1 if self._rules.indexing == "flat" else len(self.size_names)
+        default = self._rules.combination.get(rank, self.default_combination[self.kind])
+        combination = (self.combination or default) if rank > 1 else "joint"
+        groups = encoding.term_axes(combination, rank)
+        if combination == "concat":
+            groups = tuple((a,) for a in self._rules.axis_order.get(rank, range(rank)))
+        return combination, groups
+
+    def _build_tables(self, width):
+        combination, groups = self._groups()
+        widths = [width] * len(groups)
+        if combination == "concat":
+            widths = encoding.split_width(width, len(groups))
+        self._table_names = []
+        for group, table_width in zip(groups, widths, strict=True):
+            names = [self.size_names[axis] for axis in group]
+            whole = len(group) == len(self.size_names)
+            name = "embeddings" if whole else "_".join([*names, "embeddings"])
+            shape = (*(getattr(self, size) for size in names), table_width)
+            setattr(self, name, self._add_table(name, shape))
+            self._table_names.append(name)
+        if self.num_prefix_tokens:
+            shape = (self.num_prefix_tokens, width)
+            self.prefix_embeddings = self._add_table("prefix_embeddings", shape)
+
+    def _add_table(self, name, shape):
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=self.embeddings_initializer,
+            autocast=False,
+        )
+
+    def _build_waves(self, width):
+        who, rules = type(self).__name__, self._rules
+        combination, groups = self._groups()
+        if combination == "concat":
+            groups = (tuple(axis for group in groups for axis in group),)
+        if rules.linear_bands:
+            rank = len(self.size_names)
+            rule = f"be {rank} * (2 * bands + 1) with convention={self.convention!r}"
+            fits = width % rank == 0 and width // rank % 2 == 1 and width > rank
+            _checks.check(fits, who, "inputs.shape[-1]", rule, width)
+            self._num_bands = width // rank // 2
+            return
+        self._waves = []
+        for group in groups:
+            order = group
+            if combination == "space_time" and len(group) in rules.axis_order:
+                order = [group[axis] for axis in rules.axis_order[len(group)]]
+            widths = encoding.split_width(width, len(order))
+            step = 2 * len(order)
+            if rules.layout == "halves":
+                rule = f"be divisible by {step} with convention={self.convention!r}"
+                _checks.check(width % step == 0, who, "inputs.shape[-1]", rule, width)
+            least = 2 * step if rules.endpoint else len(order)
+            rule = f"be at least {least} with convention={self.convention!r}"
+            _checks.check(width >= least, who, "inputs.shape[-1]", rule, width)
+            wave = (rules.layout, rules.endpoint, self.max_wavelength)
+            self._waves.append(
+                [(a, *spectrum(w, *wave)) for a, w in zip(order, widths, strict=True)]
+            )
+
+    def _locate(self, inputs, positions, start_index, mask, grid):
+        rank, skip, rules = len(self.size_names), self.num_prefix_tokens, self._rules
+        is_flat = rank == 1 or len(inputs.shape) == 3
+        if positions is not None:
+            positions = ops.convert_to_tensor(positions)
+            axes = [positions[..., a] for a in range(rank)] if rank > 1 else [positions]
+            return Coordinates(axes, None, 1 if is_flat else rank, is_grid=False)
+        grid = self._sizes if grid is None else grid
+        if rank == 1:
+            place = locate_axes(inputs, [len(inputs.shape) - 2], skip)
+        elif is_flat:
+            place = locate_flat(inputs, grid, skip)
+        else:
+            place = locate_axes(inputs, range(1, rank + 1))
+        if rules.skips_masked and mask is not None:
+            mask = ops.cast(mask, "bool")[..., skip:]
+            if rank > 1 and len(mask.shape) == 2:
+                mask = ops.reshape(mask, (-1, *grid))
+            place.count_valid(mask, rules.masked)
+        place.start_at(start_index)
+        if rules.first_index:
+            place.axes = [axis + rules.first_index for axis in place.axes]
+        return place
+
+    def _bound(self, place):
+        """Bring coordinates inside the declared sizes; return which axes to resize."""
+        resized = [False] * len(self.size_names)
+        if self.out_of_range == "zero":
+            place.leave_grid()
+        for axis, size in enumerate(self._sizes):
+            position = place.axes[axis]
+            if size is None:
+                continue
+            if self.out_of_range == "resize" and place.sizes is not None:
+                new_size = place.sizes[axis]
+                if len(resized) == 1:
+                    # a sequence has no size of its own: only a long one is squeezed in
+                    is_known = isinstance(new_size, int)
+                    new_size = (max if is_known else ops.maximum)(new_size, size)
+                place.sizes[axis] = new_size
+                resized[axis] = not isinstance(new_size, int) or new_size != size
+            is_exact = self.kind == "sinusoidal" and self.out_of_range == "error"
+            is_inside = isinstance(position, np.ndarray) and position.max() < size
+            if resized[axis] or is_exact or is_inside:
+                continue
+            bounded = ops.clip(position, 0, size - 1)
+            if self.out_of_range == "zero":
+                place.restrict(ops.equal(bounded, position))
+            place.axes[axis] = bounded
+        return resized
+
+    def _encode_sinusoidal(self, place):
+        rules = self._rules
+        sizes = list(self._sizes if place.sizes is None else place.sizes)
+        place.leave_grid()
+        resized = self._bound(place)
+        axes = list(place.axes)
+        for axis, native in enumerate(self._sizes):
+            if resized[axis]:
+                index = ops.cast(axes[axis], "float32")
+                new_size = ops.cast(place.sizes[axis], "float32")
+                axes[axis] = resize.source_position(index, new_size, native)
+                sizes[axis] = native
+        if rules.normalize:
+            lasts = [ops.cast(size, "float32") - 1 + rules.first_index for size in sizes]
+            axes = [
+                ops.cast(axis, "float32") * (rules.scale / (last + 1e-6))
+                for axis, last in zip(axes, lasts, strict=True)
+            ]
+        if rules.linear_bands:
+            return encoding.fourier_encoding(axes, sizes, self._num_bands)
+        axes = encoding.reindex(axes, sizes, rules.indexing)
+        return encoding.sinusoidal_encoding(axes, self._waves)
+
+    def _encode_learned(self, place):
+        combination, groups = self._groups()
+        resized = self._bound(place)
+        kernel = (self.interpolation, self.antialias, self.align_corners)
+        tables = [ops.convert_to_tensor(getattr(self, n)) for n in self._table_names]
+        return encoding.learned_encoding(
+            place, tables, groups, combination, kernel, resized
+        )
+
+    def _arrange(self, vectors, inputs, token_rank, prefix=None):
+        """Give vectors the shape of the tokens of `inputs`, prefix tokens in front."""
+        rank, skip = len(self.size_names), self.num_prefix_tokens
+        if token_rank > 1 and len(inputs.shape) == 3:
+            batch = [-1] if len(vectors.shape) > rank + 1 else []
+            tokens = math.prod(ops.shape(vectors)[len(batch) : len(batch) + rank])
+            vectors = ops.reshape(vectors, (*batch, tokens, vectors.shape[-1]))
+        if skip:
+            empty = ops.zeros_like(vectors[..., :1, :])
+            rows = np.zeros((skip, 1), "float32") if prefix is None else prefix
+            vectors = ops.concatenate([empty + rows, vectors], axis=-2)
+        if rank == 1 and len(vectors.shape) == 3:
+            for _ in range(len(inputs.shape) - 3):
+                vectors = ops.expand_dims(vectors, 1)
+        return vectors
+
+
+def _grid_sizes(grid):
+    """Return a grid as a tuple of integers, or as a tensor where any is unknown."""
+    if not isinstance(grid, (tuple, list)):
+        return grid
+    if all(isinstance(size, (int, np.integer)) for size in grid):
+        return tuple(int(size) for size in grid)
+    return ops.stack([ops.cast(size, "int32") for size in grid])
