@@ -1,7 +1,39 @@
+"""Layers that make one token sequence out of text, images, audio and video.
+
+- `PositionEmbedding1D`, `PositionEmbedding2D`, `PositionEmbedding3D`: where a token is
+- `ModalityEmbedding`: which modality it comes from
+- `SegmentEmbedding`: which segment of its modality
+- `MultiModalFusion`: all of these, normalised and concatenated
+- `resize_positions`: a learned table at another size
+- `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
 from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
+from keras_mmembed.fusion import MultiModalFusion
+from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.position import (
     PositionEmbedding1D,
     PositionEmbedding2D,
     PositionEmbedding3D,
 )
 from keras_mmembed.resize import resize_positions
+from keras_mmembed.segment import SegmentEmbedding
+
+try:
+    __version__ = version("keras-mmembed")
+except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "0+unknown"
+
+__all__ = [
+    "ModalityEmbedding",
+    "MultiModalFusion",
+    "PositionEmbedding1D",
+    "PositionEmbedding2D",
+    "PositionEmbedding3D",
+    "SegmentEmbedding",
+    "positions_from_ids",
+    "positions_from_mask",
+    "resize_positions",
+]

@@ -1,5 +1,7 @@
 """The validation rules that layers share, in one voice."""
 
+import re
+
 import keras
 import numpy as np
 
@@ -58,7 +60,7 @@ def check_choice(layer, argument, value, choices):
 
 def check_rank(layer, argument, shape, ranks, axes):
     """Raise unless `shape` has one of `ranks`; `axes` says what they mean."""
-    check(len(shape) in ranks, layer, f"{argument}.shape", f"be {axes}", tuple(shape))
+    check(len(shape) in ranks, layer, argument, f"be {axes}", tuple(shape))
 
 
 def check_kind(layer, argument, tensor, kind):
@@ -112,3 +114,29 @@ def check_range(layer, argument, tensor, low, high, remedy=""):
     rule = f"lie in [{low}, {high})"
     if outside.size:
         check(False, layer, argument, rule, outside.ravel()[0].item(), remedy)
+
+
+def check_names(layer, argument, names):
+    """Return names as a tuple if each can name a weight and a served input."""
+    is_list = isinstance(names, (list, tuple, dict)) and len(names) > 0
+    rule = "hold at least one name"
+    check(is_list, layer, argument, rule, repr(names))
+    seen = {}
+    for name in names:
+        fits = isinstance(name, str) and re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name)
+        rule = "start with a letter and hold only letters, digits and underscores"
+        check(fits, layer, argument, f"have names that {rule}", repr(name))
+        rule = "have names that differ in more than upper and lower case"
+        received = f"{seen.get(name.lower())!r} and {name!r}"
+        check(name.lower() not in seen, layer, argument, rule, received)
+        seen[name.lower()] = name
+    return tuple(names)
+
+
+def add_once(layer, inputs, vectors):
+    """Return `inputs + vectors`, summed in float32 or better and rounded once."""
+    dtype = keras.backend.result_type(layer.compute_dtype, "float32")
+    total = keras.ops.add(
+        keras.ops.cast(inputs, dtype), keras.ops.cast(vectors, dtype)
+    )
+    return keras.ops.cast(total, layer.compute_dtype)

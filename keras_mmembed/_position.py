@@ -96,9 +96,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs, positions=None, start_index=0, mask=None, grid=None):
         vectors = self.encode(inputs, positions, start_index, mask, grid)
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        total = ops.add(ops.cast(inputs, dtype), ops.cast(vectors, dtype))
-        return ops.cast(total, self.compute_dtype)
+        return _checks.add_once(self, inputs, vectors)
 
     def encode(self, inputs, positions=None, start_index=0, mask=None, grid=None):
         """Return the encoding alone, in float32, broadcastable to `inputs`.

@@ -1,0 +1,85 @@
+"""Tokens of several modalities in one sequence: pure functions."""
+
+import keras
+from keras import ops
+
+
+def product(sizes):
+    """Multiply sizes, of which some may be tensors."""
+    total = 1
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def token_count(shape):
+    """Return the number of tokens of `(batch, ..., width)`, `None` if unknown."""
+    axes = shape[1:-1]
+    return None if any(axis is None for axis in axes) else product(axes)
+
+
+def flatten_tokens(x):
+    """Turn `(batch, height, width, channels)` and the like into a sequence."""
+    return x if len(x.shape) == 3 else flatten_grid(x, len(x.shape) - 2)
+
+
+def flatten_grid(vectors, rank):
+    """Turn the `rank` axes of tokens before the last axis of `vectors` into one."""
+    shape = ops.shape(vectors)
+    batch = shape[: len(shape) - rank - 1]
+    return ops.reshape(vectors, (*batch, product(shape[len(batch) : -1]), shape[-1]))
+
+
+def as_mask(mask, x):
+    """Return a mask of a sequence `x` as bool `(batch, length)`.
+
+    `mask` is of any dtype, and has the axes of the tokens, or `(batch,)` lengths.
+    """
+    mask = ops.convert_to_tensor(mask)
+    if len(mask.shape) == 1:
+        index = ops.cumsum(ops.ones_like(x[..., 0], dtype="int32"), axis=1) - 1
+        return index < ops.expand_dims(ops.cast(mask, "int32"), 1)
+    mask = ops.cast(mask, "bool")
+    if len(mask.shape) > 2:
+        shape = ops.shape(mask)
+        mask = ops.reshape(mask, (shape[0], product(shape[1:])))
+    return mask
+
+
+def all_valid(x):
+    """Return a mask of a sequence `x` that lets every token through."""
+    return ops.ones_like(x[..., 0], dtype="bool")
+
+
+def valid_tokens(x, count):
+    """Return a mask `(batch, count)` of valid tokens, for the batch of `x`."""
+    one = ops.ones_like(ops.sum(x, axis=(1, 2)), dtype="bool")
+    return ops.repeat(ops.expand_dims(one, 1), count, axis=1)
+
+
+def to_thw(positions, axes):
+    """Place coordinates `(..., axes)` in (frame, row, column) order.
+
+    A sequence counts along the first of the three, like frames.
+    """
+    if axes == 3:
+        return positions
+    zeros = ops.zeros_like(positions[..., :1])
+    if axes == 2:
+        return ops.concatenate([zeros, positions], axis=-1)
+    return ops.concatenate([positions, zeros, zeros], axis=-1)
+
+
+def draw_present(present, rates, seed):
+    """Drop modalities of samples at random, and never all that a sample has.
+
+    Shapes:
+        present: `(batch, modalities)`, bool.
+        rates: one probability per modality.
+        result: `(batch, modalities)`, bool.
+    """
+    draws = keras.random.uniform(ops.shape(present), seed=seed, dtype="float32")
+    kept = draws >= ops.convert_to_tensor(rates, dtype="float32")
+    scores = ops.where(present, draws, ops.full_like(draws, -1.0))
+    luckiest = ops.equal(scores, ops.max(scores, axis=-1, keepdims=True))
+    return ops.logical_and(present, ops.logical_or(kept, luckiest))

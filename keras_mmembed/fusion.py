@@ -1,0 +1,437 @@
+"""The layer that fuses modalities in one sequence of tokens."""
+
+import keras
+import numpy as np
+from keras import initializers, ops
+
+from keras_mmembed import _checks, _fusion_checks, _fusion_config, _tokens
+from keras_mmembed.modality import ModalityEmbedding
+from keras_mmembed.segment import SegmentEmbedding
+from keras_mmembed.split import AttachMask, ModalitySplit
+
+NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
+WHO = "MultiModalFusion"
+
+
+@keras.saving.register_keras_serializable(package="keras_mmembed")
+class MultiModalFusion(keras.layers.Layer):
+    """DOCSTRING"""
+
+    def __init__(
+        self,
+        modality_configs,
+        unified_dim=512,
+        *,
+        normalization="shared",
+        epsilon=1e-6,
+        dropout=0.1,
+        cls_token=False,
+        num_registers=0,
+        modality_dropout=0.0,
+        missing="mask",
+        return_dict=False,
+        seed=None,
+        kernel_initializer="glorot_uniform",
+        embeddings_initializer=None,
+        **kwargs,
+    ):
+        # sublayers cast for themselves; the sum of the terms is taken in float32
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        self.modality_configs = _fusion_config.check_configs(WHO, modality_configs)
+        self.modalities = tuple(self.modality_configs)
+        self.unified_dim = _checks.check_integer(WHO, "unified_dim", unified_dim)
+        self.normalization = _checks.check_choice(
+            WHO, "normalization", normalization, NORMALIZATIONS
+        )
+        self.epsilon = _checks.check_number(WHO, "epsilon", epsilon, 0)
+        self.dropout = _checks.check_number(WHO, "dropout", dropout, 0, 1, True)
+        self.cls_token = bool(cls_token)
+        self.num_registers = _checks.check_integer(
+            WHO, "num_registers", num_registers, minimum=0
+        )
+        self.modality_dropout = modality_dropout
+        self._drop_rates = _fusion_checks.check_rates(modality_dropout, self.modalities)
+        self.missing = _checks.check_choice(WHO, "missing", missing, ("mask", "token"))
+        self.return_dict = bool(return_dict)
+        self.seed = seed
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.embeddings_initializer = initializers.get(
+            embeddings_initializer or initializers.RandomNormal(stddev=0.02)
+        )
+        self._make_sublayers()
+
+    def _make_sublayers(self):
+        dtype = self.dtype_policy
+        initializer = self.embeddings_initializer
+        self.modality = ModalityEmbedding(
+            self.modalities, embeddings_initializer=initializer.clone(), dtype=dtype
+        )
+        # one attribute per modality: a dict of layers would be saved by its order
+        for name, config in self.modality_configs.items():
+            if config["dim"] != self.unified_dim:
+                projection = keras.layers.Dense(
+                    self.unified_dim,
+                    kernel_initializer=self.kernel_initializer.clone(),
+                    dtype=dtype,
+                    name=f"projection_{name}",
+                )
+                setattr(self, f"projection_{name}", projection)
+            position = _fusion_config.make_position(config, f"position_{name}", dtype)
+            if position is not None:
+                setattr(self, f"position_{name}", position)
+            if "segments" in config:
+                segment = SegmentEmbedding(
+                    config["segments"],
+                    embeddings_initializer=initializer.clone(),
+                    dtype=dtype,
+                    name=f"segment_{name}",
+                )
+                setattr(self, f"segment_{name}", segment)
+            if self.normalization in ("per_modality", "both"):
+                setattr(self, f"norm_{name}", self._make_norm(f"norm_{name}"))
+        if self.normalization == "per_modality" and self._num_special:
+            self.norm_special = self._make_norm("norm_special")
+        if self.normalization in ("shared", "joint", "both"):
+            self.norm = self._make_norm("norm")
+        self.attach_mask = AttachMask(dtype=dtype)
+        self.drop = keras.layers.Dropout(self.dropout, seed=self.seed, dtype=dtype)
+        if any(self._drop_rates):
+            self.seed_generator = keras.random.SeedGenerator(self.seed)
+
+    def _make_norm(self, name):
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        return keras.layers.LayerNormalization(
+            epsilon=self.epsilon, dtype=dtype, name=name
+        )
+
+    def build(self, inputs_shape, **other_shapes):
+        inputs_shape = _fusion_checks.plain(inputs_shape)
+        _fusion_checks.check_shapes(self, inputs_shape)
+        fused_shape = (None, None, self.unified_dim)
+        for name, config in self.modality_configs.items():
+            parts = {
+                "projection": (None, None, config["dim"]),
+                "position": fused_shape,
+                "segment": fused_shape,
+                "norm": fused_shape,
+            }
+            for part, shape in parts.items():
+                sublayer = getattr(self, f"{part}_{name}", None)
+                if sublayer is not None and not sublayer.built:
+                    sublayer.build(shape)
+            if self.missing == "token":
+                self._add_vectors(f"missing_{name}", (self.unified_dim,))
+        if self.cls_token:
+            self._add_vectors("cls_embedding", (1, self.unified_dim))
+        if self.num_registers:
+            shape = (self.num_registers, self.unified_dim)
+            self._add_vectors("register_embeddings", shape)
+        for part in ("norm", "norm_special", "modality", "drop"):
+            sublayer = getattr(self, part, None)
+            if sublayer is not None:
+                sublayer.build(fused_shape)
+        self.built = True
+
+    def _add_vectors(self, name, shape):
+        weight = self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=self.embeddings_initializer.clone(),
+            autocast=False,
+        )
+        setattr(self, name, weight)
+
+    def call(
+        self,
+        inputs,
+        segment_ids=None,
+        positions=None,
+        present=None,
+        mask=None,
+        inputs_mask=None,
+        training=None,
+    ):
+        given = {
+            "segment_ids": segment_ids or {},
+            "positions": positions or {},
+            "present": present or {},
+            "mask": _fusion_checks.merge_masks(mask, inputs_mask),
+        }
+        _fusion_checks.check_call(self, inputs, given)
+        inputs = self._by_configuration(inputs)
+        flags = self._draw_flags(inputs, given["present"], training)
+        masks = self._masks(inputs, given["mask"], flags)
+        parts = [
+            self._special_tokens(part_mask)
+            if name is None
+            else self._stand_in(name, part_mask)
+            if name not in inputs
+            else self._embed(name, inputs[name], given, flags.get(name))
+            for name, part_mask in masks
+        ]
+        fused = _concatenate(parts)
+        norm = getattr(self, "norm", None)
+        fused = fused if norm is None else norm(fused)
+        fused = self.drop(ops.cast(fused, self.compute_dtype), training=training)
+        fused_mask = _concatenate([part_mask for _, part_mask in masks])
+        # only here are presence flags and dropped modalities known
+        fused = self.attach_mask([fused, fused_mask])
+        if not self.return_dict:
+            return fused
+        metadata = self._metadata(inputs, given["positions"], masks)
+        return {"embeddings": fused, "mask": fused_mask, **metadata}
+
+    def split(self, tensor, like):
+        """Cut a tensor of the fused length back in its modalities.
+
+        Args:
+            tensor: `(batch, fused length, ...)`, such as the output of an encoder.
+            like: The inputs of the fusion; their shapes give the lengths.
+
+        Returns:
+            A dict by name of `(batch, length, ...)`, for each modality of `like`.
+        """
+        splitter = ModalitySplit(
+            self.modalities, self._num_special, counts_absent=self.missing == "token"
+        )
+        return splitter([tensor, self._by_configuration(like)])
+
+    def compute_mask(self, inputs, previous_mask=None):
+        inputs = self._by_configuration(inputs)
+        if any(isinstance(x, keras.KerasTensor) for x in inputs.values()):
+            shape = (next(iter(inputs.values())).shape[0], self._fused_length(inputs))
+            mask = keras.KerasTensor(shape, dtype="bool")
+        else:
+            masks = _fusion_checks.merge_masks(previous_mask, None)
+            parts = self._masks(inputs, masks, flags={})
+            mask = _concatenate([part_mask for _, part_mask in parts])
+        if not self.return_dict:
+            return mask
+        others = ("mask", "modality_ids", "positions")
+        return {"embeddings": mask, **dict.fromkeys(others)}
+
+    def compute_output_shape(self, inputs_shape, **other_shapes):
+        shapes = _fusion_checks.plain(inputs_shape)
+        _fusion_checks.check_shapes(self, shapes)
+        specs = {name: keras.KerasTensor(shape) for name, shape in shapes.items()}
+        _fusion_checks.check_lengths(self, specs, {})
+        batch = next(iter(shapes.values()))[0]
+        place = (batch, self._fused_length(specs))
+        if not self.return_dict:
+            return (*place, self.unified_dim)
+        return {
+            "embeddings": (*place, self.unified_dim),
+            "mask": place,
+            "modality_ids": place,
+            "positions": (*place, 3),
+        }
+
+    def compute_output_spec(
+        self,
+        inputs,
+        segment_ids=None,
+        positions=None,
+        present=None,
+        mask=None,
+        inputs_mask=None,
+        training=None,
+    ):
+        given = {
+            "segment_ids": segment_ids or {},
+            "positions": positions or {},
+            "present": present or {},
+            "mask": _fusion_checks.merge_masks(mask, inputs_mask),
+        }
+        _fusion_checks.check_call(self, inputs, given)
+        inputs = self._by_configuration(inputs)
+        _fusion_checks.check_lengths(self, inputs, given["positions"])
+        place = (next(iter(inputs.values())).shape[0], self._fused_length(inputs))
+        fused = keras.KerasTensor((*place, self.unified_dim), dtype=self.compute_dtype)
+        if not self.return_dict:
+            return fused
+        return {
+            "embeddings": fused,
+            "mask": keras.KerasTensor(place, dtype="bool"),
+            "modality_ids": keras.KerasTensor(place, dtype="int32"),
+            "positions": keras.KerasTensor((*place, 3), dtype="float32"),
+        }
+
+    def get_config(self):
+        names = (
+            "unified_dim",
+            "normalization",
+            "epsilon",
+            "dropout",
+            "cls_token",
+            "num_registers",
+            "modality_dropout",
+            "missing",
+            "return_dict",
+            "seed",
+        )
+        configs = _fusion_config.serialize_configs(self.modality_configs)
+        return {
+            **super().get_config(),
+            "modality_configs": configs,
+            **{name: getattr(self, name) for name in names},
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "embeddings_initializer": initializers.serialize(
+                self.embeddings_initializer
+            ),
+        }
+
+    @property
+    def _num_special(self):
+        return int(self.cls_token) + self.num_registers
+
+    @property
+    def _sum_dtype(self):
+        return keras.backend.result_type(self.compute_dtype, "float32")
+
+    def _by_configuration(self, inputs):
+        """Return what is given of the inputs, in the order of the configuration."""
+        given = {name: inputs.get(name) for name in self.modalities}
+        return {name: x for name, x in given.items() if x is not None}
+
+    def _fused_length(self, inputs):
+        lengths = [_tokens.token_count(x.shape) for x in inputs.values()]
+        if any(length is None for length in lengths):
+            return None
+        stand_ins = len(self.modalities) - len(inputs)
+        return (
+            self._num_special
+            + sum(lengths)
+            + (stand_ins if self.missing == "token" else 0)
+        )
+
+    def _masks(self, inputs, masks, flags):
+        """Return a list of (name, mask) of the parts; special tokens have no name."""
+        parts = []
+        any_input = _tokens.flatten_tokens(next(iter(inputs.values())))
+        if self._num_special:
+            parts.append((None, _tokens.valid_tokens(any_input, self._num_special)))
+        for name in self.modalities:
+            if name not in inputs:
+                if self.missing == "token":
+                    parts.append((name, _tokens.valid_tokens(any_input, 1)))
+                continue
+            tokens = _tokens.flatten_tokens(inputs[name])
+            mask, flag = masks.get(name), flags.get(name)
+            valid = (
+                _tokens.all_valid(tokens)
+                if mask is None
+                else _tokens.as_mask(mask, tokens)
+            )
+            if flag is not None:
+                flag = ops.expand_dims(flag, 1)
+                valid = (
+                    ops.logical_and(valid, flag)
+                    if self.missing == "mask"
+                    else ops.logical_or(valid, ops.logical_not(flag))
+                )
+            parts.append((name, valid))
+        return parts
+
+    def _embed(self, name, x, given, flag):
+        """Return x + PE + M [+ S] of one modality, `(batch, length, unified_dim)`."""
+        tokens = _tokens.flatten_tokens(x)
+        mask = given["mask"].get(name)
+        mask = None if mask is None else _tokens.as_mask(mask, tokens)
+        flag = None if flag is None else ops.expand_dims(flag, 1)
+        for known in (mask, flag):
+            if known is not None:
+                # before any arithmetic: not even a NaN in a pad gets further
+                known = ops.expand_dims(known, -1)
+                tokens = ops.where(known, tokens, ops.zeros_like(tokens))
+        projection = getattr(self, f"projection_{name}", None)
+        features = tokens if projection is None else projection(tokens)
+        features = ops.cast(features, self._sum_dtype)
+        if flag is not None and self.missing == "token":
+            stand_in = ops.cast(getattr(self, f"missing_{name}"), self._sum_dtype)
+            features = ops.where(ops.expand_dims(flag, -1), features, stand_in)
+        offset = self._offset(name, x, mask, given)
+        total = ops.add(features, ops.cast(offset, self._sum_dtype))
+        norm = getattr(self, f"norm_{name}", None)
+        return total if norm is None else norm(total)
+
+    def _offset(self, name, x, mask, given):
+        """Return PE + M [+ S], without a batch axis wherever the samples agree."""
+        offset = ops.cast(self.modality.encode(name), self._sum_dtype)
+        position = getattr(self, f"position_{name}", None)
+        rank = len(x.shape) - 2
+        if position is not None:
+            if mask is not None and rank > 1:
+                mask = ops.reshape(mask, ops.shape(x)[:-1])
+            vectors = position.encode(x, given["positions"].get(name), mask=mask)
+            vectors = _tokens.flatten_grid(vectors, rank) if rank > 1 else vectors
+            offset = ops.add(ops.cast(vectors, self._sum_dtype), offset)
+        segment = getattr(self, f"segment_{name}", None)
+        if segment is not None:
+            ids = given["segment_ids"].get(name)
+            if ids is not None and rank > 1 and len(ids.shape) > 2:
+                ids = ops.squeeze(
+                    _tokens.flatten_grid(ops.expand_dims(ids, -1), rank), -1
+                )
+            offset = ops.add(offset, ops.cast(segment.encode(ids), self._sum_dtype))
+        return offset
+
+    def _stand_in(self, name, mask):
+        """Return one learned token in place of a modality that is absent."""
+        vector = ops.add(getattr(self, f"missing_{name}"), self.modality.encode(name))
+        token = self._repeat(ops.expand_dims(vector, 0), mask)
+        norm = getattr(self, f"norm_{name}", None)
+        return token if norm is None else norm(token)
+
+    def _special_tokens(self, mask):
+        names = ("cls_embedding", "register_embeddings")
+        rows = [getattr(self, name) for name in names if hasattr(self, name)]
+        tokens = self._repeat(_concatenate([ops.convert_to_tensor(r) for r in rows], 0), mask)
+        norm = getattr(self, "norm_special", None)
+        return tokens if norm is None else norm(tokens)
+
+    def _repeat(self, rows, mask):
+        """Repeat `(tokens, width)` for every sample of a mask `(batch, tokens)`."""
+        zeros = ops.zeros_like(ops.expand_dims(mask, -1), dtype=self._sum_dtype)
+        return ops.add(zeros, ops.cast(rows, self._sum_dtype))
+
+    def _draw_flags(self, inputs, present, training):
+        """Return which samples have each modality, where that is not all of them."""
+        flags = {
+            name: ops.cast(flag, "bool")
+            for name, flag in present.items()
+            if flag is not None
+        }
+        if not training or not any(self._drop_rates):
+            return flags
+        batch = ops.shape(next(iter(inputs.values())))[0]
+        everywhere = ops.ones((batch,), dtype="bool")
+        present = ops.stack([flags.get(n, everywhere) for n in inputs], axis=1)
+        rates = [self._drop_rates[self.modalities.index(name)] for name in inputs]
+        present = _tokens.draw_present(present, rates, self.seed_generator)
+        return {name: present[:, index] for index, name in enumerate(inputs)}
+
+    def _metadata(self, inputs, positions, parts):
+        """Return the modality id and the (t, h, w) position of every token."""
+        ids, places = [], []
+        for name, part_mask in parts:
+            index = self.modalities.index(name) if name else -1
+            ids.append(ops.full_like(part_mask, index, dtype="int32"))
+            place = np.zeros((1, 1, 3), "float32")
+            position = getattr(self, f"position_{name}", None)
+            x = inputs.get(name)
+            if x is not None and position is not None:
+                place = position.token_positions(x, positions.get(name))
+                if len(x.shape) > 3:
+                    place = _tokens.flatten_grid(place, len(x.shape) - 2)
+                place = _tokens.to_thw(place, len(position.size_names))
+            zeros = ops.zeros_like(ops.expand_dims(part_mask, -1), dtype="float32")
+            places.append(zeros + place)
+        return {
+            "modality_ids": _concatenate(ids),
+            "positions": _concatenate(places),
+        }
+
+
+def _concatenate(parts, axis=1):
+    return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
