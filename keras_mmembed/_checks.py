@@ -58,6 +58,11 @@ def check_choice(layer, argument, value, choices):
     return value
 
 
+def known_shape(shape):
+    """Return a shape as a tuple with `None` for each size that is not a number yet."""
+    return tuple(size if isinstance(size, int) else None for size in shape)
+
+
 def check_rank(layer, argument, shape, ranks, axes):
     """Raise unless `shape` has one of `ranks`; `axes` says what they mean."""
     check(len(shape) in ranks, layer, argument, f"be {axes}", tuple(shape))

@@ -10,15 +10,17 @@ from keras import ops
 def count(tensor, axis, skip=0):
     """Return 0, 1, 2, ... along an axis of `tensor`, as int32 of shape `(size,)`.
 
-    The first `skip` entries are left out of the count. The sum of ones is the only
-    form that every exporter accepts for an unknown size.
+    The first `skip` entries are left out. Where the size is unknown they count as 0
+    instead, because a slice of an unknown size has a size that nothing is known of.
+    The sum of ones is the only form that every exporter accepts.
     """
     size = tensor.shape[axis]
     if isinstance(size, int):
         return np.arange(size - skip, dtype="int32")
     index = [0] * len(tensor.shape)
-    index[axis] = slice(skip, None)
-    return ops.cumsum(ops.ones_like(tensor[tuple(index)], dtype="int32")) - 1
+    index[axis] = slice(None)
+    line = ops.cumsum(ops.ones_like(tensor[tuple(index)], dtype="int32")) - 1
+    return ops.maximum(line - skip, 0) if skip else line
 
 
 def unravel(index, sizes):
@@ -123,7 +125,8 @@ def locate_flat(inputs, sizes, skip=0):
     get no encoding.
     """
     whole = isinstance(sizes, (tuple, list))
-    if whole and inputs.shape[1] == skip + math.prod(sizes):
+    is_known = isinstance(inputs.shape[1], int)
+    if whole and is_known and inputs.shape[1] == skip + math.prod(sizes):
         lines = [np.arange(size, dtype="int32") for size in sizes]
         return Coordinates(lines, list(sizes), len(lines), is_grid=True)
     index = ops.convert_to_tensor(count(inputs, 1, skip))

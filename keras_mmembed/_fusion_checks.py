@@ -28,7 +28,11 @@ def check_rates(rates, names):
 
 def plain(shapes):
     """Return a dict of shapes as tuples, without absent modalities."""
-    return {name: tuple(s) for name, s in shapes.items() if s is not None}
+    return {
+        name: _checks.known_shape(shape)
+        for name, shape in shapes.items()
+        if shape is not None
+    }
 
 
 def check_inputs(inputs):
@@ -69,7 +73,7 @@ def check_lengths(layer, inputs, positions):
 def check_call(layer, inputs, given):
     """Raise for inputs, or other arguments by modality, that do not fit together."""
     check_inputs(inputs)
-    shapes = {n: tuple(x.shape) for n, x in inputs.items() if x is not None}
+    shapes = plain({n: x.shape for n, x in inputs.items() if x is not None})
     check_shapes(layer, shapes)
     for name in shapes:
         _checks.check_kind(WHO, f"inputs[{name!r}]", inputs[name], "float")
@@ -86,7 +90,8 @@ def check_call(layer, inputs, given):
             rule = f"come with inputs[{name!r}]"
             _checks.check(name in shapes, WHO, place, rule, "inputs without it")
             if hasattr(value, "shape"):
-                _check_extra(layer, argument, name, tuple(value.shape), shapes[name])
+                shape = _checks.known_shape(value.shape)
+                _check_extra(layer, argument, name, shape, shapes[name])
 
 
 def _check_extra(layer, argument, name, shape, inputs_shape):

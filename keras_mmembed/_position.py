@@ -8,7 +8,12 @@ from keras import initializers, ops
 
 from keras_mmembed import _checks, _position_checks, resize
 from keras_mmembed import _encoding as encoding
-from keras_mmembed._coordinates import Coordinates, locate_axes, locate_flat
+from keras_mmembed._coordinates import (
+    Coordinates,
+    count,
+    locate_axes,
+    locate_flat,
+)
 from keras_mmembed._sinusoid import spectrum
 from keras_mmembed.conventions import CONVENTIONS
 
@@ -313,7 +318,7 @@ class PositionEmbedding(keras.layers.Layer):
         combination, groups = self._groups()
         resized = self._bound(place)
         kernel = (self.interpolation, self.antialias, self.align_corners)
-        tables = [ops.convert_to_tensor(getattr(self, n)) for n in self._table_names]
+        tables = [ops.cast(getattr(self, n), "float32") for n in self._table_names]
         return encoding.learned_encoding(
             place, tables, groups, combination, kernel, resized
         )
@@ -326,13 +331,22 @@ class PositionEmbedding(keras.layers.Layer):
             tokens = math.prod(ops.shape(vectors)[len(batch) : len(batch) + rank])
             vectors = ops.reshape(vectors, (*batch, tokens, vectors.shape[-1]))
         if skip:
-            empty = ops.zeros_like(vectors[..., :1, :])
-            rows = np.zeros((skip, 1), "float32") if prefix is None else prefix
-            vectors = ops.concatenate([empty + rows, vectors], axis=-2)
+            prefix = ops.zeros((skip, vectors.shape[-1])) if prefix is None else prefix
+            vectors = _put_prefix(prefix, vectors, count(inputs, -2))
         if rank == 1 and len(vectors.shape) == 3:
             for _ in range(len(inputs.shape) - 3):
                 vectors = ops.expand_dims(vectors, 1)
         return vectors
+
+
+def _put_prefix(prefix, vectors, index):
+    """Put the rows of prefix tokens before the others, or over the first of them."""
+    prefix = ops.cast(prefix, "float32")
+    if isinstance(vectors.shape[-2], int):
+        empty = ops.zeros_like(vectors[..., :1, :])
+        return ops.concatenate([ops.add(empty, prefix), vectors], axis=-2)
+    rows = ops.take(prefix, ops.minimum(index, prefix.shape[0] - 1), axis=0)
+    return ops.where(ops.expand_dims(index < prefix.shape[0], -1), rows, vectors)
 
 
 def _grid_sizes(grid):

@@ -8,6 +8,7 @@ from keras_mmembed import _checks
 
 def check_shapes(layer, shape, positions=None, start_index=0, grid=None):
     """Raise for what the shapes alone rule out."""
+    shape = _checks.known_shape(shape)
     check_structure(layer, shape, positions, grid)
     _check_fit(layer, shape, positions, start_index, grid)
 
@@ -19,15 +20,16 @@ def check_call(layer, inputs, positions, start_index, grid):
     `predict` raises, and whether TensorFlow knows a size depends on earlier calls. So
     a step that is being traced warns, and reads the nearest row.
     """
-    check_structure(layer, inputs.shape, positions, grid)
+    shape = _checks.known_shape(inputs.shape)
+    check_structure(layer, shape, positions, grid)
     if not _checks.is_traced(inputs):
-        _check_fit(layer, inputs.shape, positions, start_index, grid)
-        _check_values(layer, inputs.shape, positions, start_index)
+        _check_fit(layer, shape, positions, start_index, grid)
+        _check_values(layer, shape, positions, start_index)
         return
     if getattr(getattr(inputs, "device", None), "type", None) == "meta":
         return  # Keras tries lengths of its own to find out which axes are unknown
     try:
-        _check_fit(layer, inputs.shape, positions, start_index, grid)
+        _check_fit(layer, shape, positions, start_index, grid)
     except ValueError as error:
         warnings.warn(
             f"{error} A compiled step cannot raise: the nearest position is used.",
@@ -68,7 +70,7 @@ def check_structure(layer, shape, positions, grid):
 
 def _check_positions(layer, shape, positions):
     who, rank = type(layer).__name__, len(layer.size_names)
-    place = tuple(getattr(positions, "shape", (len(positions),)))
+    place = _checks.known_shape(getattr(positions, "shape", None) or [len(positions)])
     rule = f"have a last axis of {rank}, one coordinate for each of {layer.size_names}"
     if rank > 1:
         _checks.check(place[-1] == rank, who, "positions.shape", rule, place)

@@ -76,4 +76,4 @@ def fourier_features(coordinates, resolutions, num_bands):
 
 
 def _constant(values):
-    return np.asarray(values, dtype="float32")
+    return ops.convert_to_tensor(np.asarray(values), dtype="float32")

@@ -15,7 +15,7 @@ def product(sizes):
 def token_count(shape):
     """Return the number of tokens of `(batch, ..., width)`, `None` if unknown."""
     axes = shape[1:-1]
-    return None if any(axis is None for axis in axes) else product(axes)
+    return product(axes) if all(isinstance(axis, int) for axis in axes) else None
 
 
 def flatten_tokens(x):
@@ -54,7 +54,7 @@ def all_valid(x):
 def valid_tokens(x, count):
     """Return a mask `(batch, count)` of valid tokens, for the batch of `x`."""
     one = ops.ones_like(ops.sum(x, axis=(1, 2)), dtype="bool")
-    return ops.repeat(ops.expand_dims(one, 1), count, axis=1)
+    return ops.concatenate([ops.expand_dims(one, 1)] * count, axis=1)
 
 
 def to_thw(positions, axes):

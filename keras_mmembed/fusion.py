@@ -426,7 +426,7 @@ class MultiModalFusion(keras.layers.Layer):
                     place = _tokens.flatten_grid(place, len(x.shape) - 2)
                 place = _tokens.to_thw(place, len(position.size_names))
             zeros = ops.zeros_like(ops.expand_dims(part_mask, -1), dtype="float32")
-            places.append(zeros + place)
+            places.append(ops.add(zeros, place))
         return {
             "modality_ids": _concatenate(ids),
             "positions": _concatenate(places),

@@ -19,7 +19,7 @@ def read_weights(positions, size, interpolation):
         result: `(..., size)`, float32; the last axis sums to 1.
     """
     positions = ops.expand_dims(ops.cast(positions, "float32"), -1)
-    rows = np.arange(size, dtype="float32")
+    rows = ops.arange(size, dtype="float32")
     last = size - 1.0
     if interpolation == "nearest":
         nearest = ops.clip(ops.floor(positions + 0.5), 0.0, last)
@@ -61,7 +61,7 @@ def resize_weights(
     center = ops.expand_dims((index + 0.5) * scale, -1)
     stretch = ops.expand_dims(ops.maximum(scale, 1.0) + 0.0 * index, -1)
     radius = stretch * (1.0 if interpolation == "bilinear" else 2.0)
-    rows = np.arange(size, dtype="float32")
+    rows = ops.arange(size, dtype="float32")
     first = ops.floor(ops.maximum(center - radius + 0.5, 0.0))
     stop = ops.floor(center + radius + 0.5)
     distance = (rows - center + 0.5) / stretch

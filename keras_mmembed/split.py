@@ -94,7 +94,7 @@ class ModalitySplit(keras.layers.Layer):
     def _check_length(self, tensor, like):
         lengths = [_tokens.token_count(x.shape) for x in like.values()]
         absent = len(self.modalities) - len(like) if self.counts_absent else 0
-        if None in lengths or tensor.shape[1] is None:
+        if None in lengths or not isinstance(tensor.shape[1], int):
             return
         total = self.num_special + sum(lengths) + absent
         rule = f"have the fused length {total} on its second axis"

@@ -1,0 +1,154 @@
+"""One entry for every public layer, and for its variants that differ in kind."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import keras_mmembed as mm
+
+
+@dataclass
+class Case:
+    """A layer and what it is called with; shapes leave the batch axis out.
+
+    Attributes:
+        make: Makes the layer, from keyword arguments that are passed on.
+        shape: The shape of the input, or a dict of shapes by name.
+        unknown: The same with `None` for the axes that may be unknown.
+        call: Arguments of the call that are no tensors.
+        ids: Integer tensors of the call, by argument: shape and number of ids.
+    """
+
+    name: str
+    make: object
+    shape: object
+    unknown: object = None
+    call: dict = field(default_factory=dict)
+    ids: dict = field(default_factory=dict)
+
+
+FUSION = {
+    "text": {"type": "1d", "max_len": 20, "dim": 8, "segments": 2},
+    "image": {"type": "2d", "height": 3, "width": 4, "dim": 6, "position": "learned"},
+    "video": {"type": "3d", "dim": 8},
+    "audio": {"type": "none", "dim": 5},
+}
+FUSION_SHAPES = {
+    "text": (5, 8),
+    "image": (12, 6),
+    "video": (2, 3, 2, 8),
+    "audio": (7, 5),
+}
+FUSION_UNKNOWN = {
+    "text": (None, 8),
+    "image": (12, 6),
+    "video": (None, None, None, 8),
+    "audio": (None, 5),
+}
+
+
+def _position(layer, shape, unknown=None, **kwargs):
+    options = "-".join(f"{value}" for value in kwargs.values())
+    name = f"{layer.__name__}-{options}".rstrip("-") + f"-rank{len(shape) + 1}"
+    return Case(name, lambda **more: layer(**kwargs, **more), shape, unknown or shape)
+
+
+def _fusion(name, **kwargs):
+    return Case(
+        f"MultiModalFusion-{name}",
+        lambda **more: mm.MultiModalFusion(FUSION, 8, **{"dropout": 0.0, **kwargs, **more}),
+        FUSION_SHAPES,
+        FUSION_UNKNOWN,
+        ids={"segment_ids": {"text": ((5,), 2)}},
+    )
+
+
+LEARNED = {"kind": "learned", "embeddings_initializer": "random_normal"}
+RESIZE = {**LEARNED, "interpolation": "bicubic", "out_of_range": "resize"}
+
+CASES = [
+    _position(mm.PositionEmbedding1D, (5, 8), (None, 8)),
+    _position(mm.PositionEmbedding1D, (5, 7), (None, 7)),
+    _position(mm.PositionEmbedding1D, (3, 5, 8), (3, None, 8)),
+    _position(mm.PositionEmbedding1D, (5, 8), (None, 8), max_length=6, **LEARNED),
+    _position(mm.PositionEmbedding1D, (9, 8), (None, 8), max_length=6, **RESIZE),
+    _position(mm.PositionEmbedding2D, (3, 4, 8), (None, None, 8)),
+    _position(mm.PositionEmbedding2D, (12, 7), (None, 7), height=3, width=4),
+    _position(mm.PositionEmbedding2D, (12, 8), (None, 8), height=3, width=4, **LEARNED),
+    _position(
+        mm.PositionEmbedding2D, (5, 6, 8), (None, None, 8), height=3, width=4, **RESIZE
+    ),
+    _position(
+        mm.PositionEmbedding2D,
+        (14, 8),
+        (None, 8),
+        height=3,
+        width=4,
+        num_prefix_tokens=2,
+        **LEARNED,
+    ),
+    _position(mm.PositionEmbedding3D, (2, 3, 4, 8), (None, None, None, 8)),
+    _position(
+        mm.PositionEmbedding3D, (24, 8), (None, 8), frames=2, height=3, width=4, **LEARNED
+    ),
+    *[
+        _position(
+            mm.PositionEmbedding3D,
+            (3, 3, 5, 8),
+            (None, None, None, 8),
+            frames=2,
+            height=3,
+            width=4,
+            combination=combination,
+            **RESIZE,
+        )
+        for combination in ("space_time", "concat", "sum", "joint")
+    ],
+    Case(
+        "ModalityEmbedding-name",
+        lambda **more: mm.ModalityEmbedding(["text", "image"], **more),
+        (5, 8),
+        (None, 8),
+        call={"modality": "image"},
+    ),
+    Case(
+        "ModalityEmbedding-ids",
+        lambda **more: mm.ModalityEmbedding(["text", "image"], **more),
+        (5, 8),
+        (None, 8),
+        ids={"modality_ids": ((5,), 2)},
+    ),
+    Case(
+        "SegmentEmbedding",
+        lambda **more: mm.SegmentEmbedding(3, **more),
+        (5, 8),
+        (None, 8),
+        ids={"segment_ids": ((5,), 3)},
+    ),
+    _fusion("shared"),
+    _fusion("per_modality", normalization="per_modality", cls_token=True),
+    _fusion("both", normalization="both", num_registers=2, missing="token"),
+    _fusion("joint", normalization="joint"),
+    _fusion("none", normalization=None),
+]
+
+
+def inputs_of(case, batch=2, seed=0, dtype="float32"):
+    """Return the input of a case and the tensors among its other arguments."""
+    rng = np.random.default_rng(seed)
+
+    def normal(shape):
+        return rng.normal(size=(batch, *shape)).astype(dtype)
+
+    def integers(shape, count):
+        return rng.integers(0, count, size=(batch, *shape)).astype("int32")
+
+    x = case.shape
+    x = {k: normal(s) for k, s in x.items()} if isinstance(x, dict) else normal(x)
+    extra = {}
+    for argument, spec in case.ids.items():
+        if isinstance(spec, dict):
+            extra[argument] = {name: integers(*one) for name, one in spec.items()}
+        else:
+            extra[argument] = integers(*spec)
+    return x, extra
