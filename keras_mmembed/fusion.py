@@ -15,7 +15,105 @@ WHO = "MultiModalFusion"
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class MultiModalFusion(keras.layers.Layer):
-    """DOCSTRING"""
+    """Fuses text, image, audio and video features in one sequence of tokens.
+
+    Token `t` of modality `i`, after a projection to the common width, becomes
+
+        E[i, t] = x[i, t] + PE_i[t] + M_i [+ S_j]
+
+    the sum of its features, its position within the modality, the vector of the
+    modality and, if configured, the vector of its segment; then
+
+        outputs = concat over i of Dropout(LayerNorm(E[i]))
+
+    Modalities are known by name: ids, weights and the order of concatenation follow
+    the configuration, never the order of the inputs.
+
+    Shapes:
+        inputs: by name `(batch, length, dim)`; for grids `(batch, height, width, dim)`
+            and `(batch, frames, height, width, dim)` too.
+        segment_ids: by name, the axes of the tokens, integer.
+        positions: by name, as for the position layer of the modality.
+        present: by name `(batch,)`, bool.
+        mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
+        outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
+            is that of all tokens, and of the class token and registers before them.
+
+    Args:
+        modality_configs: By name, a dict with `type`: `"1d"`, `"2d"`, `"3d"` or
+            `"none"` for no positions; `dim`, the width of the features; the sizes
+            `max_len`, or `height` and `width`, and `frames`; `position`:
+            `"sinusoidal"`, `"learned"` or a position layer; `segments`, their number.
+        unified_dim: The common width. Features of another width are projected.
+        normalization: `"shared"` or `"joint"`, one LayerNorm for all tokens, before or
+            after the concatenation, which is the same; `"per_modality"`, one for each
+            modality; `"both"`, one for each modality and then one for all; `None`.
+        epsilon: Added to the variance in a LayerNorm.
+        dropout: Share of the outputs that training sets to zero.
+        cls_token: Whether a learned class token comes first.
+        num_registers: Number of learned register tokens after it.
+        modality_dropout: Probability, or one by name, with which training takes a
+            modality from a sample; one that is there always stays.
+        missing: What a modality becomes that a sample lacks: `"mask"`, nothing, its
+            tokens are masked; `"token"`, a learned vector in place of its features.
+        return_dict: Whether to return `embeddings`, and with them `mask` (bool) and
+            `modality_ids` (int32), both `(batch, fused length)`, and `positions`
+            (float32) `(batch, fused length, 3)`: frame, row, column. A sequence
+            counts along the first. Class and register tokens have the id -1.
+        seed: Seed of both kinds of dropout.
+        kernel_initializer: Initializer of the projections.
+        embeddings_initializer: Initializer of learned vectors; normal, 0.02, by
+            default.
+        **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
+
+    Call arguments:
+        inputs: Features of the tokens of each modality. A modality may be left out or
+            `None`; it then has no tokens, or one with `missing="token"`.
+        segment_ids: Segment of each token; segment 0 where they are left out.
+        positions: Positions in place of 0, 1, 2, ...
+        present: Which samples have the modality.
+        mask: Which tokens are valid, in place of the masks that Keras hands on.
+        inputs_mask: Filled in by Keras.
+        training: Whether to drop anything.
+
+    Masking: masks of the inputs and flags of presence are joined to one mask of the
+    fused length, which the outputs carry. No mask means that all tokens are valid.
+    What stands in masked tokens reaches no output, and gets no gradient.
+
+    Precision: the terms and the norm are summed in float32 and rounded once.
+
+    Raises:
+        TypeError: if features are not float, ids not integer, or an argument no dict.
+        ValueError: if the configuration is wrong, or the arguments of a call do not
+            fit it or each other; the message names the modality and the shapes.
+
+    Example:
+
+    >>> import numpy as np
+    >>> from keras_mmembed import MultiModalFusion
+    >>> fusion = MultiModalFusion({
+    ...     "text": {"type": "1d", "max_len": 512, "dim": 768},
+    ...     "image": {"type": "2d", "height": 14, "width": 14, "dim": 512},
+    ... }, unified_dim=512)
+    >>> text, image = np.ones((4, 50, 768)), np.ones((4, 196, 512))
+    >>> outputs = fusion({"text": text, "image": image})
+    >>> tuple(outputs.shape)
+    (4, 246, 512)
+
+    The order of the inputs does not matter, and a split undoes the fusion:
+
+    >>> same = fusion({"image": image, "text": text})
+    >>> bool((np.array(outputs) == np.array(same)).all())
+    True
+    >>> parts = fusion.split(outputs, like={"text": text, "image": image})
+    >>> tuple(parts["image"].shape)
+    (4, 196, 512)
+
+    References:
+        W. Kim et al., "ViLT", 2021, section 3.1, https://arxiv.org/abs/2102.03334.
+        Unlike there, every modality is normalised, and none depends on its place
+        among the inputs.
+    """
 
     def __init__(
         self,
