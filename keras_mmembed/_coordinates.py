@@ -139,8 +139,6 @@ def locate_flat(inputs, sizes, skip=0):
     return place
 
 
-
-
 def positions_from_mask(mask, first_index=0):
     """Count valid tokens only, whichever side the padding is on.
 
@@ -157,7 +155,6 @@ def positions_from_mask(mask, first_index=0):
         first_index: Position of the first valid token.
 
     Example:
-
     >>> import numpy as np
     >>> from keras_mmembed import positions_from_mask
     >>> left_padded = np.array([[False, False, True, True, True]])
@@ -182,7 +179,6 @@ def positions_from_ids(ids):
         ids: Which example of the row each token belongs to.
 
     Example:
-
     >>> import numpy as np
     >>> from keras_mmembed import positions_from_ids
     >>> packed = np.array([[1, 1, 1, 2, 2, 3]])

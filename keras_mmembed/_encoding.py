@@ -116,4 +116,3 @@ def _resized(coordinates, table, group, kernel, resized):
     for _ in range(later_axes):
         vectors = ops.expand_dims(vectors, -2)
     return vectors
-

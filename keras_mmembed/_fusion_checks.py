@@ -1,5 +1,7 @@
 """What a fusion layer demands of the arguments of a call."""
 
+from contextlib import contextmanager
+
 from keras_mmembed import _checks, _position_checks
 
 WHO = "MultiModalFusion"
@@ -67,7 +69,20 @@ def check_lengths(layer, inputs, positions):
     for name, x in inputs.items():
         position = getattr(layer, f"position_{name}", None)
         if x is not None and position is not None:
-            _position_checks.check_shapes(position, x.shape, positions.get(name))
+            with naming(name):
+                _position_checks.check_shapes(position, x.shape, positions.get(name))
+
+
+@contextmanager
+def naming(name):
+    """Say in the error of a sublayer which modality it works for."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if type(error) not in (TypeError, ValueError):
+            raise  # a backend's own error, whose arguments are its own
+        message = f"{error} This is modality {name!r} of {WHO}."
+        raise type(error)(message) from None
 
 
 def check_call(layer, inputs, given):

@@ -97,7 +97,9 @@ def _check_position(who, place, kind, config):
     for key in SIZE_KEYS[kind]:
         rule = f"be given here or in the {expected.__name__}, not in both"
         clash = is_layer and config.get(key) is not None
-        _checks.check(not clash, who, place.replace("position", key), rule, config.get(key))
+        _checks.check(
+            not clash, who, place.replace("position", key), rule, config.get(key)
+        )
         rule = "be given for a learned position table"
         lacks = position == "learned" and config.get(key) is None
         _checks.check(not lacks, who, place.replace("position", key), rule, None)

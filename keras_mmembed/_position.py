@@ -1,6 +1,7 @@
 """What the position layers of one, two and three axes share."""
 
 import math
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -30,7 +31,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     size_names = ()
     combinations = ()
-    default_combination = {}
+    default_combination: ClassVar = {}
 
     def __init__(
         self,
@@ -304,7 +305,9 @@ class PositionEmbedding(keras.layers.Layer):
                 axes[axis] = resize.source_position(index, new_size, native)
                 sizes[axis] = native
         if rules.normalize:
-            lasts = [ops.cast(size, "float32") - 1 + rules.first_index for size in sizes]
+            lasts = [
+                ops.cast(size, "float32") - 1 + rules.first_index for size in sizes
+            ]
             axes = [
                 ops.cast(axis, "float32") * (rules.scale / (last + 1e-6))
                 for axis, last in zip(axes, lasts, strict=True)

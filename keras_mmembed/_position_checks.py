@@ -79,8 +79,7 @@ def _check_positions(layer, shape, positions):
     expected = [n - layer.num_prefix_tokens if n else n for n in tokens]
     given = place[-len(expected) :]
     fits = len(given) == len(expected) and all(
-        a is None or b is None or a == b
-        for a, b in zip(given, expected, strict=True)
+        a is None or b is None or a == b for a, b in zip(given, expected, strict=True)
     )
     rule = f"end with the axes of the tokens, {tuple(expected)}"
     _checks.check(fits, who, "positions.shape", rule, place)
@@ -103,7 +102,11 @@ def _check_fit(layer, shape, positions, start_index, grid):
     """Raise for known sizes that are not those of the layer."""
     if positions is not None:
         return
-    who, rank, skip = type(layer).__name__, len(layer.size_names), layer.num_prefix_tokens
+    who, rank, skip = (
+        type(layer).__name__,
+        len(layer.size_names),
+        layer.num_prefix_tokens,
+    )
     declared = [getattr(layer, name) for name in layer.size_names]
     is_flat = rank > 1 and len(shape) == 3
     sizes = shape[1:-1] if rank > 1 else (shape[-2],)

@@ -52,7 +52,9 @@ def sinusoid(positions, frequencies, phases):
         per_unit = frequencies * unit % 1.0
         coarse = np.floor(per_unit * DIGIT) / DIGIT
         exact = digit * _constant(coarse)
-        turns = turns + (exact - ops.floor(exact)) + digit * _constant(per_unit - coarse)
+        turns = (
+            turns + (exact - ops.floor(exact)) + digit * _constant(per_unit - coarse)
+        )
     return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))
 
 

@@ -88,7 +88,6 @@ class MultiModalFusion(keras.layers.Layer):
             fit it or each other; the message names the modality and the shapes.
 
     Example:
-
     >>> import numpy as np
     >>> from keras_mmembed import MultiModalFusion
     >>> fusion = MultiModalFusion({
@@ -461,7 +460,8 @@ class MultiModalFusion(keras.layers.Layer):
         if position is not None:
             if mask is not None and rank > 1:
                 mask = ops.reshape(mask, ops.shape(x)[:-1])
-            vectors = position.encode(x, given["positions"].get(name), mask=mask)
+            with _fusion_checks.naming(name):
+                vectors = position.encode(x, given["positions"].get(name), mask=mask)
             vectors = _tokens.flatten_grid(vectors, rank) if rank > 1 else vectors
             offset = ops.add(ops.cast(vectors, self._sum_dtype), offset)
         segment = getattr(self, f"segment_{name}", None)
@@ -471,7 +471,9 @@ class MultiModalFusion(keras.layers.Layer):
                 ids = ops.squeeze(
                     _tokens.flatten_grid(ops.expand_dims(ids, -1), rank), -1
                 )
-            offset = ops.add(offset, ops.cast(segment.encode(ids), self._sum_dtype))
+            with _fusion_checks.naming(name):
+                vectors = segment.encode(ids)
+            offset = ops.add(offset, ops.cast(vectors, self._sum_dtype))
         return offset
 
     def _stand_in(self, name, mask):
@@ -484,7 +486,9 @@ class MultiModalFusion(keras.layers.Layer):
     def _special_tokens(self, mask):
         names = ("cls_embedding", "register_embeddings")
         rows = [getattr(self, name) for name in names if hasattr(self, name)]
-        tokens = self._repeat(_concatenate([ops.convert_to_tensor(r) for r in rows], 0), mask)
+        tokens = self._repeat(
+            _concatenate([ops.convert_to_tensor(r) for r in rows], 0), mask
+        )
         norm = getattr(self, "norm_special", None)
         return tokens if norm is None else norm(tokens)
 

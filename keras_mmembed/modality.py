@@ -48,7 +48,6 @@ class ModalityEmbedding(keras.layers.Layer):
             compiled step reads the nearest row.
 
     Example:
-
     >>> import numpy as np
     >>> from keras_mmembed import ModalityEmbedding
     >>> layer = ModalityEmbedding(["text", "image"])
@@ -118,7 +117,7 @@ class ModalityEmbedding(keras.layers.Layer):
     def load_own_variables(self, store):
         rows = ops.convert_to_numpy(self.embeddings).copy()
         for index, name in enumerate(self.modalities):
-            if name in store.keys():  # noqa: SIM118 - the store of Keras has no `in`
+            if name in store.keys():
                 rows[index] = store[name]
         self.embeddings.assign(rows)
 

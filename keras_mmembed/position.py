@@ -1,8 +1,10 @@
 """Layers that add position encodings to sequences, grids and clips."""
 
+from typing import ClassVar
+
 import keras
 
-from keras_mmembed._position import PositionEmbedding
+from keras_mmembed._position import KINDS, PositionEmbedding
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -70,7 +72,6 @@ class PositionEmbedding1D(PositionEmbedding):
             which cannot raise, the nearest position is used and a warning given.
 
     Example:
-
     >>> import numpy as np
     >>> from keras_mmembed import PositionEmbedding1D
     >>> layer = PositionEmbedding1D()
@@ -89,7 +90,7 @@ class PositionEmbedding1D(PositionEmbedding):
 
     size_names = ("max_length",)
     combinations = ()
-    default_combination = {"sinusoidal": "joint", "learned": "joint"}
+    default_combination: ClassVar = dict.fromkeys(KINDS, "joint")
 
     def __init__(self, max_length=None, **options):
         super().__init__((max_length,), **options)
@@ -160,7 +161,6 @@ class PositionEmbedding2D(PositionEmbedding):
             fit, or if the grid is not that of the layer with `out_of_range="error"`.
 
     Example:
-
     A table learned on a 14 x 14 grid reads a wider picture:
 
     >>> import numpy as np
@@ -181,7 +181,7 @@ class PositionEmbedding2D(PositionEmbedding):
 
     size_names = ("height", "width")
     combinations = ("concat", "sum", "joint")
-    default_combination = {"sinusoidal": "concat", "learned": "joint"}
+    default_combination: ClassVar = {"sinusoidal": "concat", "learned": "joint"}
 
     def __init__(self, height=None, width=None, **options):
         super().__init__((height, width), **options)
@@ -247,7 +247,6 @@ class PositionEmbedding3D(PositionEmbedding):
         ValueError: if an argument is not as said above, or the clip does not fit.
 
     Example:
-
     The same place one frame later differs by the temporal encoding alone:
 
     >>> import numpy as np
@@ -265,7 +264,10 @@ class PositionEmbedding3D(PositionEmbedding):
 
     size_names = ("frames", "height", "width")
     combinations = ("space_time", "concat", "sum", "joint")
-    default_combination = {"sinusoidal": "space_time", "learned": "space_time"}
+    default_combination: ClassVar = {
+        "sinusoidal": "space_time",
+        "learned": "space_time",
+    }
 
     def __init__(self, frames=None, height=None, width=None, **options):
         super().__init__((frames, height, width), **options)

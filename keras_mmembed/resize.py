@@ -167,7 +167,6 @@ def resize_positions(
             unknown.
 
     Example:
-
     >>> import numpy as np
     >>> from keras_mmembed import resize_positions
     >>> resize_positions(np.zeros((14, 14, 8)), (20, 10)).shape

@@ -41,7 +41,6 @@ class SegmentEmbedding(keras.layers.Layer):
             that turns out to have no row inside a compiled step reads the nearest.
 
     Example:
-
     >>> import numpy as np
     >>> from keras_mmembed import SegmentEmbedding
     >>> layer = SegmentEmbedding(2)

@@ -56,7 +56,9 @@ def _position(layer, shape, unknown=None, **kwargs):
 def _fusion(name, **kwargs):
     return Case(
         f"MultiModalFusion-{name}",
-        lambda **more: mm.MultiModalFusion(FUSION, 8, **{"dropout": 0.0, **kwargs, **more}),
+        lambda **more: mm.MultiModalFusion(
+            FUSION, 8, **{"dropout": 0.0, **kwargs, **more}
+        ),
         FUSION_SHAPES,
         FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
@@ -89,7 +91,13 @@ CASES = [
     ),
     _position(mm.PositionEmbedding3D, (2, 3, 4, 8), (None, None, None, 8)),
     _position(
-        mm.PositionEmbedding3D, (24, 8), (None, 8), frames=2, height=3, width=4, **LEARNED
+        mm.PositionEmbedding3D,
+        (24, 8),
+        (None, 8),
+        frames=2,
+        height=3,
+        width=4,
+        **LEARNED,
     ),
     *[
         _position(

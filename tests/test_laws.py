@@ -92,7 +92,7 @@ def test_config_round_trip(case):
         if owner.__module__.startswith("keras_mmembed")
         for name in inspect.signature(owner).parameters
     }
-    assert arguments - {"kwargs", "sizes"} <= set(config)
+    assert arguments - {"kwargs", "options", "sizes"} <= set(config)
 
 
 @each_case
@@ -171,9 +171,11 @@ def ulp(values, dtype):
 def test_mixed_precision_is_the_float32_result_rounded(case, dtype):
     x, extra = inputs_of(case)
     exact = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}[dtype]
-    rounded = {k: v.astype(exact).astype("float32") for k, v in x.items()} if isinstance(
-        x, dict
-    ) else x.astype(exact).astype("float32")
+    rounded = (
+        {k: v.astype(exact).astype("float32") for k, v in x.items()}
+        if isinstance(x, dict)
+        else x.astype(exact).astype("float32")
+    )
     layer, half = case.make(), case.make(dtype=f"mixed_{dtype}")
     expected = array(layer(rounded, **extra, **case.call))
     half.build(shapes_of(x))
