@@ -72,7 +72,7 @@ def check_kind(layer, argument, tensor, kind):
     """Raise unless `tensor` is of the dtype family `kind`: `"integer"` or `"float"`."""
     dtype = keras.backend.standardize_dtype(tensor.dtype)
     fits = dtype.startswith(("int", "uint")) if kind == "integer" else is_float(dtype)
-    remedy = "" if fits else f"Cast it to an {kind} dtype first."
+    remedy = f"Cast it to a dtype of the {kind} kind first."
     check(
         fits, layer, f"{argument}.dtype", f"be {kind}", dtype, remedy, error=TypeError
     )

@@ -50,3 +50,9 @@ def fused(features, projections, encodings, vectors, segments, gamma, beta, epsi
         x = x + encodings.get(name, 0.0) + vectors[name] + segments.get(name, 0.0)
         parts.append(layer_norm(x, gamma, beta, epsilon))
     return np.concatenate(parts, axis=1)
+
+
+TEXT_AND_IMAGE = {
+    "text": {"type": "1d", "max_len": 20, "dim": 8},
+    "image": {"type": "2d", "height": 3, "width": 4, "dim": 6},
+}

@@ -1,0 +1,746 @@
+"""Every error says which layer and argument, the rule, the value and the remedy."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from reference import TEXT_AND_IMAGE
+
+import keras_mmembed as mm
+
+ONE, TWO, THREE = (
+    mm.PositionEmbedding1D,
+    mm.PositionEmbedding2D,
+    mm.PositionEmbedding3D,
+)
+
+
+def zeros(*shape):
+    return np.zeros(shape, "float32")
+
+
+def ids(*shape, dtype="int32"):
+    return np.zeros(shape, dtype)
+
+
+def fusion(configs=TEXT_AND_IMAGE, width=8, **kwargs):
+    return mm.MultiModalFusion(configs, width, **kwargs)
+
+
+def good():
+    return {"text": zeros(2, 5, 8), "image": zeros(2, 12, 6)}
+
+
+def text(**config):
+    return {"text": {"type": "1d", "dim": 8, **config}}
+
+
+CONSTRUCTORS = [
+    # layer, what is made, argument, rule, value received
+    ("PositionEmbedding1D", lambda: ONE(0), "max_length", "be at least 1", "0"),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(2.5),
+        "max_length",
+        "be an integer or None",
+        "2.5",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(kind="learned"),
+        "max_length",
+        "be given with kind='learned'",
+        "None",
+    ),
+    (
+        "PositionEmbedding2D",
+        lambda: TWO(3, kind="learned"),
+        "width",
+        "be given with kind='learned'",
+        "None",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(kind="sine"),
+        "kind",
+        "be one of 'sinusoidal', 'learned'",
+        "'sine'",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(convention="bert"),
+        "convention",
+        "be one of 'transformer', 'whisper', 'mae', 'detr'",
+        "'bert'",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(convention="roberta"),
+        "convention",
+        "be one of 'transformer', 'whisper'",
+        "'roberta'",
+    ),
+    (
+        "PositionEmbedding2D",
+        lambda: TWO(combination="product"),
+        "combination",
+        "be one of None, 'concat', 'sum'",
+        "'product'",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(max_wavelength=-1),
+        "max_wavelength",
+        "be greater than 0",
+        "-1",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(max_wavelength="long"),
+        "max_wavelength",
+        "be a number",
+        "'long'",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(out_of_range="wrap"),
+        "out_of_range",
+        "be one of 'error', 'clip', 'zero', 'resize'",
+        "'wrap'",
+    ),
+    (
+        "PositionEmbedding2D",
+        lambda: TWO(2, 2, kind="learned", interpolation="cubic"),
+        "interpolation",
+        "be one of 'nearest', 'bilinear', 'bicubic'",
+        "'cubic'",
+    ),
+    (
+        "PositionEmbedding2D",
+        lambda: TWO(2, 2, kind="learned", out_of_range="resize"),
+        "interpolation",
+        "be one of 'nearest', 'bilinear', 'bicubic'",
+        "None",
+    ),
+    (
+        "PositionEmbedding2D",
+        lambda: TWO(2, 2, kind="learned", interpolation="nearest", antialias=True),
+        "antialias",
+        "be False with nearest interpolation",
+        "True",
+    ),
+    (
+        "PositionEmbedding2D",
+        lambda: TWO(
+            2,
+            2,
+            kind="learned",
+            interpolation="bicubic",
+            antialias=True,
+            align_corners=True,
+        ),
+        "align_corners",
+        "be False with antialias=True",
+        "True",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(
+            9,
+            kind="learned",
+            convention="roberta",
+            interpolation="bilinear",
+            out_of_range="resize",
+        ),
+        "out_of_range",
+        "not be 'resize' with convention='roberta'",
+        "'resize'",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE(num_prefix_tokens=-1),
+        "num_prefix_tokens",
+        "be at least 0",
+        "-1",
+    ),
+    (
+        "ModalityEmbedding",
+        lambda: mm.ModalityEmbedding([]),
+        "modalities",
+        "hold at least one name",
+        "[]",
+    ),
+    (
+        "ModalityEmbedding",
+        lambda: mm.ModalityEmbedding(["a/b"]),
+        "modalities",
+        "start with a letter and hold only letters, digits and underscores",
+        "'a/b'",
+    ),
+    (
+        "ModalityEmbedding",
+        lambda: mm.ModalityEmbedding(["Text", "text"]),
+        "modalities",
+        "differ in more than upper and lower case",
+        "'Text' and 'text'",
+    ),
+    (
+        "SegmentEmbedding",
+        lambda: mm.SegmentEmbedding(0),
+        "num_segments",
+        "be at least 1",
+        "0",
+    ),
+    (
+        "SegmentEmbedding",
+        lambda: mm.SegmentEmbedding("two"),
+        "num_segments",
+        "be an integer",
+        "'two'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion([]),
+        "modality_configs",
+        "be a dict of a dict for each modality",
+        "[]",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion({}),
+        "modality_configs",
+        "hold at least one name",
+        "{}",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion({"a b": {}}),
+        "modality_configs",
+        "start with a letter",
+        "'a b'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion({"text": 8}),
+        "modality_configs['text']",
+        "be a dict",
+        "8",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(text(type="4d")),
+        "modality_configs['text']['type']",
+        "be one of '1d', '2d', '3d', 'none'",
+        "'4d'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(text(height=3)),
+        "modality_configs['text']",
+        "have no keys but type, dim, max_len, position, segments with type '1d'",
+        "'height'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion({"text": {"type": "1d"}}),
+        "modality_configs['text']",
+        "have the key 'dim'",
+        "['type']",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(text(dim=0)),
+        "modality_configs['text']['dim']",
+        "be at least 1",
+        "0",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(text(position="rotary")),
+        "modality_configs['text']['position']",
+        "be 'sinusoidal', 'learned' or a PositionEmbedding1D",
+        "'rotary'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(text(position="learned")),
+        "modality_configs['text']['max_len']",
+        "be given for a learned position table",
+        "None",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(text(position=ONE(4), max_len=4)),
+        "modality_configs['text']['max_len']",
+        "be given here or in the PositionEmbedding1D, not in both",
+        "4",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(text(type="none", position="learned")),
+        "modality_configs['text']['position']",
+        "be left out with type 'none'",
+        "'learned'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(width=0),
+        "unified_dim",
+        "be at least 1",
+        "0",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(normalization="batch"),
+        "normalization",
+        "be one of 'shared', 'per_modality', 'joint', 'both', None",
+        "'batch'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(epsilon=0),
+        "epsilon",
+        "be greater than 0",
+        "0",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(dropout=1.0),
+        "dropout",
+        "lie in [0, 1)",
+        "1.0",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(modality_dropout={"image": 1.5}),
+        "modality_dropout['image']",
+        "lie in [0, 1)",
+        "1.5",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(modality_dropout={"sound": 0.5}),
+        "modality_dropout",
+        "name only the modalities ['text', 'image']",
+        "'sound'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(missing="skip"),
+        "missing",
+        "be one of 'mask', 'token'",
+        "'skip'",
+    ),
+    (
+        "MultiModalFusion",
+        lambda: fusion(num_registers=-1),
+        "num_registers",
+        "be at least 0",
+        "-1",
+    ),
+]
+
+LEARNED_1D = {"kind": "learned", "max_length": 4}
+LEARNED_2D = {"kind": "learned", "height": 3, "width": 4}
+
+CALLS = [
+    # layer, its inputs and the arguments of the call, argument, rule, value
+    (ONE(**LEARNED_1D), zeros(2, 5, 8), {}, "length", "be at most max_length=4", "5"),
+    (
+        ONE(**LEARNED_1D),
+        zeros(2, 3, 8),
+        {"start_index": 2},
+        "length",
+        "be at most max_length=4",
+        "5",
+    ),
+    (ONE(4), zeros(2, 5, 8), {}, "length", "be at most max_length=4", "5"),
+    (ONE(), zeros(8), {}, "inputs.shape", "be (..., length, width)", "(8,)"),
+    (
+        TWO(),
+        zeros(2, 2, 3, 4, 8),
+        {},
+        "inputs.shape",
+        "be (batch, tokens, width) or (batch, height, width, width)",
+        "(2, 2, 3, 4, 8)",
+    ),
+    (TWO(), zeros(2, 12, 8), {}, "height", "be given for inputs of shape", "None"),
+    (
+        TWO(3, 4),
+        zeros(2, 11, 8),
+        {},
+        "inputs.shape[1]",
+        "be 12, for 0 prefix tokens and a grid of (3, 4)",
+        "11",
+    ),
+    (
+        TWO(3, 4, num_prefix_tokens=1),
+        zeros(2, 12, 8),
+        {},
+        "inputs.shape[1]",
+        "be 13, for 1 prefix tokens and a grid of (3, 4)",
+        "12",
+    ),
+    (
+        TWO(3, 4, num_prefix_tokens=1),
+        zeros(2, 3, 4, 8),
+        {},
+        "num_prefix_tokens",
+        "be 0 for inputs that have a grid of axes",
+        "1",
+    ),
+    (
+        TWO(**LEARNED_2D),
+        zeros(2, 4, 4, 8),
+        {},
+        "grid",
+        "be that of the layer, (3, 4)",
+        "(4, 4)",
+    ),
+    (
+        TWO(),
+        zeros(2, 3, 4, 8),
+        {"grid": (3, 4)},
+        "grid",
+        "be None for inputs that have a grid of axes",
+        "(3, 4)",
+    ),
+    (TWO(), zeros(2, 12, 8), {"grid": (12,)}, "grid", "have 2 sizes", "(12,)"),
+    (
+        TWO(),
+        zeros(2, 12, 1),
+        {"grid": (3, 4)},
+        "inputs.shape[-1]",
+        "be at least 2 with convention='transformer'",
+        "1",
+    ),
+    (
+        TWO(convention="mae"),
+        zeros(2, 3, 4, 6),
+        {},
+        "inputs.shape[-1]",
+        "be divisible by 4 with convention='mae'",
+        "6",
+    ),
+    (
+        TWO(convention="perceiver"),
+        zeros(2, 3, 4, 8),
+        {},
+        "inputs.shape[-1]",
+        "be 2 * (2 * bands + 1) with convention='perceiver'",
+        "8",
+    ),
+    (
+        ONE(**LEARNED_1D),
+        zeros(2, 3, 8),
+        {"positions": zeros(2, 3)},
+        "positions.dtype",
+        "be integer, because the table is read without interpolation",
+        "float32",
+    ),
+    (
+        ONE(),
+        zeros(2, 3, 8),
+        {"positions": ids(2, 4)},
+        "positions.shape",
+        "end with the axes of the tokens, (3,)",
+        "(2, 4)",
+    ),
+    (
+        TWO(),
+        zeros(2, 3, 8),
+        {"positions": ids(2, 3, 3)},
+        "positions.shape",
+        "have a last axis of 2",
+        "(2, 3, 3)",
+    ),
+    (
+        mm.SegmentEmbedding(2),
+        zeros(2, 3, 8),
+        {"segment_ids": zeros(2, 3)},
+        "segment_ids.dtype",
+        "be integer",
+        "float32",
+    ),
+    (
+        mm.ModalityEmbedding(["text"]),
+        zeros(2, 3, 8),
+        {"modality": "image"},
+        "modality",
+        "be one of 'text'",
+        "'image'",
+    ),
+    (
+        mm.ModalityEmbedding(["text"]),
+        zeros(2, 3, 8),
+        {},
+        "modality",
+        "be given, or else `modality_ids`, and not both",
+        "None",
+    ),
+    (
+        mm.ModalityEmbedding(["text"]),
+        zeros(2, 3, 8),
+        {"modality_ids": zeros(2, 3)},
+        "modality_ids.dtype",
+        "be integer",
+        "float32",
+    ),
+    (
+        fusion(),
+        {**good(), "sound": zeros(2, 3, 8)},
+        {},
+        "inputs",
+        "name only the modalities ['text', 'image']",
+        "'sound'",
+    ),
+    (
+        fusion(),
+        {**good(), "text": zeros(2, 8)},
+        {},
+        "inputs['text'].shape",
+        "be (batch, length, dim)",
+        "(2, 8)",
+    ),
+    (
+        fusion(),
+        {**good(), "text": zeros(2, 5, 7)},
+        {},
+        "inputs['text'].shape",
+        "end with dim=8 of the configuration",
+        "(2, 5, 7)",
+    ),
+    (
+        fusion(),
+        {**good(), "image": zeros(2, 13, 6)},
+        {},
+        "inputs.shape[1]",
+        "be 12, for 0 prefix tokens and a grid of (3, 4)",
+        "13",
+    ),
+    (
+        fusion(),
+        {**good(), "text": ids(2, 5, 8)},
+        {},
+        "inputs['text'].dtype",
+        "be float",
+        "int32",
+    ),
+    (
+        fusion(),
+        good(),
+        {"segment_ids": {"text": ids(2, 5)}},
+        "segment_ids['text']",
+        "be left out, because the configuration has no segments",
+        "(2, 5)",
+    ),
+    (
+        fusion(),
+        good(),
+        {"present": {"sound": ids(2, dtype="bool")}},
+        "present",
+        "name only the modalities ['text', 'image']",
+        "'sound'",
+    ),
+    (
+        fusion(),
+        {"text": zeros(2, 5, 8)},
+        {"present": {"image": ids(2, dtype="bool")}},
+        "present['image']",
+        "come with inputs['image']",
+        "inputs without it",
+    ),
+    (
+        fusion(),
+        good(),
+        {"mask": {"text": ids(2, 4, dtype="bool")}},
+        "mask['text'].shape",
+        "be (2,) or (2, 5)",
+        "(2, 4)",
+    ),
+    (
+        fusion(),
+        good(),
+        {"present": {"text": ids(2, 5, dtype="bool")}},
+        "present['text'].shape",
+        "be (2,)",
+        "(2, 5)",
+    ),
+]
+
+VALUES = [
+    # what only values tell; symbolic tensors do not have them
+    (
+        mm.SegmentEmbedding(2),
+        zeros(2, 3, 8),
+        {"segment_ids": ids(2, 3) + 2},
+        "segment_ids",
+        "lie in [0, 2)",
+        "2",
+    ),
+    (
+        mm.ModalityEmbedding(["text"]),
+        zeros(2, 3, 8),
+        {"modality_ids": ids(2, 3) - 2},
+        "modality_ids",
+        "lie in [-1, 1)",
+        "-2",
+    ),
+    (
+        ONE(**LEARNED_1D),
+        zeros(2, 3, 8),
+        {"positions": ids(2, 3) - 1},
+        "positions",
+        "lie in [0, 4)",
+        "-1",
+    ),
+    (
+        ONE(**LEARNED_1D),
+        zeros(2, 3, 8),
+        {"start_index": np.array([0, 2], "int32")},
+        "start_index",
+        "lie in [0, 2)",
+        "2",
+    ),
+    (
+        fusion({"text": {"type": "1d", "dim": 8, "segments": 2}}),
+        {"text": zeros(2, 3, 8)},
+        {"segment_ids": {"text": ids(2, 3) - 1}},
+        "segment_ids",
+        "lie in [0, 2)",
+        "-1",
+    ),
+    (
+        fusion(),
+        {**good(), "text": zeros(3, 5, 8)},
+        {},
+        "inputs",
+        "have one batch size for all modalities",
+        "{'text': 3, 'image': 2}",
+    ),
+    (
+        fusion(),
+        {},
+        {},
+        "inputs",
+        "have at least one of the modalities ['text', 'image']",
+        "{}",
+    ),
+    (fusion(), [zeros(2, 5, 8)], {}, "inputs", "be a dict of a tensor", "list"),
+    (
+        fusion(),
+        good(),
+        {"segment_ids": ids(2, 5)},
+        "segment_ids",
+        "be a dict of a tensor for each modality",
+        "",
+    ),
+]
+
+
+def assert_message(error, argument, rule, value):
+    text = str(error.value)
+    # Keras puts a frame of its own around the message
+    form = r"^(\x1b\[1m)?\w+: `[^`]+` must .+\. Received: .+=.*\."
+    assert re.search(form, text, re.MULTILINE), text
+    assert f"`{argument}` must " in text, text
+    assert rule in text, text
+    assert f"Received: {argument}={value}" in text, text
+
+
+@pytest.mark.parametrize(
+    "layer, make, argument, rule, value",
+    CONSTRUCTORS,
+    ids=[f"{c[0]}-{c[2]}-{c[4]}" for c in CONSTRUCTORS],
+)
+def test_constructor(layer, make, argument, rule, value):
+    with pytest.raises((TypeError, ValueError)) as error:
+        make()
+    assert_message(error, argument, rule, value)
+    assert str(error.value).startswith(f"{layer}: ")
+
+
+def names_of(cases):
+    return [f"{c[0].__class__.__name__}-{c[3]}-{c[5]}" for c in cases]
+
+
+@pytest.mark.parametrize(
+    "layer, inputs, call, argument, rule, value",
+    [*CALLS, *VALUES],
+    ids=names_of([*CALLS, *VALUES]),
+)
+def test_eager_call(layer, inputs, call, argument, rule, value):
+    layer = type(layer).from_config(layer.get_config())
+    with pytest.raises((TypeError, ValueError)) as error:
+        layer(inputs, **call)
+    assert_message(error, argument, rule, value)
+
+
+@pytest.mark.parametrize(
+    "layer, inputs, call, argument, rule, value", CALLS, ids=names_of(CALLS)
+)
+def test_a_functional_model_cannot_be_built(layer, inputs, call, argument, rule, value):
+    def symbolic(x):
+        if isinstance(x, dict):
+            return {name: symbolic(one) for name, one in x.items()}
+        if not isinstance(x, np.ndarray):
+            return x
+        return keras.Input(batch_shape=x.shape, dtype=str(x.dtype))
+
+    layer = type(layer).from_config(layer.get_config())
+    with pytest.raises((TypeError, ValueError)) as error:
+        layer(symbolic(inputs), **symbolic(call))
+    assert_message(error, argument, rule, value)
+
+
+@pytest.mark.parametrize("argument", ["inputs", "segment_ids"])
+def test_errors_of_a_sublayer_name_the_modality(argument):
+    layer = fusion({"text": {"type": "1d", "dim": 8, "max_len": 4, "segments": 2}})
+    inputs = {"text": zeros(2, 5 if argument == "inputs" else 4, 8)}
+    call = {} if argument == "inputs" else {"segment_ids": {"text": ids(2, 4) + 7}}
+    with pytest.raises(ValueError, match="This is modality 'text' of MultiModalFusion"):
+        layer(inputs, **call)
+
+
+def test_a_length_that_only_a_compiled_step_knows_warns_and_keeps_the_weights():
+    inputs = keras.Input((None, 8))
+    model = keras.Model(inputs, ONE(**LEARNED_1D)(inputs))
+    before = model.get_weights()[0]
+    x = zeros(2, 6, 8)
+    if keras.backend.backend() == "torch":
+        with pytest.raises(ValueError, match="be at most max_length=4"):
+            model.predict(x, verbose=0)
+    elif keras.backend.backend() == "jax":
+        with pytest.warns(UserWarning, match="be at most max_length=4.*nearest"):
+            outputs = model.predict(x, verbose=0)
+        np.testing.assert_array_equal(outputs[0, 4:], before[[3, 3]])
+    else:
+        outputs = model.predict(x, verbose=0)
+        np.testing.assert_array_equal(outputs[0, 4:], before[[3, 3]])
+    np.testing.assert_array_equal(model.get_weights()[0], before)
+
+
+@pytest.mark.parametrize(
+    "arguments, argument, rule, value",
+    [
+        ({"sizes": (3,)}, "sizes", "have one integer for each axis", "(3,)"),
+        ({"sizes": (3, 0)}, "sizes", "be at least 1", "0"),
+        (
+            {"sizes": (3, 3), "interpolation": "area"},
+            "interpolation",
+            "be one of 'nearest', 'bilinear', 'bicubic'",
+            "'area'",
+        ),
+        (
+            {"sizes": (3, 3), "grid": (2, 2), "num_prefix_tokens": 1},
+            "table.shape",
+            "have 5 rows",
+            "(2, 2, 8)",
+        ),
+    ],
+)
+def test_resize_positions(arguments, argument, rule, value):
+    with pytest.raises((TypeError, ValueError)) as error:
+        mm.resize_positions(zeros(2, 2, 8), **arguments)
+    assert_message(error, argument, rule, value)
