@@ -34,9 +34,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 SIDE, CELLS, PIXELS = 3, 9, 64
-FEATURES, WIDTH = 256, 64
-SCALE = 2.7
-STD = 0.7
+FEATURES, WIDTH = 128, 64
 PLACES = ("one", "two", "three")
 PLURALS = "zeros ones twos threes fours fives sixes sevens eights nines".split()
 EMPTY_SHARE = 0.3
@@ -110,28 +108,27 @@ def make_boards(rng, images, labels, number):
 
 
 def encoder_block(tokens, heads=4):
-    """Apply attention and a dense block, each normalised before and added after."""
-    normed = keras.layers.LayerNormalization()(tokens)
-    mixed = keras.layers.MultiHeadAttention(heads, WIDTH // heads)(normed, normed)
+    """Apply attention and a dense block, each added to its input and normalised."""
+    mixed = keras.layers.MultiHeadAttention(heads, WIDTH // heads)(tokens, tokens)
     tokens = keras.layers.Add()([tokens, mixed])
-    hidden = keras.layers.LayerNormalization()(tokens)
-    hidden = keras.layers.Dense(2 * WIDTH, activation="relu")(hidden)
-    return keras.layers.Add()([tokens, keras.layers.Dense(WIDTH)(hidden)])
+    tokens = keras.layers.LayerNormalization()(tokens)
+    hidden = keras.layers.Dense(2 * WIDTH, activation="relu")(tokens)
+    hidden = keras.layers.Add()([tokens, keras.layers.Dense(WIDTH)(hidden)])
+    return keras.layers.LayerNormalization()(hidden)
 
 
 def make_model(positions):
     """Return the model, with or without position embeddings."""
     words = keras.Input((None,), dtype="int32", name="words")
     board = keras.Input((CELLS, PIXELS), name="board")
-    # words and patches as large as the positions that are added to them
+    # words about as large as the positions that are added to them
     text = keras.layers.Embedding(
         len(WORDS) + 1,
         WIDTH,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=STD),
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.7),
         mask_zero=True,
     )(words)
-    image = keras.layers.Rescaling(SCALE, offset=-0.3 * SCALE)(board)
-    image = keras.layers.Dense(FEATURES, activation="relu")(image)
+    image = keras.layers.Dense(FEATURES, activation="relu")(board)
     text_config = {"type": "1d", "dim": WIDTH}
     image_config = {"type": "2d", "height": SIDE, "width": SIDE, "dim": FEATURES}
     if not positions:
@@ -145,12 +142,11 @@ def make_model(positions):
     )({"text": text, "image": image})
     for _ in range(2):
         tokens = encoder_block(tokens)
-    answer = keras.layers.LayerNormalization()(tokens[:, 0])
-    answer = keras.layers.Dense(10, activation="softmax")(answer)
+    answer = keras.layers.Dense(10, activation="softmax")(tokens[:, 0])
     return keras.Model({"words": words, "board": board}, answer)
 
 
-def train(model, inputs, answers, epochs, batch_size=128, peak=2e-3):
+def train(model, inputs, answers, epochs, batch_size=64, peak=3e-3):
     """Train with a rate that rises in the first tenth and falls to 0 on a cosine."""
     steps = epochs * -(-len(answers) // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -284,8 +280,8 @@ def main():
     """Train both models, compare them, and save what they learned."""
     started = time.perf_counter()
     options = parse_arguments()
-    epochs = options.epochs or (6 if options.quick else 12)
-    number = 15_000 if options.quick else 30_000
+    epochs = options.epochs or (4 if options.quick else 7)
+    number = 15_000 if options.quick else 40_000
     options.output.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(options.seed)
     train_digits, test_digits = split_digits(rng)

@@ -30,9 +30,10 @@ def check_rates(rates, names):
 
 def plain(shapes):
     """Return a dict of shapes as tuples, without absent modalities."""
+    check_inputs({} if shapes is None else shapes)
     return {
         name: _checks.known_shape(shape)
-        for name, shape in shapes.items()
+        for name, shape in (shapes or {}).items()
         if shape is not None
     }
 
@@ -148,6 +149,13 @@ def _check_keys(argument, values, names):
     for name in values:
         rule = f"name only the modalities {list(names)}"
         _checks.check(name in names, WHO, argument, rule, repr(name))
+
+
+def gather(segment_ids, positions, present, mask, implicit_mask):
+    """Return the arguments by modality in one dict, with `{}` for those left out."""
+    given = {"segment_ids": segment_ids, "positions": positions, "present": present}
+    given = {name: {} if value is None else value for name, value in given.items()}
+    return {**given, "mask": merge_masks(mask, implicit_mask)}
 
 
 def merge_masks(explicit, implicit):

@@ -3,6 +3,8 @@
 import math
 import warnings
 
+import keras
+
 from keras_mmembed import _checks
 
 
@@ -84,7 +86,7 @@ def _check_positions(layer, shape, positions):
     rule = f"end with the axes of the tokens, {tuple(expected)}"
     _checks.check(fits, who, "positions.shape", rule, place)
     if layer.kind == "learned" and layer.interpolation is None:
-        dtype = getattr(positions, "dtype", "int32")
+        dtype = keras.backend.standardize_dtype(getattr(positions, "dtype", "int32"))
         rule = "be integer, because the table is read without interpolation"
         remedy = "Cast it, or give the layer interpolation='bilinear'."
         _checks.check(

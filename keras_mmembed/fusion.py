@@ -249,12 +249,9 @@ class MultiModalFusion(keras.layers.Layer):
         inputs_mask=None,
         training=None,
     ):
-        given = {
-            "segment_ids": segment_ids or {},
-            "positions": positions or {},
-            "present": present or {},
-            "mask": _fusion_checks.merge_masks(mask, inputs_mask),
-        }
+        given = _fusion_checks.gather(
+            segment_ids, positions, present, mask, inputs_mask
+        )
         _fusion_checks.check_call(self, inputs, given)
         inputs = self._by_configuration(inputs)
         flags = self._draw_flags(inputs, given["present"], training)
@@ -334,12 +331,9 @@ class MultiModalFusion(keras.layers.Layer):
         inputs_mask=None,
         training=None,
     ):
-        given = {
-            "segment_ids": segment_ids or {},
-            "positions": positions or {},
-            "present": present or {},
-            "mask": _fusion_checks.merge_masks(mask, inputs_mask),
-        }
+        given = _fusion_checks.gather(
+            segment_ids, positions, present, mask, inputs_mask
+        )
         _fusion_checks.check_call(self, inputs, given)
         inputs = self._by_configuration(inputs)
         _fusion_checks.check_lengths(self, inputs, given["positions"])

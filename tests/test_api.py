@@ -1,0 +1,115 @@
+"""The contract: public names, arguments, defaults and what files contain."""
+
+import inspect
+import json
+import re
+
+import keras
+import numpy as np
+import pytest
+from cases import CASES, inputs_of
+
+import keras_mmembed as mm
+
+LAYERS = {
+    "PositionEmbedding1D": ["max_length"],
+    "PositionEmbedding2D": ["height", "width"],
+    "PositionEmbedding3D": ["frames", "height", "width"],
+    "ModalityEmbedding": ["modalities"],
+    "SegmentEmbedding": ["num_segments"],
+    "MultiModalFusion": ["modality_configs", "unified_dim"],
+}
+FUNCTIONS = {"resize_positions", "positions_from_ids", "positions_from_mask"}
+
+
+def arguments_of(layer):
+    named = {}
+    for owner in layer.__mro__:
+        if not owner.__module__.startswith("keras_mmembed"):
+            break
+        named.update(inspect.signature(owner.__init__).parameters)
+    skipped = {"self", "kwargs", "options", "sizes"}
+    return {name: p for name, p in named.items() if name not in skipped}
+
+
+def documented(text, section):
+    body = re.search(rf"^    {section}:\n((?:        .*\n|\n)*)", text, re.MULTILINE)
+    return re.findall(r"^        ([a-z_]+): ", body.group(1), re.MULTILINE)
+
+
+def test_public_names():
+    assert set(mm.__all__) == {*LAYERS, *FUNCTIONS}
+    assert all(hasattr(mm, name) for name in mm.__all__)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_only_sizes_and_configurations_are_positional(name):
+    parameters = inspect.signature(getattr(mm, name).__init__).parameters.values()
+    positional = [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
+    assert positional == ["self", *LAYERS[name]]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_docstrings_have_every_argument(name):
+    layer = getattr(mm, name)
+    text = inspect.getdoc(layer).replace("\n", "\n    ") + "\n"
+    assert set(documented(f"    {text}", "Args")) == set(arguments_of(layer))
+    call = set(inspect.signature(layer.call).parameters) - {"self"}
+    assert set(documented(f"    {text}", "Call arguments")) == call
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_registered_under_the_name_of_the_package(name):
+    layer = getattr(mm, name)
+    assert keras.saving.get_registered_name(layer) == f"keras_mmembed>{name}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_configurations_are_json(case):
+    config = case.make().get_config()
+    assert json.loads(json.dumps(config)) == config
+
+
+PATHS = {
+    "text": {"type": "1d", "max_len": 20, "dim": 8, "position": "learned"},
+    "image": {"type": "2d", "height": 3, "width": 4, "dim": 6, "segments": 2},
+}
+
+
+def test_paths_of_the_weights():
+    fusion = mm.MultiModalFusion(
+        PATHS,
+        8,
+        name="fusion",
+        normalization="both",
+        cls_token=True,
+        num_registers=1,
+        missing="token",
+    )
+    fusion.build({"text": (None, 5, 8), "image": (None, 12, 6)})
+    assert {weight.path for weight in fusion.trainable_weights} == {
+        "fusion/modality_embedding/embeddings",
+        "fusion/projection_image/kernel",
+        "fusion/projection_image/bias",
+        "fusion/position_text/embeddings",
+        "fusion/segment_image/embeddings",
+        "fusion/norm_text/gamma",
+        "fusion/norm_text/beta",
+        "fusion/norm_image/gamma",
+        "fusion/norm_image/beta",
+        "fusion/norm/gamma",
+        "fusion/norm/beta",
+        "fusion/cls_embedding",
+        "fusion/register_embeddings",
+        "fusion/missing_text",
+        "fusion/missing_image",
+    }
+
+
+def test_no_layer_holds_a_weight_that_is_not_saved(tmp_path):
+    case = next(c for c in CASES if c.name == "MultiModalFusion-both")
+    x, extra = inputs_of(case)
+    layer = case.make()
+    layer(x, **extra)
+    count = sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
+    assert layer.count_params() == count

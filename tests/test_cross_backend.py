@@ -1,0 +1,38 @@
+"""A file saved on one backend gives the same numbers on every other."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.cross_backend
+BACKENDS = ("tensorflow", "jax", "torch")
+WORKER = Path(__file__).with_name("cross_backend_worker.py")
+
+
+def run(backend, *arguments):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(WORKER), *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def saved(request, tmp_path_factory):
+    directory = tmp_path_factory.mktemp(request.param)
+    run(request.param, "save", directory)
+    return directory
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_case_travels(saved, backend):
+    run(backend, "load", saved, backend)
+    files = sorted(saved.glob("*.keras"))
+    assert files
+    for file in files:
+        expected = np.load(file.with_suffix(".npy"))
+        got = np.load(file.with_suffix(f".{backend}.npy"))
+        np.testing.assert_allclose(got, expected, atol=1e-5, err_msg=file.stem)

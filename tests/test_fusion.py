@@ -1,0 +1,260 @@
+"""The fusion against the formula in float64, and what must not change it."""
+
+import keras
+import numpy as np
+import pytest
+import reference
+from keras import ops
+from reference import TEXT_AND_IMAGE
+
+import keras_mmembed as mm
+
+SEGMENTS = {**TEXT_AND_IMAGE, "text": {**TEXT_AND_IMAGE["text"], "segments": 2}}
+
+
+def array(x):
+    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
+
+
+def features(seed=0, batch=2, length=5):
+    rng = np.random.default_rng(seed)
+    return {
+        "text": rng.normal(size=(batch, length, 8)).astype("float32"),
+        "image": rng.normal(size=(batch, 12, 6)).astype("float32"),
+    }
+
+
+def randomize(layer, seed=1):
+    rng = np.random.default_rng(seed)
+    layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
+
+
+def functional(fusion, order=("text", "image")):
+    shapes = {"text": (None, 8), "image": (12, 6)}
+    inputs = {name: keras.Input(shapes[name], name=name) for name in order}
+    return keras.Model(inputs, fusion(inputs))
+
+
+def test_the_configuration_of_the_document():
+    configs = {
+        "text": {"type": "1d", "max_len": 512, "dim": 768},
+        "image": {"type": "2d", "height": 14, "width": 14, "dim": 512},
+    }
+    fusion = mm.MultiModalFusion(modality_configs=configs, unified_dim=512)
+    x = {"text": np.ones((4, 50, 768)), "image": np.ones((4, 196, 512))}
+    assert tuple(fusion(x).shape) == (4, 246, 512)
+    shapes = {name: value.shape for name, value in x.items()}
+    assert fusion.compute_output_shape(shapes) == (4, 246, 512)
+
+
+def test_formula():
+    fusion = mm.MultiModalFusion(SEGMENTS, 10, dropout=0.0)
+    x = features()
+    ids = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]], "int32")
+    fusion.build({name: value.shape for name, value in x.items()})
+    randomize(fusion)
+    rows = array(fusion.modality.embeddings)
+    expected = reference.fused(
+        x,
+        {
+            name: [array(w) for w in getattr(fusion, f"projection_{name}").weights]
+            for name in x
+        },
+        {
+            "text": reference.interleaved(range(5), 10),
+            "image": reference.grid(3, 4, 10).reshape(12, 10),
+        },
+        {"text": rows[0], "image": rows[1]},
+        {"text": array(fusion.segment_text.embeddings)[ids]},
+        array(fusion.norm.gamma),
+        array(fusion.norm.beta),
+        1e-6,
+    )
+    got = array(fusion(x, segment_ids={"text": ids}))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalization", ["per_modality", "both"])
+def test_norm_of_each_modality(normalization):
+    fusion = mm.MultiModalFusion(
+        TEXT_AND_IMAGE, 8, dropout=0.0, normalization=normalization
+    )
+    x = features()
+    fusion.build({name: value.shape for name, value in x.items()})
+    randomize(fusion)
+    rows = array(fusion.modality.embeddings)
+    projection = [array(w) for w in fusion.projection_image.weights]
+    sums = {
+        "text": x["text"] + reference.interleaved(range(5), 8) + rows[0],
+        "image": x["image"].astype("float64") @ projection[0]
+        + projection[1]
+        + reference.grid(3, 4, 8).reshape(12, 8)
+        + rows[1],
+    }
+    norms = {name: getattr(fusion, f"norm_{name}") for name in sums}
+    parts = [
+        reference.layer_norm(
+            sums[name], array(norms[name].gamma), array(norms[name].beta), 1e-6
+        )
+        for name in sums
+    ]
+    expected = np.concatenate(parts, axis=1)
+    if normalization == "both":
+        expected = reference.layer_norm(
+            expected, array(fusion.norm.gamma), array(fusion.norm.beta), 1e-6
+        )
+    np.testing.assert_allclose(array(fusion(x)), expected, atol=1e-5)
+
+
+def test_one_norm_before_or_after_the_concatenation_is_the_same():
+    x = features()
+    shared = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
+    joint = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0, normalization="joint")
+    for fusion in (shared, joint):
+        fusion.build({name: value.shape for name, value in x.items()})
+        randomize(fusion)
+    np.testing.assert_allclose(array(shared(x)), array(joint(x)), atol=1e-6)
+
+
+def permuted(x):
+    return dict(reversed(x.items()))
+
+
+def test_order_of_the_inputs_in_call_and_predict():
+    x = features()
+    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
+    expected = array(fusion(x))
+    np.testing.assert_array_equal(array(fusion(permuted(x))), expected)
+    for order in (("text", "image"), ("image", "text")):
+        model = functional(fusion, order)
+        for fed in (x, permuted(x)):
+            got = model.predict(fed, verbose=0)
+            np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_order_of_the_inputs_in_fit():
+    x = features()
+    targets = np.random.default_rng(5).normal(size=(2, 17, 8))
+    results = []
+    for order, fed in ((("text", "image"), x), (("image", "text"), permuted(x))):
+        fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
+        fusion.build({name: value.shape for name, value in x.items()})
+        randomize(fusion)
+        model = functional(fusion, order)
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.fit(fed, targets, epochs=2, verbose=0)
+        results.append({w.path: array(w) for w in fusion.weights})
+    for path, value in results[0].items():
+        other = next(v for p, v in results[1].items() if suffix(p) == suffix(path))
+        np.testing.assert_allclose(other, value, atol=1e-6)
+
+
+def suffix(path):
+    return path.split("/", 1)[1]
+
+
+def test_order_of_the_inputs_after_a_reload(tmp_path):
+    x = features()
+    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
+    model = functional(fusion)
+    randomize(model)
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.predict(permuted(x), verbose=0), expected, atol=1e-6
+    )
+
+
+def test_the_order_of_the_configuration_binds_weights_by_name(tmp_path):
+    x = features()
+    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0, return_dict=True)
+    other = mm.MultiModalFusion(
+        permuted(TEXT_AND_IMAGE), 8, dropout=0.0, return_dict=True
+    )
+    model, turned = functional(fusion), functional(other)
+    randomize(model)
+    model.save_weights(tmp_path / "fusion.weights.h5")
+    turned.load_weights(tmp_path / "fusion.weights.h5")
+    one = fusion.split(fusion(x)["embeddings"], like=x)
+    two = other.split(other(x)["embeddings"], like=x)
+    for name in x:
+        np.testing.assert_allclose(array(one[name]), array(two[name]), atol=1e-6)
+
+
+def test_a_file_with_fewer_modalities_keeps_its_rows(tmp_path):
+    small = mm.ModalityEmbedding(["image", "text"])
+    large = mm.ModalityEmbedding(["text", "audio", "image"])
+    for layer in (small, large):
+        layer.build((None, None, 8))
+    inputs = keras.Input((None, 8))
+    keras.Model(inputs, small(inputs, modality="text")).save_weights(
+        tmp_path / "m.weights.h5"
+    )
+    keras.Model(inputs, large(inputs, modality="text")).load_weights(
+        tmp_path / "m.weights.h5"
+    )
+    rows = array(small.embeddings)
+    np.testing.assert_array_equal(array(large.embeddings)[[2, 0]], rows)
+
+
+def test_masks_reach_attention_downstream():
+    words = keras.Input((None,), dtype="int32", name="words")
+    image = keras.Input((12, 6), name="image")
+    text = keras.layers.Embedding(50, 8, mask_zero=True)(words)
+    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, cls_token=True)
+    tokens = fusion({"text": text, "image": image})
+    mixed = keras.layers.MultiHeadAttention(2, 4)(tokens, tokens)
+    model = keras.Model({"words": words, "image": image}, mixed[:, 0])
+    x = features()["image"]
+    short = np.array([[3, 4, 5]] * 2, "int32")
+    padded = np.array([[3, 4, 5, 0, 0]] * 2, "int32")
+    one = model.predict({"words": short, "image": x}, verbose=0)
+    two = model.predict({"words": padded, "image": x}, verbose=0)
+    np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "float32"])
+def test_what_stands_in_a_pad_changes_nothing(dtype):
+    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
+    x = features()
+    mask = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).astype(dtype)
+    one = fusion(x, mask={"text": mask})
+    text = x["text"].copy()
+    text[0, 3:] = np.nan
+    two = fusion({**x, "text": text}, mask={"text": mask})
+    np.testing.assert_array_equal(array(one), array(two))
+
+
+def test_an_absent_modality_leaves_the_others_as_they_are():
+    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
+    x = features()
+    both = array(fusion(x))
+    np.testing.assert_allclose(
+        array(fusion({"image": x["image"]})), both[:, 5:], atol=1e-6
+    )
+    got = array(fusion({"text": x["text"], "image": None}))
+    np.testing.assert_allclose(got, both[:, :5], atol=1e-6)
+
+
+def test_mixed_policies_in_one_fusion():
+    position = mm.PositionEmbedding1D(dtype="float32")
+    configs = {
+        **TEXT_AND_IMAGE,
+        "text": {"type": "1d", "dim": 8, "position": position},
+    }
+    fusion = mm.MultiModalFusion(configs, 8, dtype="mixed_bfloat16")
+    outputs = fusion(features())
+    assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
+
+
+def test_segments_of_a_grid():
+    configs = {"image": {**TEXT_AND_IMAGE["image"], "segments": 2, "dim": 8}}
+    fusion = mm.MultiModalFusion(configs, 8, normalization=None, dropout=0.0)
+    x = np.zeros((2, 3, 4, 8), "float32")
+    ids = np.random.default_rng(0).integers(0, 2, (2, 3, 4)).astype("int32")
+    got = array(fusion({"image": x}, segment_ids={"image": ids}))
+    bare = array(fusion({"image": x}))
+    rows = array(fusion.segment_image.embeddings)
+    expected = bare - rows[0] + rows[ids.reshape(2, 12)]
+    np.testing.assert_allclose(got, expected, atol=1e-6)
