@@ -162,7 +162,10 @@ class MultiModalFusion(keras.layers.Layer):
         dtype = self.dtype_policy
         initializer = self.embeddings_initializer
         self.modality = ModalityEmbedding(
-            self.modalities, embeddings_initializer=initializer.clone(), dtype=dtype
+            self.modalities,
+            embeddings_initializer=initializer.clone(),
+            dtype=dtype,
+            name="modality",
         )
         # one attribute per modality: a dict of layers would be saved by its order
         for name, config in self.modality_configs.items():

@@ -1,4 +1,4 @@
-"""Saves every case, or predicts with the saved files: run by test_cross_backend."""
+"""Saves every case, or predicts with every saved file, for test_cross_backend."""
 
 import sys
 from pathlib import Path
@@ -15,20 +15,26 @@ def permuted(x):
     return dict(reversed(x.items()))
 
 
-def main(task, directory, backend=None):
+def save(directory, backend):
+    folder = directory / backend
+    folder.mkdir()
     for number, case in enumerate(CASES):
-        path = Path(directory) / f"{number:02d}-{case.name}.keras"
-        if task == "save":
-            model = functional(case, case.make())
-            rng = np.random.default_rng(number)
-            model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
-            model.save(path)
-            target = path.with_suffix(".npy")
-        else:
-            model = keras.models.load_model(path)
-            target = path.with_suffix(f".{backend}.npy")
-        np.save(target, model.predict(permuted(model_inputs(case)), verbose=0))
+        path = folder / f"{number:02d}-{case.name}.keras"
+        model = functional(case, case.make())
+        rng = np.random.default_rng(number)
+        model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+        model.save(path)
+        np.save(path.with_suffix(".npy"), model.predict(model_inputs(case), verbose=0))
+
+
+def load(directory, backend):
+    for path in sorted(directory.glob("*/*.keras")):
+        case = CASES[int(path.name[:2])]
+        model = keras.models.load_model(path)
+        outputs = model.predict(permuted(model_inputs(case)), verbose=0)
+        np.save(path.with_suffix(f".{backend}.npy"), outputs)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    task, directory, backend = sys.argv[1:]
+    {"save": save, "load": load}[task](Path(directory), backend)

@@ -88,7 +88,7 @@ def test_paths_of_the_weights():
     )
     fusion.build({"text": (None, 5, 8), "image": (None, 12, 6)})
     assert {weight.path for weight in fusion.trainable_weights} == {
-        "fusion/modality_embedding/embeddings",
+        "fusion/modality/embeddings",
         "fusion/projection_image/kernel",
         "fusion/projection_image/bias",
         "fusion/position_text/embeddings",

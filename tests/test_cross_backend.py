@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,19 +21,21 @@ def run(backend, *arguments):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module", params=BACKENDS)
-def saved(request, tmp_path_factory):
-    directory = tmp_path_factory.mktemp(request.param)
-    run(request.param, "save", directory)
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("files")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda b: run(b, "save", directory, b), BACKENDS))
+        list(pool.map(lambda b: run(b, "load", directory, b), BACKENDS))
     return directory
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_every_case_travels(saved, backend):
-    run(backend, "load", saved, backend)
-    files = sorted(saved.glob("*.keras"))
+@pytest.mark.parametrize("reader", BACKENDS)
+@pytest.mark.parametrize("writer", BACKENDS)
+def test_every_case_travels(directory, writer, reader):
+    files = sorted((directory / writer).glob("*.keras"))
     assert files
     for file in files:
         expected = np.load(file.with_suffix(".npy"))
-        got = np.load(file.with_suffix(f".{backend}.npy"))
+        got = np.load(file.with_suffix(f".{reader}.npy"))
         np.testing.assert_allclose(got, expected, atol=1e-5, err_msg=file.stem)

@@ -27,7 +27,7 @@ def encoding(layer, *shape, **call):
     return array(layer(np.zeros(shape, "float32"), **call))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(length=st.integers(1, 40), width=st.integers(1, 33), start=st.integers(0, 999))
 def test_sequence(length, width, start):
     expected = reference.interleaved(range(start, start + length), width)
@@ -35,7 +35,7 @@ def test_sequence(length, width, start):
     np.testing.assert_allclose(got, [expected] * 2, atol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(height=st.integers(1, 9), width=st.integers(1, 9), channels=st.integers(2, 25))
 def test_grid(height, width, channels):
     expected = reference.grid(height, width, channels)
@@ -45,7 +45,7 @@ def test_grid(height, width, channels):
     np.testing.assert_allclose(flat, expected.reshape(-1, channels), atol=1e-5)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     frames=st.integers(1, 5),
     height=st.integers(1, 5),
@@ -117,7 +117,7 @@ def test_positions_from_mask(mask, expected, dtype):
     assert array(got).tolist() == [[p + 2 for p in expected]]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=5), min_size=1))
 def test_positions_of_packed_rows(rows):
     longest = max(sum(row) for row in rows)
