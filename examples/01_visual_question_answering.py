@@ -107,7 +107,7 @@ def make_boards(rng, images, labels, number):
     return inputs, answers.astype("int32"), questions
 
 
-def encoder_block(tokens, heads=4):
+def encoder_block(tokens, heads=8):
     """Apply attention and a dense block, each added to its input and normalised."""
     mixed = keras.layers.MultiHeadAttention(heads, WIDTH // heads)(tokens, tokens)
     tokens = keras.layers.Add()([tokens, mixed])
@@ -125,7 +125,7 @@ def make_model(positions):
     text = keras.layers.Embedding(
         len(WORDS) + 1,
         WIDTH,
-        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.7),
+        embeddings_initializer=keras.initializers.RandomNormal(stddev=0.5),
         mask_zero=True,
     )(words)
     image = keras.layers.Dense(FEATURES, activation="relu")(board)
@@ -283,7 +283,7 @@ def main():
     options = parse_arguments()
     epochs = options.epochs or (4 if options.quick else 7)
     # whole batches: JAX would compile once more for a smaller last one
-    number = BATCH * (240 if options.quick else 640)
+    number = BATCH * (192 if options.quick else 640)
     options.output.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(options.seed)
     train_digits, test_digits = split_digits(rng)

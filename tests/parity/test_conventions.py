@@ -1,0 +1,321 @@
+"""Each convention against a published implementation with small random weights."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from timm_layers import timm_layer
+
+import keras_mmembed as mm
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+models = transformers.models
+
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+TEXT = {**SMALL, "vocab_size": 40, "max_position_embeddings": 20}
+IMAGE = {**SMALL, "image_size": 16, "patch_size": 4}
+
+
+def array(x):
+    if isinstance(x, torch.Tensor):
+        return x.detach().cpu().numpy().astype("float64")
+    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
+
+
+def encoding(layer, *shape, **call):
+    return array(layer(np.zeros(shape, "float32"), **call))
+
+
+def randomize(module, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter.data.normal_(generator=generator)
+    return module.eval()
+
+
+def learned(layer, table, width):
+    layer.build((None, None, width))
+    layer.embeddings.assign(array(table).reshape(layer.embeddings.shape))
+    return layer
+
+
+def close(got, expected, atol=1e-5):
+    np.testing.assert_allclose(got, array(expected), atol=atol, rtol=0)
+
+
+def test_whisper():
+    expected = models.whisper.modeling_whisper.sinusoids(30, 16)
+    got = encoding(mm.PositionEmbedding1D(convention="whisper"), 1, 30, 16)[0]
+    close(got, expected)
+
+
+def test_mae():
+    config = transformers.ViTMAEConfig(**IMAGE)
+    module = models.vit_mae.modeling_vit_mae.ViTMAEEmbeddings(config)
+    module.initialize_weights()
+    layer = mm.PositionEmbedding2D(4, 4, convention="mae", num_prefix_tokens=1)
+    close(encoding(layer, 1, 17, 16)[0], module.position_embeddings[0])
+
+
+def test_videomae():
+    table = models.videomae.modeling_videomae.get_sinusoid_encoding_table(24, 16)
+    layer = mm.PositionEmbedding3D(convention="videomae")
+    close(encoding(layer, 1, 2, 3, 4, 16)[0].reshape(24, 16), table[0])
+
+
+@pytest.mark.parametrize("normalize", [True])
+def test_detr_with_padding(normalize):
+    module = models.detr.modeling_detr.DetrSinePositionEmbedding(8, normalize=normalize)
+    mask = np.zeros((2, 5, 7), bool)
+    mask[0, :4, :6] = True
+    mask[1, :, :3] = True
+    pixels = torch.zeros(2, 16, 5, 7)
+    try:
+        expected = module(pixels.shape, pixels.device, pixels.dtype, torch.tensor(mask))
+    except TypeError:
+        expected = module(pixels, torch.tensor(mask))
+    expected = array(expected)
+    if expected.shape[1] == 16:
+        expected = expected.transpose(0, 2, 3, 1)
+    expected = expected.reshape(2, 5, 7, 16)
+    layer = mm.PositionEmbedding2D(convention="detr")
+    got = encoding(layer, 2, 5, 7, 16, mask=mask)
+    np.testing.assert_allclose(got[mask], expected[mask], atol=1e-5)
+
+
+def test_kosmos2():
+    module = models.kosmos2.modeling_kosmos2
+    module = module.Kosmos2TextSinusoidalPositionalEmbedding(20, 16, padding_idx=1)
+    ids = np.array([[5, 6, 7, 8, 1, 1], [9, 2, 3, 4, 5, 6]])
+    expected = module(input_ids=torch.tensor(ids))
+    layer = mm.PositionEmbedding1D(convention="kosmos2")
+    close(encoding(layer, 2, 6, 16, mask=ids != 1), expected)
+
+
+def test_roberta():
+    config = transformers.RobertaConfig(**TEXT, pad_token_id=1, type_vocab_size=2)
+    module = randomize(models.roberta.modeling_roberta.RobertaEmbeddings(config))
+    ids = np.array([[5, 6, 7, 1, 1, 1], [9, 2, 3, 4, 5, 6]])
+    words = module.word_embeddings(torch.tensor(ids))
+    types = module.token_type_embeddings(torch.zeros_like(torch.tensor(ids)))
+    layer = learned(
+        mm.PositionEmbedding1D(20, kind="learned", convention="roberta"),
+        module.position_embeddings.weight,
+        16,
+    )
+    x = array(words + types).astype("float32")
+    norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps)
+    norm.build((None, None, 16))
+    norm.set_weights([array(w) for w in module.LayerNorm.parameters()])
+    close(array(norm(layer(x, mask=ids != 1))), module(torch.tensor(ids)))
+
+
+def test_bert():
+    config = transformers.BertConfig(**TEXT, type_vocab_size=3)
+    module = randomize(models.bert.modeling_bert.BertEmbeddings(config))
+    rng = np.random.default_rng(0)
+    ids, types = rng.integers(0, 40, (2, 7)), rng.integers(0, 3, (2, 7))
+    words = array(module.word_embeddings(torch.tensor(ids))).astype("float32")
+    fusion = mm.MultiModalFusion(
+        {
+            "text": {
+                "type": "1d",
+                "dim": 16,
+                "max_len": 20,
+                "position": "learned",
+                "segments": 3,
+            }
+        },
+        16,
+        epsilon=config.layer_norm_eps,
+        embeddings_initializer="zeros",
+    )
+    fusion.build({"text": words.shape})
+    fusion.position_text.embeddings.assign(array(module.position_embeddings.weight))
+    fusion.segment_text.embeddings.assign(array(module.token_type_embeddings.weight))
+    fusion.norm.gamma.assign(array(module.LayerNorm.weight))
+    fusion.norm.beta.assign(array(module.LayerNorm.bias))
+    got = fusion({"text": words}, segment_ids={"text": types.astype("int32")})
+    expected = module(torch.tensor(ids), token_type_ids=torch.tensor(types))
+    close(array(got), expected)
+
+
+def test_perceiver():
+    module = models.perceiver.modeling_perceiver.PerceiverFourierPositionEncoding(
+        num_bands=5, max_resolution=(6, 8), concat_pos=True, sine_only=False
+    )
+    expected = module(
+        index_dims=(6, 8), batch_size=1, device=torch.device("cpu"), dtype=torch.float32
+    )
+    layer = mm.PositionEmbedding2D(convention="perceiver")
+    close(encoding(layer, 1, 6, 8, 22)[0].reshape(48, 22), expected[0])
+
+
+@pytest.mark.parametrize("sizes", [(5, 7), (4, 4)])
+def test_sincos_of_timm(sizes):
+    build = timm_layer("pos_embed_sincos").build_sincos2d_pos_embed
+    # timm has all sines before all cosines, and rows before columns
+    table = array(build(list(sizes), dim=16)).reshape(*sizes, 2, 2, 4)
+    expected = table.swapaxes(2, 3)[:, :, ::-1].reshape(*sizes, 16)
+    got = encoding(mm.PositionEmbedding2D(convention="scenic"), 1, *sizes, 16)[0]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("sizes", [(4, 4), (3, 7), (9, 2)])
+def test_detr_learned(sizes):
+    module = models.detr.modeling_detr.DetrLearnedPositionEmbedding(embedding_dim=8)
+    randomize(module)
+    layer = mm.PositionEmbedding2D(
+        50, 50, kind="learned", convention="florence2", out_of_range="clip"
+    )
+    layer.build((None, None, None, 16))
+    layer.height_embeddings.assign(array(module.row_embeddings.weight))
+    layer.width_embeddings.assign(array(module.column_embeddings.weight))
+    pixels = torch.zeros(1, 16, *sizes)
+    try:
+        expected = module(pixels.shape, pixels.device, pixels.dtype)
+    except TypeError:
+        expected = module(pixels)
+    expected = array(expected)
+    if expected.ndim == 4:
+        expected = expected.transpose(0, 2, 3, 1)
+    got = encoding(layer, 1, *sizes, 16)[0]
+    np.testing.assert_allclose(got, expected.reshape(*sizes, 16), atol=1e-6)
+
+
+def test_naflex_grids_of_siglip2():
+    module = models.siglip2.modeling_siglip2.Siglip2VisionEmbeddings(
+        models.siglip2.Siglip2VisionConfig(
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            patch_size=4,
+            num_patches=36,
+        )
+    )
+    randomize(module)
+    grids = np.array([[3, 8], [5, 4], [2, 2]], "int32")
+    x = np.random.default_rng(0).normal(size=(3, 24, 48)).astype("float32")
+    expected = array(module(torch.tensor(x), torch.tensor(grids)))
+    features = array(module.patch_embedding(torch.tensor(x))).astype("float32")
+    layer = mm.PositionEmbedding2D(
+        6,
+        6,
+        kind="learned",
+        interpolation="bilinear",
+        antialias=True,
+        out_of_range="resize",
+    )
+    learned(layer, module.position_embedding.weight, 16)
+    got = array(layer(features, grid=grids))
+    for sample, count in enumerate(grids.prod(axis=1)):
+        np.testing.assert_allclose(
+            got[sample, :count], expected[sample, :count], atol=1e-5
+        )
+
+
+def test_fractional_buckets_of_idefics2():
+    config = models.idefics2.configuration_idefics2.Idefics2VisionConfig(**IMAGE)
+    module = models.idefics2.modeling_idefics2.Idefics2VisionEmbeddings(config)
+    randomize(module)
+    grids = np.array([[4, 3], [2, 4]], "int32")
+    mask = np.zeros((2, 4, 4), bool)
+    for sample, (height, width) in enumerate(grids):
+        mask[sample, :height, :width] = True
+    pixels = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    expected = array(module(pixels, torch.tensor(mask)))
+    patches = array(module.patch_embedding(pixels).flatten(2).transpose(1, 2))
+    layer = mm.PositionEmbedding2D(
+        4, 4, kind="learned", interpolation="nearest", out_of_range="resize"
+    )
+    learned(layer, module.position_embedding.weight, 16)
+    for sample, grid in enumerate(grids):
+        chosen = mask[sample].ravel()
+        tokens = patches[sample : sample + 1, chosen].astype("float32")
+        got = array(layer(tokens, grid=tuple(int(size) for size in grid)))[0]
+        np.testing.assert_allclose(got, expected[sample, chosen], atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(24, 20), (16, 16), (8, 32)])
+def test_vit_at_another_size(size):
+    config = transformers.ViTConfig(**IMAGE)
+    module = randomize(models.vit.modeling_vit.ViTEmbeddings(config))
+    pixels = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(1))
+    expected = module(pixels, interpolate_pos_encoding=True)
+    layer = mm.PositionEmbedding2D(
+        4,
+        4,
+        kind="learned",
+        interpolation="bicubic",
+        out_of_range="resize",
+        num_prefix_tokens=1,
+    )
+    layer.build((None, None, 16))
+    table = array(module.position_embeddings)[0]
+    layer.prefix_embeddings.assign(table[:1])
+    layer.embeddings.assign(table[1:].reshape(4, 4, 16))
+    patches = module.patch_embeddings.projection(pixels).flatten(2).transpose(1, 2)
+    tokens = torch.cat([module.cls_token, patches], dim=1)
+    grid = (size[0] // 4, size[1] // 4)
+    if grid[0] * grid[1] == 16 and grid != (4, 4):
+        # transformers only looks at the count; here the grid is really resampled
+        native = torch.tensor(table[1:].reshape(4, 4, 16)).permute(2, 0, 1)[None]
+        resized = torch.nn.functional.interpolate(native, size=grid, mode="bicubic")
+        resized = resized[0].permute(1, 2, 0).reshape(-1, 16)
+        patch = array(tokens)[0]
+        expected = torch.tensor(patch + np.concatenate([table[:1], array(resized)]))
+        expected = expected[None]
+    got = array(layer(array(tokens).astype("float32"), grid=grid))
+    close(got, expected)
+
+
+def test_timesformer():
+    config = transformers.TimesformerConfig(**IMAGE, num_frames=3)
+    module = models.timesformer.modeling_timesformer.TimesformerEmbeddings(config)
+    randomize(module)
+    frames = torch.randn(1, 3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    expected = array(module(frames))[0, 1:].reshape(16, 3, 16).transpose(1, 0, 2)
+    patches = array(module.patch_embeddings(frames)[0]).reshape(1, 3, 4, 4, 16)
+    layer = mm.PositionEmbedding3D(3, 4, 4, kind="learned")
+    layer.build((None, None, None, None, 16))
+    space = array(module.position_embeddings)[0, 1:]
+    layer.height_width_embeddings.assign(space.reshape(4, 4, 16))
+    layer.frames_embeddings.assign(array(module.time_embeddings)[0])
+    got = array(layer(patches.astype("float32")))[0].reshape(3, 16, 16)
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_factorised_sum_of_gemma4():
+    """X[x] + Y[y] of Gemma 4, with the pad id -1."""
+    config_class = models.gemma4.Gemma4VisionConfig
+    config = config_class(
+        hidden_size=16,
+        patch_size=4,
+        position_embedding_size=12,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+    )
+    module = randomize(models.gemma4.modeling_gemma4.Gemma4VisionPatchEmbedder(config))
+    table = array(module.position_embedding_table)
+    layer = mm.PositionEmbedding2D(
+        12, 12, kind="learned", combination="sum", out_of_range="zero"
+    )
+    layer.build((None, None, 16))
+    layer.width_embeddings.assign(table[0])
+    layer.height_embeddings.assign(table[1])
+    xy = np.array([[[0, 0], [3, 1], [11, 7], [-1, -1]]])
+    got = encoding(layer, 1, 4, 16, positions=xy[..., ::-1].astype("int32"))
+    expected = np.array([table[0][x] + table[1][y] for x, y in xy[0, :3]])
+    np.testing.assert_allclose(got[0, :3], expected, atol=1e-6)
+    np.testing.assert_array_equal(got[0, 3], np.zeros(16))
+    pixels = torch.rand(1, 4, 48, generator=torch.Generator().manual_seed(1))
+    padding = torch.tensor((xy == -1).all(axis=-1))
+    outputs = array(module(pixels, torch.tensor(xy), padding))[0]
+    bare = array(module.input_proj(2 * (pixels - 0.5)))[0]
+    np.testing.assert_allclose(outputs[:3] - bare[:3], expected, atol=1e-5)
