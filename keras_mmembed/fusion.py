@@ -88,6 +88,7 @@ class MultiModalFusion(keras.layers.Layer):
             fit it or each other; the message names the modality and the shapes.
 
     Example:
+    >>> import keras
     >>> import numpy as np
     >>> from keras_mmembed import MultiModalFusion
     >>> fusion = MultiModalFusion({
@@ -102,7 +103,7 @@ class MultiModalFusion(keras.layers.Layer):
     The order of the inputs does not matter, and a split undoes the fusion:
 
     >>> same = fusion({"image": image, "text": text})
-    >>> bool((np.array(outputs) == np.array(same)).all())
+    >>> bool(keras.ops.all(outputs == same))
     True
     >>> parts = fusion.split(outputs, like={"text": text, "image": image})
     >>> tuple(parts["image"].shape)

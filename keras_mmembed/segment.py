@@ -41,14 +41,15 @@ class SegmentEmbedding(keras.layers.Layer):
             that turns out to have no row inside a compiled step reads the nearest.
 
     Example:
+    >>> import keras
     >>> import numpy as np
     >>> from keras_mmembed import SegmentEmbedding
     >>> layer = SegmentEmbedding(2)
     >>> sentences = np.array([[0, 0, 0, 1, 1]])
-    >>> outputs = np.array(layer(np.zeros((1, 5, 8)), sentences))
-    >>> bool((outputs[0, 0] == outputs[0, 2]).all())
+    >>> outputs = layer(np.zeros((1, 5, 8)), sentences)
+    >>> bool(keras.ops.all(outputs[0, 0] == outputs[0, 2]))
     True
-    >>> bool((outputs[0, 2] == outputs[0, 3]).all())
+    >>> bool(keras.ops.all(outputs[0, 2] == outputs[0, 3]))
     False
 
     References:
