@@ -107,9 +107,10 @@ def make_boards(rng, images, labels, number):
     return inputs, answers.astype("int32"), questions
 
 
-def encoder_block(tokens, heads=8):
+def encoder_block(tokens, attention_mask, heads=8):
     """Apply attention and a dense block, each added to its input and normalised."""
-    mixed = keras.layers.MultiHeadAttention(heads, WIDTH // heads)(tokens, tokens)
+    attention = keras.layers.MultiHeadAttention(heads, WIDTH // heads)
+    mixed = attention(tokens, tokens, attention_mask=attention_mask)
     tokens = keras.layers.Add()([tokens, mixed])
     tokens = keras.layers.LayerNormalization()(tokens)
     hidden = keras.layers.Dense(2 * WIDTH, activation="relu")(tokens)
@@ -134,14 +135,18 @@ def make_model(positions):
     if not positions:
         text_config = {"type": "none", "dim": WIDTH}
         image_config = {"type": "none", "dim": FEATURES}
-    tokens = MultiModalFusion(
+    fused = MultiModalFusion(
         {"text": text_config, "image": image_config},
         unified_dim=WIDTH,
         cls_token=True,
         dropout=0.0,
+        return_dict=True,
     )({"text": text, "image": image})
+    tokens = fused["embeddings"]
+    # told to every block: the attention of Keras clears the mask of its inputs
+    attention_mask = fused["mask"][:, None, :]
     for _ in range(2):
-        tokens = encoder_block(tokens)
+        tokens = encoder_block(tokens, attention_mask)
     answer = keras.layers.Dense(10, activation="softmax")(tokens[:, 0])
     return keras.Model({"words": words, "board": board}, answer)
 
