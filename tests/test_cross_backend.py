@@ -39,3 +39,17 @@ def test_every_case_travels(directory, writer, reader):
         expected = np.load(file.with_suffix(".npy"))
         got = np.load(file.with_suffix(f".{reader}.npy"))
         np.testing.assert_allclose(got, expected, atol=1e-5, err_msg=file.stem)
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_a_training_step_is_the_same(directory, backend):
+    files = sorted((directory / "jax").glob("*.jax.npz"))
+    assert files
+    for file in files:
+        expected = np.load(file)
+        got = np.load(file.with_name(file.name.replace(".jax.", f".{backend}.")))
+        assert set(got) == set(expected)
+        for path in expected:
+            np.testing.assert_allclose(
+                got[path], expected[path], atol=1e-5, err_msg=f"{file.stem} {path}"
+            )
