@@ -1,4 +1,4 @@
-"""Saves every case, or predicts and trains with every saved file, for test_cross_backend."""
+"""Saves every case, or predicts and trains with every file of test_cross_backend."""
 
 import sys
 from pathlib import Path
