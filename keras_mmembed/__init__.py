@@ -2,6 +2,7 @@
 
 - `PositionEmbedding1D`, `PositionEmbedding2D`, `PositionEmbedding3D`: where a token is
 - `ModalityEmbedding`: which modality it comes from
+- `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
 - `resize_positions`: a learned table at another size
@@ -11,6 +12,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
+from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.position import (
@@ -27,6 +29,7 @@ except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "BoxEmbedding",
     "ModalityEmbedding",
     "MultiModalFusion",
     "PositionEmbedding1D",

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed import _checks, _position_checks, resize
+from keras_mmembed import _checks, _initializers, _position_checks, resize
 from keras_mmembed import _encoding as encoding
 from keras_mmembed._coordinates import (
     Coordinates,
@@ -85,8 +85,8 @@ class PositionEmbedding(keras.layers.Layer):
         self.num_prefix_tokens = _checks.check_integer(
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
-        self.embeddings_initializer = initializers.get(
-            embeddings_initializer or initializers.RandomNormal(stddev=0.02)
+        self.embeddings_initializer = _initializers.default_initializer(
+            embeddings_initializer
         )
 
     def build(self, inputs_shape):
@@ -207,7 +207,7 @@ class PositionEmbedding(keras.layers.Layer):
         return self.add_weight(
             name=name,
             shape=shape,
-            initializer=self.embeddings_initializer,
+            initializer=_initializers.clone_initializer(self.embeddings_initializer),
             autocast=False,
         )
 

@@ -4,7 +4,13 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed import _checks, _fusion_checks, _fusion_config, _tokens
+from keras_mmembed import (
+    _checks,
+    _fusion_checks,
+    _fusion_config,
+    _initializers,
+    _tokens,
+)
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.segment import SegmentEmbedding
 from keras_mmembed.split import AttachMask, ModalitySplit
@@ -154,8 +160,8 @@ class MultiModalFusion(keras.layers.Layer):
         self.return_dict = bool(return_dict)
         self.seed = seed
         self.kernel_initializer = initializers.get(kernel_initializer)
-        self.embeddings_initializer = initializers.get(
-            embeddings_initializer or initializers.RandomNormal(stddev=0.02)
+        self.embeddings_initializer = _initializers.default_initializer(
+            embeddings_initializer
         )
         self._make_sublayers()
 
@@ -164,7 +170,7 @@ class MultiModalFusion(keras.layers.Layer):
         initializer = self.embeddings_initializer
         self.modality = ModalityEmbedding(
             self.modalities,
-            embeddings_initializer=initializer.clone(),
+            embeddings_initializer=_initializers.clone_initializer(initializer),
             dtype=dtype,
             name="modality",
         )
@@ -173,7 +179,9 @@ class MultiModalFusion(keras.layers.Layer):
             if config["dim"] != self.unified_dim:
                 projection = keras.layers.Dense(
                     self.unified_dim,
-                    kernel_initializer=self.kernel_initializer.clone(),
+                    kernel_initializer=_initializers.clone_initializer(
+                        self.kernel_initializer
+                    ),
                     dtype=dtype,
                     name=f"projection_{name}",
                 )
@@ -184,7 +192,7 @@ class MultiModalFusion(keras.layers.Layer):
             if "segments" in config:
                 segment = SegmentEmbedding(
                     config["segments"],
-                    embeddings_initializer=initializer.clone(),
+                    embeddings_initializer=_initializers.clone_initializer(initializer),
                     dtype=dtype,
                     name=f"segment_{name}",
                 )
@@ -238,7 +246,7 @@ class MultiModalFusion(keras.layers.Layer):
         weight = self.add_weight(
             name=name,
             shape=shape,
-            initializer=self.embeddings_initializer.clone(),
+            initializer=_initializers.clone_initializer(self.embeddings_initializer),
             autocast=False,
         )
         setattr(self, name, weight)

@@ -3,7 +3,7 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed import _checks
+from keras_mmembed import _checks, _initializers
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -71,15 +71,15 @@ class ModalityEmbedding(keras.layers.Layer):
         self.modalities = _checks.check_names(
             "ModalityEmbedding", "modalities", modalities
         )
-        self.embeddings_initializer = initializers.get(
-            embeddings_initializer or initializers.RandomNormal(stddev=0.02)
+        self.embeddings_initializer = _initializers.default_initializer(
+            embeddings_initializer
         )
 
     def build(self, inputs_shape, modality_ids_shape=None):
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(len(self.modalities), inputs_shape[-1]),
-            initializer=self.embeddings_initializer,
+            initializer=_initializers.clone_initializer(self.embeddings_initializer),
             autocast=False,
         )
         self.built = True

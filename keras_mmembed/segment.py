@@ -3,7 +3,7 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed import _checks
+from keras_mmembed import _checks, _initializers
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -62,8 +62,8 @@ class SegmentEmbedding(keras.layers.Layer):
         self.num_segments = _checks.check_integer(
             "SegmentEmbedding", "num_segments", num_segments
         )
-        self.embeddings_initializer = initializers.get(
-            embeddings_initializer or initializers.RandomNormal(stddev=0.02)
+        self.embeddings_initializer = _initializers.default_initializer(
+            embeddings_initializer
         )
 
     def build(self, inputs_shape, segment_ids_shape=None):

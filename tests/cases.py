@@ -133,6 +133,22 @@ CASES = [
         (None, 8),
         ids={"segment_ids": ((5,), 3)},
     ),
+    Case(
+        "BoxEmbedding-sum",
+        lambda **more: mm.BoxEmbedding(num_positions=9, **more),
+        (5, 8),
+        (None, 8),
+        ids={"boxes": ((5, 4), 9)},
+    ),
+    Case(
+        "BoxEmbedding-concat",
+        lambda **more: mm.BoxEmbedding(
+            kind="sinusoidal", combination="concat", coordinate_width=3, **more
+        ),
+        (5, 16),
+        (None, 16),
+        ids={"boxes": ((5, 4), 9)},
+    ),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),

@@ -16,6 +16,7 @@ LAYERS = {
     "PositionEmbedding2D": ["height", "width"],
     "PositionEmbedding3D": ["frames", "height", "width"],
     "ModalityEmbedding": ["modalities"],
+    "BoxEmbedding": [],
     "SegmentEmbedding": ["num_segments"],
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }

@@ -36,7 +36,9 @@ def symbolic(case, batch=None):
     for argument, spec in case.ids.items():
         many = spec if isinstance(spec, dict) else {argument: spec}
         made = {
-            name: keras.Input((None,), dtype="int32", name=f"{argument}_{name}")
+            name: keras.Input(
+                (None, *many[name][0][1:]), dtype="int32", name=f"{argument}_{name}"
+            )
             for name in many
         }
         flat.update({f"{argument}_{name}": i for name, i in made.items()})

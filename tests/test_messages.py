@@ -186,6 +186,41 @@ CONSTRUCTORS = [
         "'Text' and 'text'",
     ),
     (
+        "BoxEmbedding",
+        lambda: mm.BoxEmbedding(kind="fixed"),
+        "kind",
+        "be one of 'learned', 'sinusoidal'",
+        "'fixed'",
+    ),
+    (
+        "BoxEmbedding",
+        lambda: mm.BoxEmbedding(combination="product"),
+        "combination",
+        "be one of 'sum', 'concat'",
+        "'product'",
+    ),
+    (
+        "BoxEmbedding",
+        lambda: mm.BoxEmbedding(num_positions=0),
+        "num_positions",
+        "be at least 1",
+        "0",
+    ),
+    (
+        "BoxEmbedding",
+        lambda: mm.BoxEmbedding(coordinate_width=2.5),
+        "coordinate_width",
+        "be an integer or None",
+        "2.5",
+    ),
+    (
+        "BoxEmbedding",
+        lambda: mm.BoxEmbedding(max_wavelength=0),
+        "max_wavelength",
+        "be greater than 0",
+        "0",
+    ),
+    (
         "SegmentEmbedding",
         lambda: mm.SegmentEmbedding(0),
         "num_segments",
@@ -456,6 +491,38 @@ CALLS = [
         "(2, 3, 3)",
     ),
     (
+        mm.BoxEmbedding(combination="concat", coordinate_width=4),
+        zeros(2, 3, 16),
+        {"boxes": ids(2, 3, 4)},
+        "coordinate_width",
+        "leave an even number of the 16 channels for height and width",
+        "4",
+    ),
+    (
+        mm.BoxEmbedding(),
+        zeros(2, 3, 8),
+        {"boxes": ids(2, 3, 6)},
+        "boxes",
+        "have the shape (batch, length, 4) or (length, 4)",
+        "(2, 3, 6)",
+    ),
+    (
+        mm.BoxEmbedding(),
+        zeros(2, 3, 8),
+        {"boxes": ids(2, 5, 4)},
+        "boxes",
+        "hold one box for each of the 3 tokens",
+        "(2, 5, 4)",
+    ),
+    (
+        mm.BoxEmbedding(),
+        zeros(2, 3, 8),
+        {"boxes": zeros(2, 3, 4)},
+        "boxes.dtype",
+        "be integer",
+        "float32",
+    ),
+    (
         mm.SegmentEmbedding(2),
         zeros(2, 3, 8),
         {"segment_ids": zeros(2, 3)},
@@ -571,6 +638,14 @@ CALLS = [
 
 VALUES = [
     # what only values tell; symbolic tensors do not have them
+    (
+        mm.BoxEmbedding(num_positions=9),
+        zeros(2, 3, 8),
+        {"boxes": ids(2, 3, 4) + 9},
+        "boxes",
+        "lie in [0, 9)",
+        "9",
+    ),
     (
         mm.SegmentEmbedding(2),
         zeros(2, 3, 8),

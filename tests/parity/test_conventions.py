@@ -319,3 +319,56 @@ def test_factorised_sum_of_gemma4():
     outputs = array(module(pixels, torch.tensor(xy), padding))[0]
     bare = array(module.input_proj(2 * (pixels - 0.5)))[0]
     np.testing.assert_allclose(outputs[:3] - bare[:3], expected, atol=1e-5)
+
+
+def boxes_of(batch=2, length=6):
+    corners = np.random.default_rng(3).integers(0, 30, (batch, length, 4))
+    corners[..., 2:] += corners[..., :2]
+    return corners.astype("int32")
+
+
+def test_layoutlm_box_sum():
+    module = models.layoutlm.modeling_layoutlm.LayoutLMEmbeddings(
+        models.layoutlm.LayoutLMConfig(**TEXT, max_2d_position_embeddings=64)
+    )
+    randomize(module).eval()
+    boxes, words = boxes_of(), torch.zeros(2, 6, 16)
+    layer = mm.BoxEmbedding(num_positions=64)
+    layer.build((None, None, 16))
+    tables = (
+        module.x_position_embeddings,
+        module.y_position_embeddings,
+        module.h_position_embeddings,
+        module.w_position_embeddings,
+    )
+    layer.set_weights([array(table.weight) for table in tables])
+    expected = module(bbox=torch.tensor(boxes), inputs_embeds=words)
+    text = array(module.position_embeddings.weight)[:6]
+    text = text + array(module.token_type_embeddings.weight)[0]
+    total = layer(np.broadcast_to(text, (2, 6, 16)).astype("float32"), boxes)
+    norm = keras.layers.LayerNormalization(epsilon=module.LayerNorm.eps)
+    norm.build((None, None, 16))
+    norm.set_weights([array(module.LayerNorm.weight), array(module.LayerNorm.bias)])
+    np.testing.assert_allclose(array(norm(total)), array(expected), atol=1e-5)
+
+
+def test_layoutlmv3_box_concat():
+    module = models.layoutlmv3.modeling_layoutlmv3.LayoutLMv3TextEmbeddings(
+        models.layoutlmv3.LayoutLMv3Config(
+            **TEXT, max_2d_position_embeddings=64, coordinate_size=3, shape_size=2
+        )
+    )
+    randomize(module)
+    boxes = boxes_of()
+    layer = mm.BoxEmbedding(combination="concat", num_positions=64, coordinate_width=3)
+    layer.build((None, None, 16))
+    tables = (
+        module.x_position_embeddings,
+        module.y_position_embeddings,
+        module.h_position_embeddings,
+        module.w_position_embeddings,
+    )
+    layer.set_weights([array(table.weight) for table in tables])
+    got = layer(np.zeros((2, 6, 16), "float32"), boxes)
+    expected = module.calculate_spatial_position_embeddings(torch.tensor(boxes))
+    np.testing.assert_allclose(array(got), array(expected), atol=1e-6)
