@@ -1,0 +1,118 @@
+"""Exports, called at lengths and grids that were not traced."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+from cases import CASES
+from keras import ops
+from test_laws import functional, model_inputs
+
+import keras_mmembed as mm
+
+# their length is the size of their grid
+FIXED_LENGTH = (mm.PositionEmbedding2D, mm.PositionEmbedding3D)
+
+
+def grown(case):
+    """Return the case at other sizes on the axes that are unknown."""
+
+    def grow(shape, unknown):
+        grow_by = 1 if len(shape) > 2 or not fixed else 0
+        pairs = zip(shape, unknown, strict=True)
+        return tuple(size + grow_by * (axis is None) for size, axis in pairs)
+
+    fixed = isinstance(case.make(), FIXED_LENGTH)
+    if isinstance(case.shape, dict):
+        shape = {k: grow(s, case.unknown[k]) for k, s in case.shape.items()}
+    else:
+        shape = grow(case.shape, case.unknown)
+
+    def grow_ids(spec):
+        if isinstance(spec, dict):
+            return {name: grow_ids(one) for name, one in spec.items()}
+        (length, *rest), count = spec
+        return (length + 1, *rest), count
+
+    ids = {name: grow_ids(spec) for name, spec in case.ids.items()}
+    return dataclasses.replace(case, shape=shape, ids=ids)
+
+
+def exported_tensorflow(model, traced, path):
+    import tensorflow as tf
+
+    model.export(path, format="tf_saved_model", verbose=False)
+    loaded = tf.saved_model.load(path)
+    return lambda inputs: loaded.serve(inputs).numpy()
+
+
+def exported_jax(model, traced, path):
+    import jax
+    from jax import export
+
+    def owner(name):
+        # ids are as long as what they belong to
+        return "x" if "x" in model.input else name.split("_")[-1]
+
+    scope = export.SymbolicScope()
+    shapes = {
+        name: export.symbolic_shape(
+            ",".join(
+                "batch"
+                if axis == 0
+                else f"{owner(name)}{axis}"
+                if size is None
+                else f"{size}"
+                for axis, size in enumerate(tensor.shape)
+            ),
+            scope=scope,
+        )
+        for name, tensor in model.input.items()
+    }
+    structs = {
+        name: jax.ShapeDtypeStruct(shape, traced[name].dtype)
+        for name, shape in shapes.items()
+    }
+    state = (
+        [v.value for v in model.trainable_variables],
+        [v.value for v in model.non_trainable_variables],
+    )
+
+    def predict(inputs):
+        return model.stateless_call(*state, inputs)[0]
+
+    path.write_bytes(export.export(jax.jit(predict))(structs).serialize())
+    return export.deserialize(path.read_bytes()).call
+
+
+def exported_torch(model, traced, path):
+    import torch
+
+    dynamic = torch.export.Dim.DYNAMIC
+    shapes = {
+        name: {axis: dynamic for axis, size in enumerate(tensor.shape) if size is None}
+        for name, tensor in model.input.items()
+    }
+    traced = {name: torch.tensor(value) for name, value in traced.items()}
+    with torch.no_grad():
+        program = torch.export.export(
+            model.eval(), (traced,), dynamic_shapes=((shapes,),), strict=False
+        )
+    torch.export.save(program, path)
+    call = torch.export.load(path).module()
+    return lambda inputs: call(
+        {name: torch.tensor(value) for name, value in inputs.items()}
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_export(case, tmp_path):
+    model = functional(case, case.make())
+    export = globals()[f"exported_{keras.backend.backend()}"]
+    call = export(model, model_inputs(case), tmp_path / "model.pt2")
+    for asked, batch in ((case, 1), (grown(case), 3)):
+        inputs = model_inputs(asked, batch=batch)
+        expected = ops.convert_to_numpy(model(inputs))
+        got = ops.convert_to_numpy(call(inputs))
+        np.testing.assert_allclose(got, expected, atol=1e-6)
