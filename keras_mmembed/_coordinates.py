@@ -23,6 +23,17 @@ def count(tensor, axis, skip=0):
     return ops.maximum(line - skip, 0) if skip else line
 
 
+def tensor_or_known(size):
+    """Return a size as an integer if it is known, else as a tensor.
+
+    The size that the exporter of PyTorch traces is neither, and `ops.cast` would fix
+    it to the size of the example.
+    """
+    if isinstance(size, int) or hasattr(size, "dtype"):
+        return size
+    return ops.ones((), dtype="float32") * size
+
+
 def unravel(index, sizes):
     """Split a flat, row-major index in one index per axis."""
     axes = []

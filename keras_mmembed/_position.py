@@ -14,6 +14,7 @@ from keras_mmembed._coordinates import (
     count,
     locate_axes,
     locate_flat,
+    tensor_or_known,
 )
 from keras_mmembed._sinusoid import spectrum
 from keras_mmembed.conventions import CONVENTIONS
@@ -275,7 +276,7 @@ class PositionEmbedding(keras.layers.Layer):
             if size is None:
                 continue
             if self.out_of_range == "resize" and place.sizes is not None:
-                new_size = place.sizes[axis]
+                new_size = tensor_or_known(place.sizes[axis])
                 if len(resized) == 1:
                     # a sequence has no size of its own: only a long one is squeezed in
                     is_known = isinstance(new_size, int)
