@@ -6,6 +6,7 @@
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
 - `resize_positions`: a learned table at another size
+- `plot_encoding`, `plot_similarity`: pictures of positions
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
 
@@ -15,6 +16,7 @@ from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.modality import ModalityEmbedding
+from keras_mmembed.plot import plot_encoding, plot_similarity
 from keras_mmembed.position import (
     PositionEmbedding1D,
     PositionEmbedding2D,
@@ -36,6 +38,8 @@ __all__ = [
     "PositionEmbedding2D",
     "PositionEmbedding3D",
     "SegmentEmbedding",
+    "plot_encoding",
+    "plot_similarity",
     "positions_from_ids",
     "positions_from_mask",
     "resize_positions",

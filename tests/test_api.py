@@ -20,7 +20,13 @@ LAYERS = {
     "SegmentEmbedding": ["num_segments"],
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }
-FUNCTIONS = {"resize_positions", "positions_from_ids", "positions_from_mask"}
+FUNCTIONS = {
+    "plot_encoding",
+    "plot_similarity",
+    "resize_positions",
+    "positions_from_ids",
+    "positions_from_mask",
+}
 
 
 def arguments_of(layer):
