@@ -56,3 +56,11 @@ TEXT_AND_IMAGE = {
     "text": {"type": "1d", "max_len": 20, "dim": 8},
     "image": {"type": "2d", "height": 3, "width": 4, "dim": 6},
 }
+
+
+def halves(positions, width, endpoint=False, max_wavelength=10000.0):
+    """All sines, then all cosines; the last wave is the longest with `endpoint`."""
+    pairs = width // 2
+    exponents = np.arange(pairs) / (pairs - 1 if endpoint else pairs)
+    angles = np.asarray(positions, "float64")[..., None] / max_wavelength**exponents
+    return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)

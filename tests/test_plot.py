@@ -1,0 +1,60 @@
+"""Pictures: what is drawn is what the layer adds."""
+
+import numpy as np
+import pytest
+from reference import grid, interleaved
+
+import keras_mmembed as mm
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def no_figures():
+    yield
+    matplotlib.pyplot.close("all")
+
+
+def test_encoding():
+    axes = mm.plot_encoding(mm.PositionEmbedding1D(), (9, 8))
+    drawn = axes.images[0].get_array()
+    np.testing.assert_allclose(drawn, interleaved(range(9), 8), atol=1e-5)
+
+
+def test_encoding_of_a_grid_row_by_row():
+    axes = mm.plot_encoding(mm.PositionEmbedding2D(), (3, 4, 8))
+    drawn = axes.images[0].get_array()
+    np.testing.assert_allclose(drawn, grid(3, 4, 8).reshape(12, 8), atol=1e-5)
+
+
+def test_similarity():
+    axes = mm.plot_similarity(mm.PositionEmbedding1D(), (9, 8))
+    rows = interleaved(range(9), 8)
+    rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+    np.testing.assert_allclose(axes.images[0].get_array(), rows @ rows.T, atol=1e-5)
+
+
+def test_similarity_of_a_grid_lays_maps_out_as_cells():
+    axes = mm.plot_similarity(mm.PositionEmbedding2D(), (3, 4, 8))
+    drawn = axes.images[0].get_array()
+    rows = grid(3, 4, 8)
+    rows /= np.linalg.norm(rows, axis=-1, keepdims=True)
+    expected = np.einsum("hwd,yxd->hywx", rows, rows).reshape(9, 16)
+    np.testing.assert_allclose(drawn, expected, atol=1e-5)
+
+
+def test_axes_of_the_caller_are_drawn_on():
+    _, mine = matplotlib.pyplot.subplots()
+    assert mm.plot_encoding(mm.PositionEmbedding1D(), (9, 8), mine) is mine
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"plot_encoding: .*keras-mmembed\[plot\]"):
+        mm.plot_encoding(mm.PositionEmbedding1D(), (9, 8))
+
+
+def test_similarity_of_a_clip_is_not_drawn():
+    with pytest.raises(ValueError, match=r"plot_similarity: `shape` must be \(length"):
+        mm.plot_similarity(mm.PositionEmbedding3D(), (2, 3, 4, 8))
