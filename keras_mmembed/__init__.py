@@ -5,6 +5,7 @@
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
+- `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
 - `plot_encoding`, `plot_similarity`: pictures of positions
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
@@ -13,6 +14,7 @@
 from importlib.metadata import PackageNotFoundError, version
 
 from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
+from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.modality import ModalityEmbedding
@@ -31,6 +33,7 @@ except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 
 __all__ = [
+    "AttentionMask",
     "BoxEmbedding",
     "ModalityEmbedding",
     "MultiModalFusion",

@@ -534,7 +534,8 @@ class MultiModalFusion(keras.layers.Layer):
                     place = _tokens.flatten_grid(place, len(x.shape) - 2)
                 place = _tokens.to_thw(place, len(position.size_names))
             zeros = ops.zeros_like(ops.expand_dims(part_mask, -1), dtype="float32")
-            places.append(ops.add(zeros, place))
+            # not ops.add: on TensorFlow it reads three places as a bias of 3 tokens
+            places.append(zeros + ops.convert_to_tensor(place, dtype="float32"))
         return {
             "modality_ids": _concatenate(ids),
             "positions": _concatenate(places),

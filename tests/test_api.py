@@ -17,6 +17,7 @@ LAYERS = {
     "PositionEmbedding3D": ["frames", "height", "width"],
     "ModalityEmbedding": ["modalities"],
     "BoxEmbedding": [],
+    "AttentionMask": ["modalities"],
     "SegmentEmbedding": ["num_segments"],
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }

@@ -82,8 +82,8 @@ def exported_jax(model, traced, path):
     def predict(inputs):
         return model.stateless_call(*state, inputs)[0]
 
-    path.write_bytes(export.export(jax.jit(predict))(structs).serialize())
-    return export.deserialize(path.read_bytes()).call
+    # to write it to a file takes flatbuffers, which JAX does not bring along
+    return export.export(jax.jit(predict))(structs).call
 
 
 def exported_torch(model, traced, path):

@@ -258,3 +258,17 @@ def test_segments_of_a_grid():
     rows = array(fusion.segment_image.embeddings)
     expected = bare - rows[0] + rows[ids.reshape(2, 12)]
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_positions_of_three_tokens():
+    """On TensorFlow, `ops.add` takes (1, 1, 3) for a bias of an axis of 3."""
+    fusion = mm.MultiModalFusion(
+        {"image": {"type": "none", "dim": 8}, "text": {"type": "1d", "dim": 8}},
+        8,
+        return_dict=True,
+    )
+    inputs = {"text": np.ones((1, 2, 8)), "image": np.ones((1, 3, 8))}
+    positions = ops.convert_to_numpy(fusion(inputs)["positions"])
+    expected = np.zeros((1, 5, 3))
+    expected[0, 3:, 0] = [0, 1]
+    np.testing.assert_array_equal(positions, expected)

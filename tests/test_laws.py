@@ -69,6 +69,8 @@ def test_every_public_layer_has_a_case():
         if inspect.isclass(getattr(mm, name))
         and issubclass(getattr(mm, name), keras.layers.Layer)
     }
+    # takes what the fusion returns: tests/test_attention_mask.py has its laws
+    public.remove("AttentionMask")
     assert public == {type(case.make()).__name__ for case in CASES}
 
 
