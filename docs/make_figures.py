@@ -7,6 +7,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 
 import keras_mmembed as mm
 
@@ -41,7 +42,28 @@ def draw_similarities():
     save(figure, "similarities")
 
 
+def draw_layout():
+    """Draw a fused sequence with a padded text."""
+    fusion = mm.MultiModalFusion(
+        {
+            "text": {"type": "1d", "dim": 8},
+            "image": {"type": "2d", "dim": 8},
+            "video": {"type": "3d", "dim": 8},
+        },
+        8,
+        cls_token=True,
+        return_dict=True,
+    )
+    shapes = {"text": (9, 8), "image": (3, 4, 8), "video": (3, 2, 2, 8)}
+    inputs = {name: np.zeros((1, *shape)) for name, shape in shapes.items()}
+    fused = fusion(inputs, mask={"text": np.array([6])})
+    figure, axes = plt.subplots(figsize=(9, 3.4), layout="constrained")
+    mm.plot_layout(fused, fusion.modalities, axes=axes)
+    save(figure, "layout")
+
+
 if __name__ == "__main__":
     keras.utils.set_random_seed(0)
     draw_encodings()
     draw_similarities()
+    draw_layout()

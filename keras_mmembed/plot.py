@@ -102,6 +102,62 @@ def plot_similarity(layer, shape, axes=None):
     return axes
 
 
+def plot_layout(fused, modalities, sample=0, axes=None):
+    """Draw which modality each token of a fused sequence comes from, and its place.
+
+    Every token is a box in the color of its modality; masked ones are hatched. Under
+    the boxes stand the three coordinates of the tokens, each as a line.
+
+    Args:
+        fused: What `MultiModalFusion` returns with `return_dict=True`.
+        modalities: Names of the modalities; those of the fusion are
+            `fusion.modalities`.
+        sample: Which sample of the batch to draw.
+        axes: Where to draw; a new figure by default.
+
+    Returns:
+        The matplotlib axes.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+
+    Example:
+    >>> import numpy as np
+    >>> from keras_mmembed import MultiModalFusion, plot_layout
+    >>> fusion = MultiModalFusion({
+    ...     "text": {"type": "1d", "dim": 8},
+    ...     "image": {"type": "2d", "dim": 8},
+    ... }, unified_dim=8, cls_token=True, return_dict=True)
+    >>> fused = fusion({"text": np.ones((1, 5, 8)), "image": np.ones((1, 2, 3, 8))})
+    >>> axes = plot_layout(fused, fusion.modalities)
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['special', 'text', 'image']
+    """
+    axes = _axes("plot_layout", axes)
+    ids, valid, places = (
+        ops.convert_to_numpy(fused[key])[sample]
+        for key in ("modality_ids", "mask", "positions")
+    )
+    names = ("special", *modalities)
+    for index in sorted(set(ids)):
+        here = np.flatnonzero(ids == index)
+        color = "lightgray" if index < 0 else f"C{index}"
+        axes.bar(here, 1.0, 0.9, 3.6, color=color, label=names[index + 1])
+    masked = np.flatnonzero(~valid)
+    axes.bar(masked, 1.0, 0.9, 3.6, color="none", hatch="////", edgecolor="white")
+    # a step of one stands for the largest coordinate of the axis
+    for line, place in enumerate(places.T[::-1]):
+        height = place / max(place.max(), 1.0)
+        axes.bar(np.arange(len(ids)), 0.8 * height, 0.9, 1.2 * line, color="dimgray")
+    axes.set_yticks(
+        [0.4, 1.6, 2.8, 4.1], ["column", "row", "frame or time", "modality"]
+    )
+    axes.set_xlabel("token")
+    axes.set_xlim(-0.6, len(ids) - 0.4)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(names))
+    return axes
+
+
 def _encoding(function, layer, shape):
     shape = tuple(_checks.check_integer(function, "shape", size) for size in shape)
     outputs = layer(np.zeros((1, *shape), "float32"))

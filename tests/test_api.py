@@ -23,6 +23,7 @@ LAYERS = {
 }
 FUNCTIONS = {
     "plot_encoding",
+    "plot_layout",
     "plot_similarity",
     "resize_positions",
     "positions_from_ids",

@@ -58,3 +58,16 @@ def test_without_matplotlib(monkeypatch):
 def test_similarity_of_a_clip_is_not_drawn():
     with pytest.raises(ValueError, match=r"plot_similarity: `shape` must be \(length"):
         mm.plot_similarity(mm.PositionEmbedding3D(), (2, 3, 4, 8))
+
+
+def test_layout_has_a_box_for_every_token():
+    configs = {"text": {"type": "1d", "dim": 8}, "image": {"type": "2d", "dim": 8}}
+    fusion = mm.MultiModalFusion(configs, 8, cls_token=True, return_dict=True)
+    inputs = {"text": np.ones((1, 4, 8)), "image": np.ones((1, 2, 3, 8))}
+    fused = fusion(inputs, mask={"text": np.array([3])})
+    axes = mm.plot_layout(fused, fusion.modalities)
+    boxes = [bars for bars in axes.containers if bars[0].get_y() > 3]
+    assert [len(bars) for bars in boxes] == [1, 4, 6, 1]
+    assert boxes[-1][0].get_x() + 0.45 == pytest.approx(4)
+    columns = [bar.get_height() for bar in axes.containers[-3]]
+    np.testing.assert_allclose(columns[5:], 0.8 * np.array([0, 0.5, 1] * 2))
