@@ -7,6 +7,7 @@
 - `MultiModalFusion`: all of these, normalised and concatenated
 - `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
+- `pack_tokens`, `unpack_tokens`: valid tokens first, and back
 - `plot_encoding`, `plot_similarity`, `plot_layout`: pictures of positions and tokens
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
@@ -18,6 +19,7 @@ from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.modality import ModalityEmbedding
+from keras_mmembed.packing import pack_tokens, unpack_tokens
 from keras_mmembed.plot import plot_encoding, plot_layout, plot_similarity
 from keras_mmembed.position import (
     PositionEmbedding1D,
@@ -41,10 +43,12 @@ __all__ = [
     "PositionEmbedding2D",
     "PositionEmbedding3D",
     "SegmentEmbedding",
+    "pack_tokens",
     "plot_encoding",
     "plot_layout",
     "plot_similarity",
     "positions_from_ids",
     "positions_from_mask",
     "resize_positions",
+    "unpack_tokens",
 ]

@@ -22,6 +22,8 @@ LAYERS = {
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }
 FUNCTIONS = {
+    "pack_tokens",
+    "unpack_tokens",
     "plot_encoding",
     "plot_layout",
     "plot_similarity",
