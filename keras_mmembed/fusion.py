@@ -51,10 +51,12 @@ class MultiModalFusion(keras.layers.Layer):
             `max_len`, or `height` and `width`, and `frames`; `position`:
             `"sinusoidal"`, `"learned"` or a position layer; `segments`, their number.
         unified_dim: The common width. Features of another width are projected.
-        normalization: `"shared"` or `"joint"`, one LayerNorm for all tokens, before or
+        normalization: `"shared"` or `"joint"`, one norm for all tokens, before or
             after the concatenation, which is the same; `"per_modality"`, one for each
             modality; `"both"`, one for each modality and then one for all; `None`.
-        epsilon: Added to the variance in a LayerNorm.
+        norm_type: `"layer"`, or `"rms"` for norms that divide by the root mean square
+            and neither center nor shift (T5, LLaMA).
+        epsilon: Added to the variance, or the mean square, in a norm.
         dropout: Share of the outputs that training sets to zero.
         cls_token: Whether a learned class token comes first.
         num_registers: Number of learned register tokens after it.
@@ -127,6 +129,7 @@ class MultiModalFusion(keras.layers.Layer):
         unified_dim=512,
         *,
         normalization="shared",
+        norm_type="layer",
         epsilon=1e-6,
         dropout=0.1,
         cls_token=False,
@@ -147,6 +150,9 @@ class MultiModalFusion(keras.layers.Layer):
         self.unified_dim = _checks.check_integer(WHO, "unified_dim", unified_dim)
         self.normalization = _checks.check_choice(
             WHO, "normalization", normalization, NORMALIZATIONS
+        )
+        self.norm_type = _checks.check_choice(
+            WHO, "norm_type", norm_type, ("layer", "rms")
         )
         self.epsilon = _checks.check_number(WHO, "epsilon", epsilon, 0)
         self.dropout = _checks.check_number(WHO, "dropout", dropout, 0, 1, True)
@@ -210,9 +216,11 @@ class MultiModalFusion(keras.layers.Layer):
 
     def _make_norm(self, name):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        return keras.layers.LayerNormalization(
-            epsilon=self.epsilon, dtype=dtype, name=name
-        )
+        norm_class = {
+            "layer": keras.layers.LayerNormalization,
+            "rms": keras.layers.RMSNormalization,
+        }[self.norm_type]
+        return norm_class(epsilon=self.epsilon, dtype=dtype, name=name)
 
     def build(self, inputs_shape, **other_shapes):
         inputs_shape = _fusion_checks.plain(inputs_shape)
@@ -288,18 +296,23 @@ class MultiModalFusion(keras.layers.Layer):
         metadata = self._metadata(inputs, given["positions"], masks)
         return {"embeddings": fused, "mask": fused_mask, **metadata}
 
-    def split(self, tensor, like):
+    def split(self, tensor, like, grids=False):
         """Cut a tensor of the fused length back in its modalities.
 
         Args:
             tensor: `(batch, fused length, ...)`, such as the output of an encoder.
             like: The inputs of the fusion; their shapes give the lengths.
+            grids: Whether images and videos that came as grids go back to grids.
 
         Returns:
-            A dict by name of `(batch, length, ...)`, for each modality of `like`.
+            A dict by name of `(batch, length, ...)`, or `(batch, height, width, ...)`
+            and the like with `grids`, for each modality of `like`.
         """
         splitter = ModalitySplit(
-            self.modalities, self._num_special, counts_absent=self.missing == "token"
+            self.modalities,
+            self._num_special,
+            counts_absent=self.missing == "token",
+            grids=grids,
         )
         return splitter([tensor, self._by_configuration(like)])
 
@@ -364,6 +377,7 @@ class MultiModalFusion(keras.layers.Layer):
         names = (
             "unified_dim",
             "normalization",
+            "norm_type",
             "epsilon",
             "dropout",
             "cls_token",

@@ -32,12 +32,15 @@ class ModalitySplit(keras.layers.Layer):
     of a functional model and its file.
     """
 
-    def __init__(self, modalities, num_special=0, *, counts_absent=False, **kwargs):
+    def __init__(
+        self, modalities, num_special=0, *, counts_absent=False, grids=False, **kwargs
+    ):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.modalities = tuple(modalities)
         self.num_special = num_special
         self.counts_absent = counts_absent
+        self.grids = grids
 
     def call(self, inputs):
         tensor, like = inputs
@@ -50,7 +53,9 @@ class ModalitySplit(keras.layers.Layer):
         if isinstance(inputs[0], keras.KerasTensor):
             pieces = self.compute_output_spec(inputs)
             return {
-                name: keras.KerasTensor(piece.shape[:2], dtype="bool")
+                name: keras.KerasTensor(
+                    piece.shape[: 1 + len(self._axes(like[name].shape))], dtype="bool"
+                )
                 for name, piece in pieces.items()
             }
         return self._cut(mask, like)
@@ -62,7 +67,7 @@ class ModalitySplit(keras.layers.Layer):
             name: keras.KerasTensor(
                 (
                     tensor.shape[0],
-                    _tokens.token_count(like[name].shape),
+                    *self._axes(like[name].shape),
                     *tensor.shape[2:],
                 ),
                 dtype=tensor.dtype,
@@ -77,6 +82,7 @@ class ModalitySplit(keras.layers.Layer):
             "modalities": list(self.modalities),
             "num_special": self.num_special,
             "counts_absent": self.counts_absent,
+            "grids": self.grids,
         }
 
     def _cut(self, tensor, like):
@@ -85,11 +91,19 @@ class ModalitySplit(keras.layers.Layer):
         for name in self.modalities:
             if name in like:
                 length = _tokens.product(ops.shape(like[name])[1:-1])
-                pieces[name] = tensor[:, start : start + length]
+                piece = tensor[:, start : start + length]
+                if self.grids and len(like[name].shape) > 3:
+                    shape = ops.shape(piece)
+                    axes = ops.shape(like[name])[1:-1]
+                    piece = ops.reshape(piece, (shape[0], *axes, *shape[2:]))
+                pieces[name] = piece
                 start = start + length
             elif self.counts_absent:
                 start = start + 1
         return pieces
+
+    def _axes(self, shape):
+        return shape[1:-1] if self.grids else (_tokens.token_count(shape),)
 
     def _check_length(self, tensor, like):
         lengths = [_tokens.token_count(x.shape) for x in like.values()]

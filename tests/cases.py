@@ -153,6 +153,7 @@ CASES = [
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),
     _fusion("joint", normalization="joint"),
+    _fusion("rms", norm_type="rms"),
     _fusion("none", normalization=None),
 ]
 

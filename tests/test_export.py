@@ -89,6 +89,16 @@ def exported_jax(model, traced, path):
 def exported_torch(model, traced, path):
     import torch
 
+    class Program(torch.nn.Module):
+        """Takes one argument whatever the version of Keras hands on."""
+
+        def __init__(self):
+            super().__init__()
+            self.model = model
+
+        def forward(self, inputs):
+            return self.model(inputs)
+
     dynamic = torch.export.Dim.DYNAMIC
     shapes = {
         name: {axis: dynamic for axis, size in enumerate(tensor.shape) if size is None}
@@ -97,7 +107,7 @@ def exported_torch(model, traced, path):
     traced = {name: torch.tensor(value) for name, value in traced.items()}
     with torch.no_grad():
         program = torch.export.export(
-            model.eval(), (traced,), dynamic_shapes=((shapes,),), strict=False
+            Program().eval(), (traced,), dynamic_shapes=(shapes,), strict=False
         )
     torch.export.save(program, path)
     call = torch.export.load(path).module()

@@ -106,6 +106,29 @@ def test_norm_of_each_modality(normalization):
     np.testing.assert_allclose(array(fusion(x)), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("normalization", ["shared", "both"])
+def test_root_mean_square(normalization):
+    configs = {"text": {"type": "none", "dim": 8}}
+    fusion = mm.MultiModalFusion(
+        configs,
+        8,
+        dropout=0.0,
+        normalization=normalization,
+        norm_type="rms",
+        epsilon=0.1,
+    )
+    x = np.random.default_rng(0).normal(size=(2, 5, 8))
+    fusion.build({"text": (None, None, 8)})
+    weights = [np.random.default_rng(1).normal(size=w.shape) for w in fusion.weights]
+    fusion.set_weights(weights)
+    total = x + array(fusion.modality.embeddings)[0]
+    norms = ["norm_text", "norm"] if normalization == "both" else ["norm"]
+    for name in norms:
+        root = np.sqrt((total**2).mean(axis=-1, keepdims=True) + 0.1)
+        total = total / root * array(getattr(fusion, name).scale)
+    np.testing.assert_allclose(array(fusion({"text": x})), total, atol=1e-5)
+
+
 def test_one_norm_before_or_after_the_concatenation_is_the_same():
     x = features()
     shared = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
@@ -272,3 +295,27 @@ def test_positions_of_three_tokens():
     expected = np.zeros((1, 5, 3))
     expected[0, 3:, 0] = [0, 1]
     np.testing.assert_array_equal(positions, expected)
+
+
+def test_split_restores_grids(tmp_path):
+    configs = {"video": {"type": "3d", "dim": 8}, "text": {"type": "1d", "dim": 8}}
+    fusion = mm.MultiModalFusion(configs, 8, dropout=0.0, cls_token=True)
+    text = keras.Input((None, 8), name="text")
+    video = keras.Input((None, None, None, 8), name="video")
+    inputs = {"text": text, "video": video}
+    parts = fusion.split(fusion(inputs), like=inputs, grids=True)
+    assert parts["video"].shape == (None, None, None, None, 8)
+    model = keras.Model(inputs, parts)
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    rng = np.random.default_rng(0)
+    fed = {
+        "text": rng.normal(size=(2, 5, 8)),
+        "video": rng.normal(size=(2, 3, 2, 4, 8)),
+    }
+    got = model.predict(fed, verbose=0)
+    assert got["text"].shape == (2, 5, 8)
+    whole = array(model.get_layer(fusion.name)(fed))
+    np.testing.assert_allclose(
+        got["video"], whole[:, 1:25].reshape(2, 3, 2, 4, 8), atol=1e-6
+    )

@@ -327,6 +327,13 @@ CONSTRUCTORS = [
     ),
     (
         "MultiModalFusion",
+        lambda: fusion(norm_type="batch"),
+        "norm_type",
+        "be one of 'layer', 'rms'",
+        "'batch'",
+    ),
+    (
+        "MultiModalFusion",
         lambda: fusion(normalization="batch"),
         "normalization",
         "be one of 'shared', 'per_modality', 'joint', 'both', None",
