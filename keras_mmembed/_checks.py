@@ -63,6 +63,13 @@ def known_shape(shape):
     return tuple(size if isinstance(size, int) else None for size in shape)
 
 
+def shapes_match(shape, expected):
+    """Whether two shapes agree in rank, and in every size that both know."""
+    return len(shape) == len(expected) and all(
+        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
+    )
+
+
 def check_rank(layer, argument, shape, ranks, axes):
     """Raise unless `shape` has one of `ranks`; `axes` says what they mean."""
     check(len(shape) in ranks, layer, argument, f"be {axes}", tuple(shape))

@@ -128,7 +128,7 @@ def _check_extra(layer, argument, name, shape, inputs_shape):
     else:
         return  # the position layer checks positions
     listed = " or ".join(str(option) for option in dict.fromkeys(allowed))
-    fits = any(_match(shape, option) for option in allowed)
+    fits = any(_checks.shapes_match(shape, option) for option in allowed)
     _checks.check(fits, WHO, f"{place}.shape", f"be {listed}", shape)
 
 
@@ -137,12 +137,6 @@ def _product(axes):
     for axis in axes:
         total = None if axis is None or total is None else total * axis
     return total
-
-
-def _match(shape, expected):
-    return len(shape) == len(expected) and all(
-        a is None or b is None or a == b for a, b in zip(shape, expected, strict=True)
-    )
 
 
 def _check_keys(argument, values, names):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_mmembed._coordinates import count
+
 
 def product(sizes):
     """Multiply sizes, of which some may be tensors."""
@@ -37,8 +39,8 @@ def as_mask(mask, x):
     """
     mask = ops.convert_to_tensor(mask)
     if len(mask.shape) == 1:
-        index = ops.cumsum(ops.ones_like(x[..., 0], dtype="int32"), axis=1) - 1
-        return index < ops.expand_dims(ops.cast(mask, "int32"), 1)
+        lengths = ops.expand_dims(ops.cast(mask, "int32"), 1)
+        return ops.less(count(x, axis=1), lengths)
     mask = ops.cast(mask, "bool")
     if len(mask.shape) > 2:
         shape = ops.shape(mask)

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed import _checks
+from keras_mmembed._coordinates import count
 
 WHO = "AttentionMask"
 
@@ -106,12 +107,14 @@ class AttentionMask(keras.layers.Layer):
         # a class or register token has the id -1 and the first row of the tables
         rows = ops.cast(ids, "int32") + 1
         allowed = ops.expand_dims(valid, 1)
-        place = ops.cumsum(ops.ones_like(rows), axis=1)
-        query, key = ops.expand_dims(place, 2), ops.expand_dims(place, 1)
+        place = count(rows, axis=1)
+        query, key = ops.expand_dims(place, 1), ops.expand_dims(place, 0)
         if self.causal:
             is_prefix = np.array([False, *(m in self.prefix for m in self.modalities)])
             prefix = ops.expand_dims(_look_up(is_prefix, rows), 1)
-            allowed = ops.logical_and(allowed, ops.logical_or(key <= query, prefix))
+            allowed = ops.logical_and(
+                allowed, ops.logical_or(ops.less_equal(key, query), prefix)
+            )
         if self.hidden:
             size = len(self.modalities) + 1
             pairs = ops.expand_dims(rows, 2) * size + ops.expand_dims(rows, 1)
@@ -144,10 +147,7 @@ class AttentionMask(keras.layers.Layer):
         shape = _checks.known_shape(example_ids.shape)
         expected = _checks.known_shape(fused["mask"].shape)
         rule = f"have the shape {expected} of the fused mask"
-        agrees = len(shape) == 2 and all(
-            None in pair or pair[0] == pair[1]
-            for pair in zip(shape, expected, strict=True)
-        )
+        agrees = _checks.shapes_match(shape, expected)
         _checks.check(agrees, WHO, "example_ids.shape", rule, shape)
 
     def compute_mask(self, fused, previous_mask=None):

@@ -3,7 +3,7 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed import _checks, _initializers, _sinusoid
+from keras_mmembed import _checks, _initializers, _sinusoid, resize
 
 # the table or axis that each of the six numbers of a box is read from
 NUMBERS = ("x", "y", "x", "y", "height", "width")
@@ -132,8 +132,7 @@ class BoxEmbedding(keras.layers.Layer):
 
     def _encode(self, number, values):
         if self.kind == "learned":
-            rows = ops.clip(ops.cast(values, "int32"), 0, self.num_positions - 1)
-            return ops.take(ops.convert_to_tensor(self.tables[number]), rows, axis=0)
+            return resize.read_nearest_row(self.tables[number], values)
         waves = _sinusoid.spectrum(
             self._shares[number], "interleaved", False, self.max_wavelength
         )
@@ -146,7 +145,7 @@ class BoxEmbedding(keras.layers.Layer):
         _checks.check(fits, "BoxEmbedding", "boxes", axes, shape)
         length = _checks.known_shape(inputs.shape)[1]
         rule = f"hold one box for each of the {length} tokens"
-        agrees = length is None or shape[-2] in (None, length)
+        agrees = _checks.shapes_match(shape[-2:-1], (length,))
         _checks.check(agrees, "BoxEmbedding", "boxes", rule, shape)
         if self.kind == "learned":
             _checks.check_kind("BoxEmbedding", "boxes", boxes, "integer")

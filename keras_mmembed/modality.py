@@ -3,7 +3,7 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed import _checks, _initializers
+from keras_mmembed import _checks, _initializers, resize
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -96,9 +96,7 @@ class ModalityEmbedding(keras.layers.Layer):
         _checks.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
         count = len(self.modalities)
         _checks.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
-        ids = ops.cast(ids, "int32")
-        table = ops.convert_to_tensor(self.embeddings)
-        vectors = ops.take(table, ops.clip(ids, 0, count - 1), axis=0)
+        vectors = resize.read_nearest_row(self.embeddings, ids)
         is_some = ops.expand_dims(ids >= 0, -1)
         return ops.where(is_some, vectors, ops.zeros_like(vectors))
 

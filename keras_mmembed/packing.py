@@ -3,6 +3,7 @@
 from keras import ops
 
 from keras_mmembed import _checks
+from keras_mmembed._coordinates import count
 
 
 def pack_tokens(tensor, mask):
@@ -60,18 +61,15 @@ def unpack_tokens(tensor, mask):
 
 def _order(mask):
     mask = ops.cast(mask, "bool")
-    place = ops.cumsum(ops.ones_like(mask, dtype="int32"), axis=1)
     # distinct keys, because not every backend sorts equal ones in their order
     behind = ops.cast(ops.logical_not(mask), "int32") * 2**24
-    return ops.argsort(place + behind, axis=1)
+    return ops.argsort(ops.add(behind, count(mask, axis=1)), axis=1)
 
 
 def _take(function, tensor, mask, order):
     tensor = ops.convert_to_tensor(tensor)
     shapes = [_checks.known_shape(x.shape)[:2] for x in (tensor, mask)]
-    agree = all(
-        None in pair or pair[0] == pair[1] for pair in zip(*shapes, strict=True)
-    )
+    agree = _checks.shapes_match(*shapes)
     rule = f"have the batch and length {shapes[1]} of the mask"
     _checks.check(agree, function, "tensor.shape", rule, tuple(tensor.shape))
     for _ in tensor.shape[2:]:

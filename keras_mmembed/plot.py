@@ -106,7 +106,8 @@ def plot_layout(fused, modalities, sample=0, axes=None):
     """Draw which modality each token of a fused sequence comes from, and its place.
 
     Every token is a box in the color of its modality; masked ones are hatched. Under
-    the boxes stand the three coordinates of the tokens, each as a line.
+    the boxes stand the three coordinates of the tokens, as bars; the largest of an
+    axis has the full height.
 
     Args:
         fused: What `MultiModalFusion` returns with `return_dict=True`.
@@ -145,7 +146,6 @@ def plot_layout(fused, modalities, sample=0, axes=None):
         axes.bar(here, 1.0, 0.9, 3.6, color=color, label=names[index + 1])
     masked = np.flatnonzero(~valid)
     axes.bar(masked, 1.0, 0.9, 3.6, color="none", hatch="////", edgecolor="white")
-    # a step of one stands for the largest coordinate of the axis
     for line, place in enumerate(places.T[::-1]):
         height = place / max(place.max(), 1.0)
         axes.bar(np.arange(len(ids)), 0.8 * height, 0.9, 1.2 * line, color="dimgray")

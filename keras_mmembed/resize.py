@@ -129,6 +129,19 @@ def read_rows(table, rows):
     return ops.take(ops.reshape(table, (-1, table.shape[-1])), flat, axis=0)
 
 
+def read_nearest_row(table, index):
+    """Look rows up by id; an id outside the table reads its first or last row.
+
+    Shapes:
+        table: `(size, width)`.
+        index: `(...)`, integer.
+        result: `(..., width)`.
+    """
+    table = ops.convert_to_tensor(table)
+    rows = ops.clip(ops.cast(index, "int32"), 0, table.shape[0] - 1)
+    return ops.take(table, rows, axis=0)
+
+
 def resize_positions(
     table,
     sizes,

@@ -3,7 +3,7 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed import _checks, _initializers
+from keras_mmembed import _checks, _initializers, resize
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -87,8 +87,7 @@ class SegmentEmbedding(keras.layers.Layer):
         _checks.check_range(
             "SegmentEmbedding", "segment_ids", segment_ids, 0, self.num_segments
         )
-        rows = ops.clip(ops.cast(segment_ids, "int32"), 0, self.num_segments - 1)
-        return ops.take(ops.convert_to_tensor(self.embeddings), rows, axis=0)
+        return resize.read_nearest_row(self.embeddings, segment_ids)
 
     def compute_mask(self, inputs, previous_mask=None):
         return previous_mask

@@ -27,14 +27,8 @@ def save(directory, backend):
         np.save(path.with_suffix(".npy"), model.predict(model_inputs(case), verbose=0))
 
 
-def train(model, inputs):
-    """Return the weights after one step, without what is drawn at random."""
-    for layer in model._flatten_layers():
-        for name in ("rate", "dropout", "modality_dropout"):
-            if isinstance(getattr(layer, name, None), float):
-                setattr(layer, name, 0.0)
-    outputs = model.predict(inputs, verbose=0)
-    targets = np.random.default_rng(0).normal(size=outputs.shape)
+def train(model, inputs, targets):
+    """Return the weights after one step."""
     model.compile(keras.optimizers.SGD(0.01), loss="mse", run_eagerly=True)
     model.train_on_batch(inputs, targets)
     return {w.path: keras.ops.convert_to_numpy(w) for w in model.trainable_weights}
@@ -44,10 +38,12 @@ def load(directory, backend):
     for path in sorted(directory.glob("*/*.keras")):
         case = CASES[int(path.name[:2])]
         model = keras.models.load_model(path)
-        outputs = model.predict(permuted(model_inputs(case)), verbose=0)
+        inputs = permuted(model_inputs(case))
+        outputs = model.predict(inputs, verbose=0)
         np.save(path.with_suffix(f".{backend}.npy"), outputs)
         if path.parent.name == "jax" and model.trainable_weights:
-            trained = train(model, permuted(model_inputs(case)))
+            targets = np.random.default_rng(0).normal(size=outputs.shape)
+            trained = train(model, inputs, targets)
             np.savez(path.with_suffix(f".{backend}.npz"), **trained)
 
 

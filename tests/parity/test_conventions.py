@@ -327,21 +327,20 @@ def boxes_of(batch=2, length=6):
     return corners.astype("int32")
 
 
+def copy_boxes(module, layer):
+    layer.build((None, None, 16))
+    tables = [getattr(module, f"{axis}_position_embeddings") for axis in "xyhw"]
+    layer.set_weights([array(table.weight) for table in tables])
+
+
 def test_layoutlm_box_sum():
     module = models.layoutlm.modeling_layoutlm.LayoutLMEmbeddings(
         models.layoutlm.LayoutLMConfig(**TEXT, max_2d_position_embeddings=64)
     )
-    randomize(module).eval()
+    randomize(module)
     boxes, words = boxes_of(), torch.zeros(2, 6, 16)
     layer = mm.BoxEmbedding(num_positions=64)
-    layer.build((None, None, 16))
-    tables = (
-        module.x_position_embeddings,
-        module.y_position_embeddings,
-        module.h_position_embeddings,
-        module.w_position_embeddings,
-    )
-    layer.set_weights([array(table.weight) for table in tables])
+    copy_boxes(module, layer)
     expected = module(bbox=torch.tensor(boxes), inputs_embeds=words)
     text = array(module.position_embeddings.weight)[:6]
     text = text + array(module.token_type_embeddings.weight)[0]
@@ -361,14 +360,7 @@ def test_layoutlmv3_box_concat():
     randomize(module)
     boxes = boxes_of()
     layer = mm.BoxEmbedding(combination="concat", num_positions=64, coordinate_width=3)
-    layer.build((None, None, 16))
-    tables = (
-        module.x_position_embeddings,
-        module.y_position_embeddings,
-        module.h_position_embeddings,
-        module.w_position_embeddings,
-    )
-    layer.set_weights([array(table.weight) for table in tables])
+    copy_boxes(module, layer)
     got = layer(np.zeros((2, 6, 16), "float32"), boxes)
     expected = module.calculate_spatial_position_embeddings(torch.tensor(boxes))
     np.testing.assert_allclose(array(got), array(expected), atol=1e-6)

@@ -55,11 +55,9 @@ def test_resize_positions(kernel, old, new):
     np.testing.assert_allclose(got, interpolate(table, new, kernel), atol=1e-5)
 
 
-@pytest.mark.parametrize("kernel", KERNELS, ids=str)
-def test_layer_at_sizes_that_only_the_step_knows(kernel):
+def resizing_layer(kernel):
     mode, antialias, align_corners = kernel
-    inputs = keras.Input((None, None, 6))
-    layer = mm.PositionEmbedding2D(
+    return mm.PositionEmbedding2D(
         5,
         7,
         kind="learned",
@@ -68,6 +66,12 @@ def test_layer_at_sizes_that_only_the_step_knows(kernel):
         align_corners=align_corners,
         out_of_range="resize",
     )
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_layer_at_sizes_that_only_the_step_knows(kernel):
+    inputs = keras.Input((None, None, 6))
+    layer = resizing_layer(kernel)
     model = keras.Model(inputs, layer(inputs))
     table = table_of((5, 7))
     layer.embeddings.assign(table)
@@ -79,16 +83,7 @@ def test_layer_at_sizes_that_only_the_step_knows(kernel):
 
 @pytest.mark.parametrize("kernel", KERNELS[:6], ids=str)
 def test_a_grid_for_each_sample(kernel):
-    mode, antialias, align_corners = kernel
-    layer = mm.PositionEmbedding2D(
-        5,
-        7,
-        kind="learned",
-        interpolation=mode,
-        antialias=antialias,
-        align_corners=align_corners,
-        out_of_range="resize",
-    )
+    layer = resizing_layer(kernel)
     layer.build((None, None, 6))
     table = table_of((5, 7))
     layer.embeddings.assign(table)
