@@ -5,6 +5,7 @@
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
+- `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
@@ -18,6 +19,7 @@ from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.fusion import MultiModalFusion
+from keras_mmembed.gate import ZeroGate
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.packing import pack_tokens, unpack_tokens
 from keras_mmembed.plot import plot_encoding, plot_layout, plot_similarity
@@ -43,6 +45,7 @@ __all__ = [
     "PositionEmbedding2D",
     "PositionEmbedding3D",
     "SegmentEmbedding",
+    "ZeroGate",
     "pack_tokens",
     "plot_encoding",
     "plot_layout",
