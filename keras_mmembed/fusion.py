@@ -122,7 +122,8 @@ class MultiModalFusion(keras.layers.Layer):
 
     Example:
     >>> import keras
-    >>>     >>> from keras_mmembed import MultiModalFusion
+    >>> import numpy as np
+    >>> from keras_mmembed import MultiModalFusion
     >>> fusion = MultiModalFusion({
     ...     "text": {"type": "1d", "max_len": 512, "dim": 768},
     ...     "image": {"type": "2d", "height": 14, "width": 14, "dim": 512},
