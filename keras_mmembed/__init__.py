@@ -5,6 +5,7 @@
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
+- `MultiModalTransformer`: a model of it, with an encoder and a head
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
@@ -30,6 +31,7 @@ from keras_mmembed.position import (
 )
 from keras_mmembed.resize import resize_positions
 from keras_mmembed.segment import SegmentEmbedding
+from keras_mmembed.transformer import MultiModalTransformer
 
 try:
     __version__ = version("keras-mmembed")
@@ -41,6 +43,7 @@ __all__ = [
     "BoxEmbedding",
     "ModalityEmbedding",
     "MultiModalFusion",
+    "MultiModalTransformer",
     "PositionEmbedding1D",
     "PositionEmbedding2D",
     "PositionEmbedding3D",

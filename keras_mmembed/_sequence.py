@@ -73,7 +73,7 @@ def metadata(layout, given, valid, positions, routes):
             tokens = _tokens.flatten_tokens(given[name].features)
             borders = layout.borders[name]
         index = layout.modalities.index(name)
-        number = ops.full_like(tokens[..., 0], index, dtype="int32")
+        number = ops.zeros_like(tokens[..., 0], dtype="int32") + index
         ids[name] = _tokens.pad(number, borders, -1, axis=1)
         here = positions.get(name)
         here = np.zeros((1, 1, 3)) if here is None else here

@@ -109,7 +109,7 @@ def draw_present(present, rates, seed):
     draws = keras.random.uniform(ops.shape(present), seed=seed, dtype="float32")
     kept = draws >= ops.convert_to_tensor(rates, dtype="float32")
     kept = ops.logical_and(present, kept)
-    scores = ops.where(present, draws, ops.full_like(draws, -1.0))
+    scores = ops.where(present, draws, ops.zeros_like(draws) - 1.0)
     luckiest = ops.equal(scores, ops.max(scores, axis=-1, keepdims=True))
     rescued = ops.logical_and(luckiest, ops.logical_not(ops.any(kept, -1, True)))
     return ops.logical_or(kept, ops.logical_and(present, rescued))

@@ -294,6 +294,19 @@ class MultiModalFusion(keras.layers.Layer):
         arguments = _fusion_checks.gather(
             segment_ids, positions, present, placeholders, mask, inputs_mask
         )
+        fused = self.fuse(inputs, arguments, training)
+        # only in the call are presence flags and dropped modalities known
+        embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
+        return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
+
+    def fuse(self, inputs, arguments, training=None):
+        """Return what `return_dict` promises, without a mask on the embeddings.
+
+        Args:
+            inputs: As for a call.
+            arguments: The other arguments by modality, as `gather` returns them.
+            training: As for a call.
+        """
         _fusion_checks.check_call(self, inputs, arguments)
         given = self._read(self._by_configuration(inputs), arguments, training)
         like = _tokens.flatten_tokens(next(iter(given.values())).features)
@@ -308,14 +321,11 @@ class MultiModalFusion(keras.layers.Layer):
         fused = fused if norm is None else norm(fused)
         fused = self.drop(ops.cast(fused, self.compute_dtype), training=training)
         special = _tokens.full(like, self.layout.num_special, True)
-        fused_mask = join(self.layout, joined_valid, special)
-        # only here are presence flags and dropped modalities known
-        fused = self.attach_mask([fused, fused_mask])
+        fused = {"embeddings": fused, "mask": join(self.layout, joined_valid, special)}
         if not self.return_dict:
             return fused
         positions = {n: self.branch(n).token_positions(x) for n, x in given.items()}
-        origin = metadata(self.layout, given, valid, positions, routes)
-        return {"embeddings": fused, "mask": fused_mask, **origin}
+        return {**fused, **metadata(self.layout, given, valid, positions, routes)}
 
     def split(self, tensor, like, grids=False, modality_ids=None, mask=None):
         """Cut a tensor of the fused length back in its modalities.
@@ -351,6 +361,15 @@ class MultiModalFusion(keras.layers.Layer):
                 if mask is not None and mask.get(name) is not None and name in like
             }
         return splitter(inputs)
+
+    def split_spec(self, tensor, like):
+        """Return the symbolic outputs of `split` for a symbolic tensor."""
+        like = {
+            name: keras.KerasTensor(self.branch(name).features_shape(x.shape))
+            for name, x in self._by_configuration(like).items()
+        }
+        splitter = ModalitySplit(self.layout)
+        return splitter.compute_output_spec({"tensor": tensor, "like": like})
 
     def split_attention(self, scores, like, modality_ids=None, mask=None):
         """Cut attention scores into blocks, one for each pair of modalities.

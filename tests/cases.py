@@ -164,6 +164,21 @@ CASES = [
     _fusion("rms", norm_type="rms"),
     _fusion("none", normalization=None),
     Case(
+        "MultiModalTransformer",
+        lambda **more: mm.MultiModalTransformer(
+            FUSION,
+            8,
+            num_layers=1,
+            num_heads=2,
+            pooling="tokens",
+            dropout=0.0,
+            **more,
+        ),
+        FUSION_SHAPES,
+        FUSION_UNKNOWN,
+        ids={"segment_ids": {"text": ((5,), 2)}},
+    ),
+    Case(
         "MultiModalFusion-tokens",
         lambda **more: mm.MultiModalFusion(
             MORE_TOKENS, 8, **{"dropout": 0.0, "normalization": "both", **more}

@@ -20,6 +20,7 @@ LAYERS = {
     "AttentionMask": ["modalities"],
     "SegmentEmbedding": ["num_segments"],
     "ZeroGate": [],
+    "MultiModalTransformer": ["modality_configs", "unified_dim"],
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }
 FUNCTIONS = {

@@ -234,12 +234,13 @@ def test_masks_pass(case):
     if tokens:
         mask = {k: rng.random(s) < 0.5 for k, s in tokens.items()}
         outputs = layer(x, mask=mask, **extra, **case.call)
-        sides = [layer.layout.borders[name] for name in mask]
+        layout = getattr(layer, "fusion", layer).layout
+        sides = [layout.borders[name] for name in mask]
         flat = [
             np.pad(m.reshape(2, -1), ((0, 0), side), constant_values=True)
             for m, side in zip(mask.values(), sides, strict=True)
         ]
-        special = np.ones((2, layer.layout.num_special), bool)
+        special = np.ones((2, layout.num_special), bool)
         expected = np.concatenate([special, *flat], axis=1)
     else:
         expected = rng.random(x.shape[:-1]) < 0.5
