@@ -11,6 +11,7 @@
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
 - `plot_encoding`, `plot_similarity`, `plot_layout`: pictures of positions and tokens
+- `weights_without_decay`: what an optimizer should leave out of weight decay
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
 
@@ -19,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.box import BoxEmbedding
+from keras_mmembed.decay import weights_without_decay
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.gate import ZeroGate
 from keras_mmembed.modality import ModalityEmbedding
@@ -57,4 +59,5 @@ __all__ = [
     "positions_from_mask",
     "resize_positions",
     "unpack_tokens",
+    "weights_without_decay",
 ]

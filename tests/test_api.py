@@ -32,6 +32,7 @@ FUNCTIONS = {
     "resize_positions",
     "positions_from_ids",
     "positions_from_mask",
+    "weights_without_decay",
 }
 
 
