@@ -60,7 +60,7 @@ def check_values(who, inputs, mask, grid, names, check, check_sample):
     `check` takes the sizes of the inputs, and `check_sample` those of a sample. In a
     compiled step the inputs raise no error, and the samples are not looked at.
     """
-    batch, *sizes = grid
+    sizes = grid[1:]
     consequence = "only what is whole is read"
     if not _checks.raise_or_warn(inputs, lambda: check(sizes), consequence):
         return

@@ -13,6 +13,7 @@ class AttachMask(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
+        self.built = True  # Keras quantises no layer that is not
 
     def call(self, inputs):
         return inputs[0]
