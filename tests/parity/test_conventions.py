@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from published import IMAGE, TEXT, array, close, randomize
 from timm_layers import timm_layer
 
 import keras_mmembed as mm
@@ -12,41 +12,15 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 models = transformers.models
 
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-}
-TEXT = {**SMALL, "vocab_size": 40, "max_position_embeddings": 20}
-IMAGE = {**SMALL, "image_size": 16, "patch_size": 4}
-
-
-def array(x):
-    if isinstance(x, torch.Tensor):
-        return x.detach().cpu().numpy().astype("float64")
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
-
 
 def encoding(layer, *shape, **call):
     return array(layer(np.zeros(shape, "float32"), **call))
-
-
-def randomize(module, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        parameter.data.normal_(generator=generator)
-    return module.eval()
 
 
 def learned(layer, table, width):
     layer.build((None, None, width))
     layer.embeddings.assign(array(table).reshape(layer.embeddings.shape))
     return layer
-
-
-def close(got, expected, atol=1e-5):
-    np.testing.assert_allclose(got, array(expected), atol=atol, rtol=0)
 
 
 def test_whisper():
