@@ -72,12 +72,14 @@ def patches(x, sizes, strides, remainder):
     for axis in reversed(range(1, len(sizes) + 1)):
         window, stride = sizes[axis - 1], strides[axis - 1]
         number = count_along(x, axis, window, stride, remainder)
+        # not asked of the windows: tf2onnx mixes up the shapes of two reshapes
+        *shape, channels = ops.shape(x)
+        shape[axis] = number
         x = cut_windows(x, axis, window, stride, number)
         axes = list(range(len(x.shape)))
         axes.insert(-1, axes.pop(axis + 1))
         x = ops.transpose(x, axes) if axes != sorted(axes) else x
-        shape = ops.shape(x)
-        x = ops.reshape(x, (*shape[:-2], shape[-2] * shape[-1]))
+        x = ops.reshape(x, (*shape, window * channels))
     return x
 
 
