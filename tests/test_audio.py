@@ -107,6 +107,15 @@ def test_a_sample_of_a_batch_comes_out_as_it_would_alone(
             np.testing.assert_allclose(got[:tokens], expected, atol=5e-5)
 
 
+def test_a_click_after_the_last_whole_frame_is_not_heard():
+    layer = mm.AudioEmbedding(8, convention="whisper", remainder="crop", **SMALL)
+    wave = sounds(1)
+    wave[:, 133:137] = 1e5  # seen by frame 8 alone, which 137 samples do not fill
+    got = array(layer.log_mel(wave, np.array([137], "int32")))[0, :8]
+    expected = expected_features(wave[0, :137], "whisper", "crop")
+    np.testing.assert_allclose(got, expected, atol=2e-5)
+
+
 def test_lengths_and_a_mask_of_samples_are_the_same():
     layer = mm.AudioEmbedding(8, **SMALL)
     waves = sounds(1, 1)
@@ -174,8 +183,11 @@ def test_a_functional_model_at_any_length():
     waves, lengths = keras.Input((None,)), keras.Input((), dtype="int32")
     layer = mm.AudioEmbedding(8, patch_size=(9, 2), **SMALL)
     model = keras.Model([waves, lengths], layer(waves, mask=lengths))
-    for samples in (60, 200):
-        x, mask = sounds(1, 1, samples=samples), np.array([samples, 50], "int32")
-        expected = array(layer(x, mask=mask))
-        got = model.predict([x, mask], verbose=0)
-        np.testing.assert_allclose(got, expected, atol=1e-5)
+    x = sounds(1, 1)
+    expected = model.predict([x, np.array([200, 50], "int32")], verbose=0)
+    np.testing.assert_allclose(
+        expected, array(layer(x, mask=np.array([200, 50], "int32"))), atol=1e-5
+    )
+    short = model.predict([x[1:, :50], np.array([50], "int32")], verbose=0)
+    assert short.shape == (1, 1, 2, 8)
+    np.testing.assert_allclose(short[0], expected[1, :, :2], atol=1e-5)
