@@ -34,8 +34,8 @@ def count_along(x, axis, window, stride, remainder):
 def cut_windows(x, axis, window, stride, number):
     """Return the windows that begin at 0, stride, 2 stride, ... along an axis.
 
-    What they hold beyond the end of `x` is zero. Slices, joined: an exporter of each
-    backend refuses a convolution or a look-up at unknown sizes.
+    What they hold beyond the end of `x` is zero. Pads, slices and reshapes are all
+    that every exporter accepts at unknown sizes.
 
     Shapes:
         x: `(..., size, ...)`.
