@@ -1,5 +1,7 @@
 """Layers that make one token sequence out of text, images, audio and video.
 
+- `PatchEmbedding`, `TubeletEmbedding`, `AudioEmbedding`: raw images, videos and
+  waveforms to features
 - `PositionEmbedding1D`, `PositionEmbedding2D`, `PositionEmbedding3D`: where a token is
 - `ModalityEmbedding`: which modality it comes from
 - `BoxEmbedding`: where on a page its box lies
@@ -19,12 +21,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.attention_mask import AttentionMask
+from keras_mmembed.audio import AudioEmbedding
 from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.decay import weights_without_decay
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.gate import ZeroGate
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.packing import pack_tokens, unpack_tokens
+from keras_mmembed.patch import PatchEmbedding, TubeletEmbedding
 from keras_mmembed.plot import plot_encoding, plot_layout, plot_similarity
 from keras_mmembed.position import (
     PositionEmbedding1D,
@@ -42,14 +46,17 @@ except PackageNotFoundError:  # a source tree that is not installed
 
 __all__ = [
     "AttentionMask",
+    "AudioEmbedding",
     "BoxEmbedding",
     "ModalityEmbedding",
     "MultiModalFusion",
     "MultiModalTransformer",
+    "PatchEmbedding",
     "PositionEmbedding1D",
     "PositionEmbedding2D",
     "PositionEmbedding3D",
     "SegmentEmbedding",
+    "TubeletEmbedding",
     "ZeroGate",
     "pack_tokens",
     "plot_encoding",

@@ -18,6 +18,8 @@ from keras_mmembed._mask_layers import ReadMask
 from keras_mmembed.gate import ZeroGate
 from keras_mmembed.segment import SegmentEmbedding
 
+WHO = "MultiModalFusion"
+
 
 @dataclass
 class Given:
@@ -100,9 +102,13 @@ class ModalityBranch(keras.layers.Layer):
     def build(self, inputs_shape=None):
         fused_shape = (None, None, self.unified_dim)
         if self.embedding is not None and not self.embedding.built:
+            needs_shape = not isinstance(self.embedding, keras.layers.Embedding)
+            rule = "be given in the first call, because its embedding is not built"
+            remedy = f"Or build the embedding of modality {self.name!r} before."
+            is_known = inputs_shape is not None or not needs_shape
+            argument = f"inputs[{self.name!r}]"
+            _checks.check(is_known, WHO, argument, rule, None, remedy)
             self.embedding.build(inputs_shape)
-        if self.embedding is not None:
-            self.read_mask.build(fused_shape)
         if self.projection is not None and not self.projection.built:
             self.projection.build((None, None, self.config["dim"]))
         for sublayer in (self.position, self.segment, self.gate, self.norm):

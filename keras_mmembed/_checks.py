@@ -1,6 +1,7 @@
 """The validation rules that layers share, in one voice."""
 
 import re
+import warnings
 
 import keras
 import numpy as np
@@ -115,6 +116,26 @@ def is_traced(tensor):
         # an accelerator holds real values, which are not worth a copy here
         return "Fake" in type(tensor).__name__
     return known_values(tensor[:0]) is None
+
+
+def raise_or_warn(tensor, check, consequence):
+    """Run a check of the sizes of `tensor`; return whether its values are known.
+
+    A compiled step must not raise for a size: JAX loses the weights of a model whose
+    `predict` raises, and whether TensorFlow knows a size depends on earlier calls. So
+    a step that is being traced warns of the consequence.
+    """
+    if not is_traced(tensor):
+        check()
+        return True
+    if getattr(getattr(tensor, "device", None), "type", None) == "meta":
+        return False  # Keras tries lengths of its own to find out which are unknown
+    try:
+        check()
+    except ValueError as error:
+        text = f"{error} A compiled step cannot raise: {consequence}."
+        warnings.warn(text, stacklevel=2)
+    return False
 
 
 def check_range(layer, argument, tensor, low, high, remedy=""):

@@ -263,7 +263,7 @@ class MultiModalFusion(keras.layers.Layer):
             if not self.branch(name).built:
                 self.branch(name).build(inputs_shape.get(name))
         fused_shape = (None, None, self.unified_dim)
-        for part in ("norm", "norm_special", "modality", "drop", "attach_mask"):
+        for part in ("norm", "norm_special", "modality", "drop"):
             sublayer = getattr(self, part, None)
             if sublayer is not None:
                 sublayer.build(fused_shape)

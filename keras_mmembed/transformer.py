@@ -236,7 +236,7 @@ class MultiModalTransformer(keras.Model):
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
-        own = (self.norm, self.head, self.attach_mask)
+        own = (self.norm, self.head)
         masks = (self.attention_mask, self.narrow_mask)
         for sublayer in (*self.blocks, *own, *masks):
             if sublayer is not None and not sublayer.built:
