@@ -36,14 +36,14 @@ def split_digits(rng, num_test=397):
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def make_boards(rng, digits, number, side=3):
+def make_boards(rng, digits, number, side=3, place_share=0.5):
     """Return the inputs of a model, the answers, and the index of each question.
 
-    Every second question asks for a place: a corner, the middle of an edge, or the
+    A share of the questions asks for a place: a corner, the middle of an edge, or the
     center, whatever the (odd) side of the board. The others ask for a number.
     """
     images, labels = digits
-    is_place = np.arange(number) % 2 == 0
+    is_place = rng.random(number) < place_share
     asked, place = rng.integers(0, 10, number), rng.integers(0, 9, number)
     cells = rng.integers(0, 10, (number, side, side))
     cells[rng.random(cells.shape) < EMPTY_SHARE] = -1

@@ -176,10 +176,11 @@ class ModalityBranch(keras.layers.Layer):
             if segment is not None:
                 features = ops.add(features, segment)
             features = self._surround(features, 0.0)
-            total = ops.add(features, self._offset(given, [vector]))
+            total = features + self._offset(given, [vector])
         else:
             terms = [vector] if segment is None else [vector, segment]
-            total = ops.add(features, self._offset(given, terms))
+            # not ops.add: on TensorFlow it reads the vectors of no tokens as a bias
+            total = features + self._offset(given, terms)
             total = self._surround(total, vector)
         return total if self.norm is None else self.norm(total)
 
