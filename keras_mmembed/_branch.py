@@ -160,7 +160,7 @@ class ModalityBranch(keras.layers.Layer):
         """Return something with the axes of the features of inputs."""
         if "vocabulary_size" in self.config:
             return ops.expand_dims(x, -1)
-        return self.read(x)[0]
+        return x if self.embedding is None else self.embedding(x)
 
     def embed(self, given, vector):
         """Return x + PE + M [+ S] of the tokens, start and end token included.
@@ -174,12 +174,13 @@ class ModalityBranch(keras.layers.Layer):
         segment = self._segment_vectors(given)
         if self.config.get("count_special"):
             if segment is not None:
-                features = ops.add(features, segment)
+                features = features + segment
             features = self._surround(features, 0.0)
-            total = ops.add(features, self._offset(given, [vector]))
+            total = features + self._offset(given, [vector])
         else:
             terms = [vector] if segment is None else [vector, segment]
-            total = ops.add(features, self._offset(given, terms))
+            # not ops.add: on TensorFlow it reads no tokens at all as a bias
+            total = features + self._offset(given, terms)
             total = self._surround(total, vector)
         return total if self.norm is None else self.norm(total)
 
