@@ -14,7 +14,7 @@ from keras_mmembed import (
     _tokens,
 )
 from keras_mmembed._coordinates import count
-from keras_mmembed._mask_layers import ReadMask
+from keras_mmembed._mask_layers import AttachMask, ReadMask
 from keras_mmembed.gate import ZeroGate
 from keras_mmembed.segment import SegmentEmbedding
 
@@ -74,6 +74,7 @@ class ModalityBranch(keras.layers.Layer):
             )
         if self.embedding is not None:
             self.read_mask = ReadMask(dtype=dtype)
+            self.attach_mask = AttachMask(dtype=dtype)
         self.projection = None
         if config["dim"] != unified_dim:
             self.projection = keras.layers.Dense(
@@ -147,12 +148,19 @@ class ModalityBranch(keras.layers.Layer):
             return _checks.known_shape(shape)
         return _checks.known_shape(self.embedding.compute_output_shape(shape))
 
-    def read(self, x):
-        """Return the features of inputs, and the mask that comes with them, if any."""
+    def read(self, x, flag=None):
+        """Return the features of inputs, and the mask that comes with them, if any.
+
+        Args:
+            x: The inputs, `(batch, ...)`.
+            flag: Which samples have the modality, `(batch,)`, or `None` for all.
+        """
         if self.embedding is None:
             return x, None
         if "vocabulary_size" in self.config:
             x = ops.clip(ops.cast(x, "int32"), 0, self.config["vocabulary_size"] - 1)
+        elif flag is not None:
+            x = self._blank(x, flag)
         features = self.embedding(x)
         return features, self.read_mask(features)
 
@@ -213,6 +221,13 @@ class ModalityBranch(keras.layers.Layer):
         if self.config.get("count_special"):
             return place
         return _tokens.pad(place, self.borders, 0.0, axis=-2)
+
+    def _blank(self, x, flag):
+        """Return raw inputs that are zero, and not NaN, where a sample has none."""
+        mask = self.read_mask(x)
+        flag = ops.reshape(flag, (-1,) + (1,) * (len(x.shape) - 1))
+        x = ops.where(flag, x, ops.zeros_like(x))
+        return x if mask is None else self.attach_mask([x, mask])
 
     def _project(self, given):
         tokens = _tokens.flatten_tokens(given.features)

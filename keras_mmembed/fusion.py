@@ -259,9 +259,13 @@ class MultiModalFusion(keras.layers.Layer):
 
     def build(self, inputs_shape, **other_shapes):
         _fusion_checks.features_shapes(self, inputs_shape)
+        shapes = {}
         for name in self.modalities:
+            owner = _fusion_config.owner_of(self.modality_configs, name)
+            shapes[owner] = shapes.get(owner) or inputs_shape.get(name)
+        for name, shape in shapes.items():
             if not self.branch(name).built:
-                self.branch(name).build(inputs_shape.get(name))
+                self.branch(name).build(shape)
         fused_shape = (None, None, self.unified_dim)
         for part in ("norm", "norm_special", "modality", "drop"):
             sublayer = getattr(self, part, None)
@@ -311,7 +315,7 @@ class MultiModalFusion(keras.layers.Layer):
         given = self._read(self._by_configuration(inputs), arguments, training)
         like = _tokens.flatten_tokens(next(iter(given.values())).features)
         valid = self._valid(given, like)
-        places = {n: p for n, p in arguments["placeholders"].items() if p is not None}
+        places = self._by_configuration(arguments["placeholders"])
         routes, joined_valid = find_routes(self.layout, given, valid, places)
 
         parts = {name: self._embed(name, given, like) for name in valid}
@@ -344,6 +348,10 @@ class MultiModalFusion(keras.layers.Layer):
             placed token stands in its host's slice and in its own; a token that found
             no place gets zeros.
         """
+        _fusion_checks.check_inputs(like, "like")
+        _fusion_checks.check_keys("like", like, self.modalities)
+        rule = "be (batch, fused length, ...)"
+        _checks.check(len(tensor.shape) > 1, WHO, "tensor", rule, tuple(tensor.shape))
         splitter = ModalitySplit(self.layout, grids=grids)
         like = self._by_configuration(like)
         inputs = {
@@ -385,6 +393,8 @@ class MultiModalFusion(keras.layers.Layer):
             `blocks[query][key]` of `(batch, heads, query length, key length)`, by the
             names of the modalities of the queries and keys.
         """
+        axes = "(batch, heads, fused length, fused length)"
+        _checks.check_rank(WHO, "scores.shape", scores.shape, (4,), axes)
         blocks, places = {}, {"modality_ids": modality_ids, "mask": mask}
         rows = self.split(ops.transpose(scores, (0, 2, 1, 3)), like, **places)
         for query, row in rows.items():
@@ -497,16 +507,14 @@ class MultiModalFusion(keras.layers.Layer):
     def _read(self, inputs, arguments, training):
         """Return what is given of each modality: features, masks and flags."""
         given = {}
+        flags = self._draw_flags(inputs, arguments["present"], training)
         for name, x in inputs.items():
-            features, mask = self.branch(name).read(x)
+            features, mask = self.branch(name).read(x, flags.get(name))
             mask = arguments["mask"].get(name, mask)
             if mask is not None:
                 mask = _tokens.as_mask(mask, _tokens.flatten_tokens(features))
             extra = {n: arguments[n].get(name) for n in ("positions", "segment_ids")}
-            given[name] = Given(features, mask, **extra)
-        flags = self._draw_flags(inputs, arguments["present"], training)
-        for name, flag in flags.items():
-            given[name].flag = flag
+            given[name] = Given(features, mask, flags.get(name), **extra)
         return given
 
     def _draw_flags(self, inputs, present, training):
