@@ -1,6 +1,7 @@
 """The layers and the learned vectors of one modality."""
 
 import functools
+import types
 from dataclasses import dataclass
 
 import keras
@@ -59,7 +60,8 @@ class ModalityBranch(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.config = config
+        # Keras would save the layers in a dict under the names of their classes
+        self.config = types.MappingProxyType(config)
         self.unified_dim = unified_dim
         self.embeddings_initializer = embeddings_initializer
         clone, dtype = _initializers.clone_initializer, self.dtype_policy

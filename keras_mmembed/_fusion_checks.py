@@ -225,7 +225,9 @@ def check_keys(argument, values, names):
         _checks.check(name in names, WHO, argument, rule, repr(name))
 
 
-def gather(segment_ids, positions, present, placeholders, mask, implicit_mask):
+def gather(
+    layer, inputs, segment_ids, positions, present, placeholders, mask, implicit_mask
+):
     """Return the arguments by modality in one dict, with `{}` for those left out."""
     arguments = {
         "segment_ids": segment_ids,
@@ -234,10 +236,26 @@ def gather(segment_ids, positions, present, placeholders, mask, implicit_mask):
         "placeholders": placeholders,
     }
     arguments = {n: {} if v is None else v for n, v in arguments.items()}
-    arguments["mask"] = merge_masks(mask, implicit_mask)
+    masks = merge_masks(mask, implicit_mask)
+    if isinstance(masks, dict) and isinstance(inputs, dict):
+        masks = {n: m for n, m in masks.items() if not _is_raw(layer, inputs, n, m)}
+    arguments["mask"] = masks
     return {
         n: _as_tensors(v) if isinstance(v, dict) else v for n, v in arguments.items()
     }
+
+
+def _is_raw(layer, inputs, name, mask):
+    """Whether a mask is that of raw inputs, which their embedding takes itself."""
+    x = inputs.get(name)
+    if x is None or name not in layer.modalities:
+        return False
+    branch = layer.branch(name)
+    if not getattr(branch.embedding, "supports_masking", False):
+        return False
+    if isinstance(x, keras.KerasTensor):
+        return mask is getattr(x, "_keras_mask", None)
+    return mask is branch.read_mask(x)
 
 
 def _as_tensors(values):

@@ -296,7 +296,14 @@ class MultiModalFusion(keras.layers.Layer):
         training=None,
     ):
         arguments = _fusion_checks.gather(
-            segment_ids, positions, present, placeholders, mask, inputs_mask
+            self,
+            inputs,
+            segment_ids,
+            positions,
+            present,
+            placeholders,
+            mask,
+            inputs_mask,
         )
         fused = self.fuse(inputs, arguments, training)
         # only in the call are presence flags and dropped modalities known
@@ -432,7 +439,14 @@ class MultiModalFusion(keras.layers.Layer):
         training=None,
     ):
         arguments = _fusion_checks.gather(
-            segment_ids, positions, present, placeholders, mask, inputs_mask
+            self,
+            inputs,
+            segment_ids,
+            positions,
+            present,
+            placeholders,
+            mask,
+            inputs_mask,
         )
         _fusion_checks.check_call(self, inputs, arguments)
         return self._output_spec(_shapes(inputs), arguments["positions"])

@@ -255,7 +255,14 @@ class MultiModalTransformer(keras.Model):
         training=None,
     ):
         arguments = _fusion_checks.gather(
-            segment_ids, positions, present, placeholders, mask, inputs_mask
+            self.fusion,
+            inputs,
+            segment_ids,
+            positions,
+            present,
+            placeholders,
+            mask,
+            inputs_mask,
         )
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
@@ -284,7 +291,9 @@ class MultiModalTransformer(keras.Model):
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
         names = ("segment_ids", "positions", "present", "placeholders", "mask")
-        given = _fusion_checks.gather(*(arguments.get(n) for n in names), None)
+        given = _fusion_checks.gather(
+            self.fusion, inputs, *(arguments.get(n) for n in names), None
+        )
         _, fused, scores = self._encode(inputs, given, False, with_scores=True)
         return scores, fused
 
