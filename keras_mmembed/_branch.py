@@ -5,6 +5,7 @@ import types
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_mmembed import (
@@ -167,10 +168,27 @@ class ModalityBranch(keras.layers.Layer):
         return features, self.read_mask(features)
 
     def features_like(self, x):
-        """Return something with the axes of the features of inputs."""
-        if "vocabulary_size" in self.config:
+        """Return something with the axes and the mask of the features of inputs."""
+        if self.embedding is None:
+            return x
+        needs_mask = self.embedding.supports_masking and "into" in self.config
+        if isinstance(self.embedding, keras.layers.Embedding) and not needs_mask:
             return ops.expand_dims(x, -1)
-        return x if self.embedding is None else self.embedding(x)
+        if not isinstance(x, keras.KerasTensor):
+            return self.embedding(x)
+        # a functional model would save its embedding twice, and could not read it
+        shape = self.features_shape(x.shape)
+        rule = "be features, or give features of a known size that are not placed"
+        remedy = (
+            "Make the features in front of the fusion, without the embedding in it."
+        )
+        is_known = None not in shape[1:-1] and not needs_mask
+        argument = f"like[{self.name!r}].shape"
+        _checks.check(is_known, WHO, argument, rule, tuple(x.shape), remedy)
+        first = ops.zeros_like(x[(slice(None), *[slice(0, 1)] * (len(x.shape) - 1))])
+        first = ops.reshape(first, (-1,) + (1,) * (len(shape) - 1))
+        zeros = np.zeros((1, *shape[1:-1], 1), "int32")
+        return ops.add(ops.cast(first, "int32"), zeros)
 
     def embed(self, given, vector):
         """Return x + PE + M [+ S] of the tokens, start and end token included.
