@@ -1,6 +1,7 @@
 """The layers and the learned vectors of one modality."""
 
 import functools
+import operator
 import types
 from dataclasses import dataclass
 
@@ -207,7 +208,6 @@ class ModalityBranch(keras.layers.Layer):
             total = features + self._offset(given, [vector])
         else:
             terms = [vector] if segment is None else [vector, segment]
-            # not ops.add: on TensorFlow it reads no tokens at all as a bias
             total = features + self._offset(given, terms)
             total = self._surround(total, vector)
         return total if self.norm is None else self.norm(total)
@@ -272,7 +272,8 @@ class ModalityBranch(keras.layers.Layer):
             rank = len(x.shape) - 2
             vectors = _tokens.flatten_grid(vectors, rank) if rank > 1 else vectors
             terms = [ops.cast(vectors, self._sum_dtype), *terms]
-        return functools.reduce(ops.add, terms)
+        # not ops.add: on TensorFlow it reads no tokens at all as a bias
+        return functools.reduce(operator.add, terms)
 
     def _segment_vectors(self, given):
         if self.segment is None:

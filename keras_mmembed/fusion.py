@@ -43,7 +43,8 @@ class MultiModalFusion(keras.layers.Layer):
         inputs: by name `(batch, length, dim)`; for grids `(batch, height, width, dim)`
             and `(batch, frames, height, width, dim)` too; what `embedding` takes.
         segment_ids: by name, the axes of the tokens, integer.
-        positions: by name, as for the position layer of the modality.
+        positions: by name, as for the position layer of the modality; those of start
+            and end token too, with `count_special`.
         present: by name `(batch,)`, bool.
         placeholders: by name `(batch, length of the other modality)`, bool.
         mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
@@ -58,7 +59,8 @@ class MultiModalFusion(keras.layers.Layer):
         segments: The number of segments, if there are any.
         vocabulary_size: The inputs are integer ids, `(batch, length)`, and embedded.
         embedding: A layer that makes features of raw inputs, such as
-            `PatchEmbedding`, or `keras.layers.Embedding` with a mask.
+            `PatchEmbedding`, or `keras.layers.Embedding` with a mask. It is given the
+            mask of its inputs; its own is that of the tokens.
         into: The name of another modality, at whose `placeholders` the tokens are
             placed in their order, instead of being concatenated. A place that is left
             over is masked, a token that is left over goes nowhere; where both numbers
@@ -91,7 +93,8 @@ class MultiModalFusion(keras.layers.Layer):
         return_dict: Whether to return `embeddings`, and with them `mask` (bool) and
             `modality_ids` (int32), both `(batch, fused length)`, and `positions`
             (float32) `(batch, fused length, 3)`: frame, row, column. A sequence
-            counts along the first. Tokens that belong to no input have the id -1.
+            counts along the first. Class, register, start and end tokens have the id
+            -1; one that stands in has that of its modality.
         seed: Seed of both kinds of dropout.
         kernel_initializer: Initializer of the projections.
         embeddings_initializer: Initializer of learned vectors; normal, 0.02, by
@@ -343,7 +346,8 @@ class MultiModalFusion(keras.layers.Layer):
 
         Args:
             tensor: `(batch, fused length, ...)`, such as the output of an encoder.
-            like: The inputs of the fusion; their shapes give the lengths.
+            like: The inputs of the fusion; their shapes give the lengths. Raw inputs
+                of an `embedding` must have a known size in a functional model.
             grids: Whether images and videos that came as grids go back to grids.
             modality_ids: The ids that the fusion returned; needed where modalities
                 are placed into others, because only they tell the places.

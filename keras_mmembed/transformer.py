@@ -190,6 +190,10 @@ class MultiModalTransformer(keras.Model):
         rule = f"hold only names among {list(modalities)}"
         known = all(name in modalities for name in self.gated)
         _checks.check(known, WHO, "gated", rule, self.gated)
+        for name in self.gated:
+            rule = "hold no modality with a start or end token, which no rule can hide"
+            is_bare = not any(self.fusion.layout.borders[name])
+            _checks.check(is_bare, WHO, "gated", rule, repr(name))
         # without rules, a mask of the keys is all that blocks need
         self.attention_mask = self.narrow_mask = None
         if any(self.rules.values()) or self.gated:
