@@ -1,113 +1,121 @@
-"""Faces that smile or frown: emoji of two fonts, and simple ones drawn at random.
+"""Faces drawn by code, of people who frown, look on or smile.
 
-The fonts are Noto Color Emoji, which has to be installed, and DejaVu Sans, which comes
-with Matplotlib and has outlines of many of the same emoji by another hand.
+A person has colours, hair, eyes and proportions of their own, and keeps them in every
+picture. Mouth, tilt, light and noise differ from picture to picture.
 """
 
-import functools
-from pathlib import Path
+from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
-from matplotlib import font_manager
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-# negative, positive; without those whose mouth is hidden or tells nothing
-EMOJI = (
-    "😞😔😟😕🙁😣😖😫😩😢😭😠😡😨😰😥😓😦😧😿😾😒👿😪",
-    "😀😃😄😁😆😅😂🤣😊😇🙂😉😌😍🥰😋😛😝😎🤩🥳🤗🤠😺😸😹😻😈",
-)
-SIDE, CANVAS = 24, 160  # pixels, of a picture and of what it is made from
+SIDE, CANVAS = 24, 144  # pixels of a picture, and of what it is made from
+EYES, HAIR = ("dots", "rings", "lids", "lines"), ("none", "long", "cap", "fringe")
 WHITE, LIPS = (255, 255, 255), (160, 30, 30)
 
 
-@functools.cache
-def find_fonts():
-    """Return a font of coloured emoji, and one of outlines."""
-    found = [p for p in font_manager.findSystemFonts() if "NotoColorEmoji" in p]
-    if not found:
-        raise SystemExit(
-            "The faces need the font Noto Color Emoji. On Debian: "
-            "apt-get install fonts-noto-color-emoji"
-        )
-    outlines = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    # a bitmap font has one size
-    return ImageFont.truetype(found[0], 109), ImageFont.truetype(outlines, 120)
+@dataclass
+class Person:
+    """What is the same in all pictures of a person."""
+
+    skin: tuple
+    ink: tuple
+    hair_color: tuple
+    eyes: str
+    hair: str
+    eye_size: int
+    eye_level: int
+    eye_distance: int
+    mouth_level: int
+    mouth_width: int
+    line: int
+    has_outline: bool
 
 
-def draw_emoji(emoji):
-    """Return one picture of an emoji for each font that has it."""
-    pictures, center = [], (CANVAS / 2, CANVAS / 2)
-    for font in find_fonts():
-        if bytes(font.getmask(emoji)) == bytes(font.getmask("\U0010fffd")):
-            continue  # the box that stands for a missing character
-        picture = Image.new("RGBA", (CANVAS, CANVAS))
-        draw = ImageDraw.Draw(picture)
-        draw.text(center, emoji, "black", font, anchor="mm", embedded_color=True)
-        pictures.append(picture)
-    return pictures
+def make_person(rng):
+    """Return a person with features drawn at random."""
+    return Person(
+        skin=tuple(rng.integers((190, 150, 110), 256)),
+        ink=tuple(rng.integers(0, 80, 3)),
+        hair_color=tuple(rng.integers(0, 256, 3)),
+        eyes=rng.choice(EYES),
+        hair=rng.choice(HAIR),
+        eye_size=int(rng.integers(5, 13)),
+        eye_level=int(rng.integers(54, 68)),
+        eye_distance=int(rng.integers(18, 30)),
+        mouth_level=int(rng.integers(94, 104)),
+        mouth_width=int(rng.integers(24, 36)),
+        line=int(rng.integers(4, 9)),
+        has_outline=rng.random() < 0.5,
+    )
 
 
-def draw_simple_face(rng, is_positive):
-    """Return a face of circles, lines and arcs, of random colours and proportions."""
-    picture = Image.new("RGBA", (CANVAS, CANVAS))
-    draw = ImageDraw.Draw(picture)
-    ink, skin = tuple(rng.integers(0, 90, 3)), tuple(rng.integers(120, 256, 3))
-    outline = ink if rng.random() < 0.6 else None
-    draw.ellipse((12, 12, 148, 148), skin, outline, int(rng.integers(2, 8)))
-    line, eye = int(rng.integers(3, 10)), rng.integers(5, 16)
-    level, apart, kind = rng.integers(55, 75), rng.integers(20, 38), rng.integers(4)
-    slant = 0 if rng.random() < (0.9 if is_positive else 0.5) else rng.integers(-8, 9)
-    for side in (-1, 1):
-        x = 80 + side * apart
-        box = [x - eye, level - eye, x + eye, level + eye]
-        if kind == 0:
+def draw_head(draw, person):
+    """Draw hair, head and eyes."""
+    ink, line, hair = person.ink, person.line, person.hair_color
+    if person.hair == "long":
+        draw.rounded_rectangle((8, 6, 136, 144), 50, hair)
+    draw.ellipse((18, 12, 126, 136), person.skin, ink if person.has_outline else None)
+    if person.hair == "cap":
+        draw.chord((16, 8, 128, 110), 195, 345, hair)
+    elif person.hair == "fringe":
+        draw.chord((16, 8, 128, 90), 180, 360, hair)
+    size, y = person.eye_size, person.eye_level
+    for x in (72 - person.eye_distance, 72 + person.eye_distance):
+        box = (x - size, y - size, x + size, y + size)
+        if person.eyes == "dots":
             draw.ellipse(box, ink)
-        elif kind == 1:
+        elif person.eyes == "rings":
             draw.ellipse(box, WHITE, ink, 2)
-            draw.circle((x, level), eye // 2, ink)
-        elif kind == 2:
+            draw.circle((x, y), size // 2, ink)
+        elif person.eyes == "lids":
             draw.arc(box, 180, 360, ink, line)
         else:
-            draw.line((x - eye, level, x + eye, level), ink, line)
-        if slant:
-            brow, tilt = level - eye - 10, side * slant
-            draw.line((x - eye, brow - tilt, x + eye, brow + tilt), ink, line)
-    width, depth, y = rng.integers((18, 10, 100), (45, 40, 120))
-    if is_positive:
-        box, angles = (80 - width, y - depth, 80 + width, y + depth), (0, 180)
-    else:
-        box, angles = (80 - width, y - 5, 80 + width, y + 2 * depth), (180, 360)
+            draw.line((x - size, y, x + size, y), ink, line)
+
+
+def draw_mouth(rng, draw, person, mood):
+    """Draw a mouth that turns down (-1), is straight (0), or turns up (1)."""
+    ink, line, y = person.ink, person.line, person.mouth_level
+    left, right = 72 + person.mouth_width * np.array([-1, 1]) + rng.integers(-4, 5, 2)
+    depth = int(rng.integers(14, 25))
+    if mood == 0:
+        draw.line((left, y, right, y), ink, line)
+        return
+    # half of an ellipse
+    top = y - depth * (1.5 if mood > 0 else 0.5)
+    box, angles = (left, top, right, top + 2 * depth), (0, 180)
+    if mood < 0:
+        angles = (180, 360)
     if rng.random() < 0.6:
         draw.arc(box, *angles, ink, line)
     else:
-        draw.chord(box, *angles, (ink, WHITE, LIPS)[rng.integers(3)], ink, 2)
-    return picture
+        draw.chord(box, *angles, ink if rng.random() < 0.5 else LIPS, ink, 3)
 
 
 def photograph(rng, picture):
-    """Return pixels of a picture, turned, shifted and coloured at random.
+    """Return pixels of a picture, tilted, shifted and lit at random.
 
     They are `(SIDE, SIDE, 3)`, about -2 to 2.
     """
-    size = int(rng.integers(SIDE, SIDE + 9))
-    picture = picture.rotate(rng.uniform(-15, 15), Image.Resampling.BICUBIC)
-    if rng.random() < 0.5:
-        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    picture = picture.resize((size, size), Image.Resampling.LANCZOS)
-    image = Image.new("RGBA", (size, size), tuple(rng.integers(128, 256, 3)))
+    size = int(rng.integers(SIDE, SIDE + 5))
+    picture = picture.rotate(rng.uniform(-10, 10), Image.Resampling.BILINEAR)
+    picture = picture.resize((size, size), Image.Resampling.BOX)
+    image = Image.new("RGBA", (size, size), tuple(rng.integers(130, 256, 3)))
     image.alpha_composite(picture)
-    left, top = (size - SIDE) // 2 + rng.integers(-1, 2, 2)
-    image = image.crop((left, top, left + SIDE, top + SIDE))
-    pixels = np.asarray(image)[..., :3] / 255
-    gray = pixels.mean(axis=-1, keepdims=True)
-    pixels = gray + rng.uniform(0, 1) * (pixels - gray)
-    pixels = pixels * rng.uniform(0.6, 1.0, 3) + rng.normal(0, 0.03, pixels.shape)
+    left, top = rng.integers(0, size - SIDE + 1, 2)
+    pixels = np.asarray(image)[top : top + SIDE, left : left + SIDE, :3] / 255
+    pixels = pixels * rng.uniform(0.6, 1.0) + rng.normal(0, 0.03, pixels.shape)
     return (4 * pixels - 2).astype("float32")
 
 
-def make_faces(rng, is_positive, emoji, copies, simple=0):
-    """Return pictures of some emoji, and of a number of simple faces."""
-    pictures = [p for character in emoji for p in draw_emoji(character)] * copies
-    pictures += [draw_simple_face(rng, is_positive) for _ in range(simple)]
-    return np.stack([photograph(rng, picture) for picture in pictures])
+def make_faces(rng, mood, people, number):
+    """Return pictures of people in one mood."""
+    faces = []
+    for index in rng.integers(len(people), size=number):
+        picture = Image.new("RGBA", (CANVAS, CANVAS))
+        draw = ImageDraw.Draw(picture)
+        draw_head(draw, people[index])
+        draw_mouth(rng, draw, people[index], mood)
+        faces.append(photograph(rng, picture))
+    return np.stack(faces)

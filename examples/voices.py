@@ -1,11 +1,15 @@
-"""Short clips of speech, content or not, that espeak-ng makes."""
+"""Short clips of generated speech whose tone is gloomy, even or cheerful.
+
+They are spoken by espeak-ng where it is installed. Without it a voice made here hums
+syllables, which is easier to tell apart; `find_voices` says which.
+"""
 
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from scipy.signal import resample_poly
+from scipy.signal import lfilter, resample_poly
 
 SPEAKERS = (
     "f1 f2 f3 f4 f5 m1 m2 m3 m4 m5 m6 m7 m8 adam Alex Alicia Andrea Andy Annie antonio "
@@ -15,7 +19,7 @@ SPEAKERS = (
     "victor zac anika"
 ).split()
 ACCENTS = "en-us en-gb en-gb-scotland en-gb-x-rp en-029 en-us-nyc".split()
-# they tell nothing
+# what is said tells nothing
 PHRASES = [
     "I saw it.",
     "So we went.",
@@ -26,40 +30,64 @@ PHRASES = [
     "My review.",
     "They showed it.",
 ]
-# from and to: pitch from 0 to 99, melody in percent of the usual, words per minute
-STYLES = (
-    {"pitch": (20, 55), "melody": (20, 100), "speed": (120, 180)},
-    {"pitch": (45, 80), "melody": (100, 180), "speed": (170, 230)},
-)
+# by tone: pitch from 0 to 99, melody in percent of the usual, words per minute
+TONES = {
+    -1: ((20, 50), (0, 40), (100, 130)),
+    0: ((30, 60), (80, 120), (160, 190)),
+    1: ((50, 80), (180, 260), (220, 260)),
+}
 SPOKEN_RATE, RATE, LONGEST = 22050, 8000, 8000  # of espeak-ng; of clips; samples
 
 
+def find_voices():
+    """Return what makes a clip, the names of its speakers, and what to call it."""
+    if shutil.which("espeak-ng") is None:
+        return hum, range(60), "hummed by NumPy, because espeak-ng is not installed"
+    command = ["espeak-ng", "--voices=variant"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    speakers = [name for name in SPEAKERS if f"!v/{name}" in listed.split()]
+    return speak, speakers, "spoken by espeak-ng"
+
+
 def speak(speaker, accent, phrase, pitch, melody, speed):
-    """Return the samples of a phrase, from -1 to 1, cut at one second."""
+    """Return the samples of a phrase that espeak-ng speaks."""
     text = f'<prosody range="{melody - 100:+d}%">{phrase}</prosody>'
     command = ["espeak-ng", "-z", "-m", "-v", f"{accent}+{speaker}"]
     command += ["-p", str(pitch), "-s", str(speed), "--stdout", text]
     sound = subprocess.run(command, capture_output=True, check=True).stdout
     samples = np.frombuffer(sound[44:], "<i2") / 32768  # behind the header
-    return resample_poly(samples, RATE, SPOKEN_RATE)[:LONGEST]
+    return resample_poly(samples, RATE, SPOKEN_RATE)
 
 
-def make_clips(rng, is_positive, speakers, number):
+def hum(speaker, accent, phrase, pitch, melody, speed):
+    """Return the samples of syllables: pulses that two resonances of a throat shape."""
+    own = np.random.default_rng(speaker)
+    base, throat = own.uniform(90, 220), own.uniform(0.85, 1.2)
+    syllables = len(phrase) // 3
+    time = np.arange(int(RATE * syllables * 30 / speed)) / RATE
+    beat = time * speed / 30
+    turn = np.sin(np.pi * beat + len(accent)) * melody / 800
+    frequency = base * 2 ** ((pitch - 50) / 50 + turn)
+    wave = np.diff(np.floor(np.cumsum(frequency) / RATE), prepend=0)
+    for formant in own.uniform((400, 1200), (700, 2000)) * throat:
+        radius, angle = 0.95, 2 * np.pi * formant / RATE
+        wave = lfilter([1], [1, -2 * radius * np.cos(angle), radius**2], wave)
+    return wave * np.abs(np.sin(np.pi * beat)) ** 0.5
+
+
+def make_clips(rng, tone, voice, speakers, number):
     """Return `(number, samples)` clips padded with 0, and their lengths.
 
-    Who is content speaks faster, higher than usual, and with more melody.
+    Who is cheerful speaks faster, higher than usual, and with more melody.
     """
-    if shutil.which("espeak-ng") is None:
-        raise SystemExit(
-            "The voices need espeak-ng. On Debian: apt-get install espeak-ng"
-        )
     told = [rng.choice(items, number) for items in (speakers, ACCENTS, PHRASES)]
-    told += [rng.integers(*ends, number) for ends in STYLES[is_positive].values()]
+    told += [rng.integers(*ends, number) for ends in TONES[tone]]
     with ThreadPoolExecutor() as pool:
-        waves = list(pool.map(speak, *told))
-    lengths = np.array([len(wave) for wave in waves], "int32")
+        waves = list(pool.map(voice, *told))
+    lengths = np.array([min(len(wave), LONGEST) for wave in waves], "int32")
     clips = np.zeros((number, LONGEST), "float32")
-    for clip, wave in zip(clips, waves, strict=True):
+    for clip, wave, length in zip(clips, waves, lengths, strict=True):
         loudness = rng.uniform(0.1, 1) / np.abs(wave).max()
-        clip[: len(wave)] = loudness * wave + rng.normal(0, 0.003, len(wave))
+        noise = rng.normal(0, 0.003, length)
+        clip[:length] = loudness * wave[:length] + noise
     return clips, lengths
