@@ -99,7 +99,7 @@ def photograph(rng, picture):
     They are `(SIDE, SIDE, 3)`, about -2 to 2.
     """
     size = int(rng.integers(SIDE, SIDE + 5))
-    picture = picture.rotate(rng.uniform(-10, 10), Image.Resampling.BILINEAR)
+    picture = picture.reduce(2).rotate(rng.uniform(-10, 10), Image.Resampling.BILINEAR)
     picture = picture.resize((size, size), Image.Resampling.BOX)
     image = Image.new("RGBA", (size, size), tuple(rng.integers(130, 256, 3)))
     image.alpha_composite(picture)

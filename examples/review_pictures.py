@@ -11,7 +11,7 @@ from reviews import to_sentence
 WORDS_OF_MOODS = ("negative", "neutral", "positive")
 
 
-def draw_reviews(spectrum, inputs, opinions, sentiments, moods, path, number=4):
+def draw_reviews(spectrum, inputs, opinions, sentiments, moods, path, number=3):
     """Draw reviews, and how positive a model finds them with something missing.
 
     Args:
@@ -54,7 +54,7 @@ def draw_reviews(spectrum, inputs, opinions, sentiments, moods, path, number=4):
         bars.tick_params(labelsize=8)
         bars.set_title(f"sentiment: {WORDS_OF_MOODS[2 * is_positive]}", fontsize=9)
     grid[-1, 2].set_xlabel("predicted probability of positive", fontsize=8)
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=80)
     plt.close(figure)
 
 

@@ -73,8 +73,8 @@ def make_sources(rng, number):
 
     Args:
         rng: A generator of random numbers.
-        number: How many pictures, and half as many clips, of each mood to train with;
-            the test has a quarter of that.
+        number: How many pictures, and a third as many clips, of each mood to train
+            with; the test has a quarter of that.
     """
     voice, speakers, what = find_voices()
     print(f"The voices are {what}.", flush=True)
@@ -90,7 +90,7 @@ def make_sources(rng, number):
 def _make_part(rng, voice, speakers, people, number, is_test):
     return Sources(
         {mood: make_faces(rng, mood, people, number) for mood in MOODS},
-        {mood: make_clips(rng, mood, voice, speakers, number // 2) for mood in MOODS},
+        {mood: make_clips(rng, mood, voice, speakers, number // 3) for mood in MOODS},
         is_test,
     )
 
