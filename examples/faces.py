@@ -83,10 +83,9 @@ def draw_mouth(rng, draw, person, mood):
         draw.line((left, y, right, y), ink, line)
         return
     # half of an ellipse
-    top = y - depth * (1.5 if mood > 0 else 0.5)
-    box, angles = (left, top, right, top + 2 * depth), (0, 180)
-    if mood < 0:
-        angles = (180, 360)
+    shift, angles = (1.5, (0, 180)) if mood > 0 else (0.5, (180, 360))
+    top = y - shift * depth
+    box = (left, top, right, top + 2 * depth)
     if rng.random() < 0.6:
         draw.arc(box, *angles, ink, line)
     else:

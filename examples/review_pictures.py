@@ -11,11 +11,11 @@ from reviews import to_sentence
 WORDS_OF_MOODS = ("negative", "neutral", "positive")
 
 
-def draw_reviews(spectrum, inputs, opinions, sentiments, moods, path, number=3):
+def draw_reviews(model, inputs, opinions, sentiments, moods, path, number=3):
     """Draw reviews, and how positive a model finds them with something missing.
 
     Args:
-        spectrum: The layer that reads voices.
+        model: The model, whose features of voices are drawn.
         inputs: Reviews, of which the first are drawn.
         opinions: By what is there, the predicted probabilities of "positive".
         sentiments: The right answers.
@@ -24,6 +24,7 @@ def draw_reviews(spectrum, inputs, opinions, sentiments, moods, path, number=3):
         number: How many to draw.
     """
     inputs = {name: values[:number] for name, values in inputs.items()}
+    spectrum = model.get_layer("transformer").fusion.branch("voice").embedding
     bands = spectrum.log_mel(inputs["voice"], mask=inputs["samples"])
     bands = keras.ops.convert_to_numpy(bands)
     figure, grid = plt.subplots(

@@ -29,10 +29,8 @@ OPINIONS = [
     "the {noun} was less {no} than {yes}",
 ]
 NEUTRAL = ["the {noun} was neither {yes} nor {no}", "the {noun} was as {yes} as {no}"]
-WORDS = sorted(
-    {*" ".join(OPINIONS + NEUTRAL).split(), *NOUNS, *BAD, *GOOD}
-    - {"{noun}", "{yes}", "{no}"}
-)
+USED = {*" ".join(OPINIONS + NEUTRAL).split(), *NOUNS, *BAD, *GOOD}
+WORDS = sorted(word for word in USED if "{" not in word)
 LONGEST_TEXT = 7
 
 
