@@ -17,9 +17,9 @@ import os
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
-import matplotlib
 import numpy as np
 from ablation import (
+    draw_curves,
     only,
     parse_arguments,
     print_table,
@@ -27,25 +27,38 @@ from ablation import (
     train,
     without_positions,
 )
-from boards import CELL, PLACES, QUESTIONS, WORDS, make_boards, split_digits
+from boards import (
+    CELL,
+    PLACES,
+    WORDS,
+    draw_boards,
+    draw_learned,
+    make_boards,
+    split_digits,
+)
 
 from keras_mmembed import MultiModalTransformer, PositionEmbedding2D
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 BATCH, WIDTH = 64, 64
 
 
-def make_configs():
+def make_configs(larger="resize"):
     """Return the two modalities, with layers that read ids and pixels."""
-    # words about as large as the positions that are added to them
+    # words and places about as large as the cells that they are compared with
     initializer = keras.initializers.RandomNormal(stddev=0.5)
     words = keras.layers.Embedding(
         len(WORDS) + 1, WIDTH, mask_zero=True, embeddings_initializer=initializer
     )
     cells = keras.layers.Dense(128, activation="relu")
-    places = PositionEmbedding2D(3, 3, out_of_range="resize")
+    places = PositionEmbedding2D(
+        3,
+        3,
+        kind="learned",
+        interpolation="bilinear",
+        align_corners=larger == "resize",
+        out_of_range=larger,
+        embeddings_initializer=initializer,
+    )
     return {
         "text": {"type": "1d", "embedding": words},
         "board": {"type": "2d", "embedding": cells, "dim": 128, "position": places},
@@ -61,13 +74,13 @@ PARTS = {
 }
 
 
-def make_model(change=dict, silent=False):
+def make_model(change=dict, silent=False, larger="resize"):
     """Return the model: two blocks over question and board, read at a class token."""
     model = MultiModalTransformer(
-        change(make_configs()),
+        change(make_configs(larger)),
         WIDTH,
         num_layers=2,
-        num_heads=8,
+        num_heads=4,
         hidden_dim=2 * WIDTH,
         activation="relu",
         norm_first=False,
@@ -90,32 +103,10 @@ def accuracy(model, boards):
     return right[is_place].mean(), right[~is_place].mean()
 
 
-def draw_boards(model, boards, path):
-    """Draw three boards of each kind with question, answer, and what was looked at."""
-    inputs, answers, questions = boards
-    rows = np.argsort(questions >= len(PLACES), kind="stable")[[0, 1, 2, -3, -2, -1]]
-    some = {name: values[rows] for name, values in inputs.items()}
-    predicted = model.predict(some, verbose=0).argmax(axis=-1)
-    scores, fused = model.attention_scores(some)
-    ids = keras.ops.convert_to_numpy(fused["modality_ids"])[0]
-    looks = keras.ops.convert_to_numpy(scores[-1])[:, :, 0].mean(axis=1)[:, ids == 1]
-    side = some["board"].shape[1]
-    figure, grid = plt.subplots(3, 4, figsize=(9, 8.4), layout="constrained")
-    for index, row in enumerate(rows):
-        left, right = grid[index % 3, 2 * (index // 3) : 2 * (index // 3) + 2]
-        cells = some["board"][index].reshape(side, side, 8, 8)
-        left.imshow(cells.swapaxes(1, 2).reshape(8 * side, 8 * side), cmap="gray_r")
-        left.set_title(QUESTIONS[questions[row]].replace(" at ", "\nat "), fontsize=9)
-        color = "green" if predicted[index] == answers[row] else "red"
-        text = f"answer {answers[row]}, predicted {predicted[index]}"
-        left.set_xlabel(text, color=color)
-        right.imshow(looks[index].reshape(side, side), vmin=0, cmap="viridis")
-        right.set_title("attention of the answer", fontsize=9)
-        for axes in (left, right):
-            axes.set_xticks([])
-            axes.set_yticks([])
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+def score(model, names, tests):
+    """Return the accuracies for boards of each size, from some modalities."""
+    boards = [(only(names, inputs), *truth) for inputs, *truth in tests.values()]
+    return [value for some in boards for value in accuracy(model, some)]
 
 
 def main():
@@ -124,26 +115,29 @@ def main():
     rng = np.random.default_rng(options.seed)
     train_digits, test_digits = split_digits(rng)
     # whole batches: JAX would compile once more for a smaller last one
-    number, epochs = (192 * BATCH, 4) if options.quick else (640 * BATCH, 7)
-    inputs, answers, _ = make_boards(rng, train_digits, number)
+    number, epochs = (96 * BATCH, 4) if options.quick else (640 * BATCH, 7)
+    # counting takes longer to learn than places
+    share = 1.0 if options.quick else 0.5
+    inputs, answers, _ = make_boards(rng, train_digits, number, place_share=share)
     tests = {s: make_boards(rng, test_digits, 32 * BATCH, s) for s in (3, 5)}
     parts = dict(list(PARTS.items())[:2]) if options.quick else PARTS
-    results = {}
+    results, curves = {}, {}
     for name, part in parts.items():
-        print(f"\nTraining the {name}", flush=True)
+        print(f"\nTraining: {name}", flush=True)
         keras.utils.set_random_seed(options.seed)
         names = part.pop("names", ["text", "board"])
         model = make_model(**part)
-        train(model, only(names, inputs), answers, epochs)
-        results[name] = [
-            value
-            for given, *truth in tests.values()
-            for value in accuracy(model, (only(names, given), *truth))
-        ]
+        curves[name] = train(model, only(names, inputs), answers, epochs)["accuracy"]
+        results[name] = score(model, names, tests)
         if name == "whole model":
+            clipped = make_model(larger="clip")
+            clipped.set_weights(model.get_weights())
+            results["positions clipped, not resized"] = score(clipped, names, tests)
             model.save(options.output / "vqa.keras")
-            draw_boards(model, tests[3], options.output / "vqa_boards.png")
-            draw_boards(model, tests[5], options.output / "vqa_large_boards.png")
+            draw_learned(model, options.output / "vqa_learned.png")
+            for side, boards in tests.items():
+                draw_boards(model, boards, options.output / f"vqa_boards_{side}.png")
+    draw_curves(curves, options.output / "vqa_training.png")
     columns = [
         f"{kind}, {side}x{side}" for side in tests for kind in ("where", "count")
     ]

@@ -4,6 +4,10 @@ import argparse
 from pathlib import Path
 
 import keras
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
 
 
 def parse_arguments(description):
@@ -63,3 +67,15 @@ def print_table(title, columns, rows):
     print("|---" * (1 + len(columns)) + "|")
     for name, values in rows.items():
         print(f"| {name} | {' | '.join(f'{value:.1%}' for value in values)} |")
+
+
+def draw_curves(curves, path):
+    """Draw the accuracy in training of several models."""
+    figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
+    for name, values in curves.items():
+        axes.plot(range(1, len(values) + 1), values, marker="o", label=name)
+    axes.set(xlabel="epoch", ylabel="accuracy in training", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.savefig(path, dpi=90)
+    plt.close(figure)

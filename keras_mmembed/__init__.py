@@ -8,6 +8,7 @@
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
 - `MultiModalTransformer`: a model of it, with an encoder and a head
+- `preset`: configurations of such models
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
@@ -35,6 +36,7 @@ from keras_mmembed.position import (
     PositionEmbedding2D,
     PositionEmbedding3D,
 )
+from keras_mmembed.presets import preset
 from keras_mmembed.resize import resize_positions
 from keras_mmembed.segment import SegmentEmbedding
 from keras_mmembed.transformer import MultiModalTransformer
@@ -64,6 +66,7 @@ __all__ = [
     "plot_similarity",
     "positions_from_ids",
     "positions_from_mask",
+    "preset",
     "resize_positions",
     "unpack_tokens",
     "weights_without_decay",

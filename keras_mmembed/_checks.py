@@ -169,5 +169,6 @@ def check_names(layer, argument, names):
 def add_once(layer, inputs, vectors):
     """Return `inputs + vectors`, summed in float32 or better and rounded once."""
     dtype = keras.backend.result_type(layer.compute_dtype, "float32")
-    total = keras.ops.add(keras.ops.cast(inputs, dtype), keras.ops.cast(vectors, dtype))
+    # not ops.add: on TensorFlow it reads no tokens at all as a bias
+    total = keras.ops.cast(inputs, dtype) + keras.ops.cast(vectors, dtype)
     return keras.ops.cast(total, layer.compute_dtype)

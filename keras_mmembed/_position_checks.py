@@ -72,6 +72,10 @@ def _check_positions(layer, shape, positions):
     )
     rule = f"end with the axes of the tokens, {tuple(expected)}"
     _checks.check(fits, who, "positions.shape", rule, place)
+    lead = place[: -len(expected)]
+    rule = f"have no axis before those of the tokens, or that of {shape[0]} samples"
+    fits = any(_checks.shapes_match(lead, option) for option in ((), (1,), shape[:1]))
+    _checks.check(fits, who, "positions.shape", rule, place)
     if layer.kind == "learned" and layer.interpolation is None:
         dtype = keras.backend.standardize_dtype(getattr(positions, "dtype", "int32"))
         rule = "be integer, because the table is read without interpolation"

@@ -35,6 +35,7 @@ FUNCTIONS = {
     "resize_positions",
     "positions_from_ids",
     "positions_from_mask",
+    "preset",
     "weights_without_decay",
 }
 

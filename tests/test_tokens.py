@@ -6,6 +6,7 @@ from keras import ops
 from test_export import exported_jax, exported_tensorflow, exported_torch  # noqa: F401
 
 import keras_mmembed as mm
+from keras_mmembed._mask_layers import AttachMask
 
 FUSION = {
     "image": {"type": "2d", "dim": 8},
@@ -122,6 +123,35 @@ def test_training_and_files(tmp_path):
     got = loaded.predict(x, verbose=0)
     np.testing.assert_allclose(got["answer"], expected["answer"], atol=1e-6)
     np.testing.assert_array_equal(got["mask"], expected["mask"])
+
+
+def test_a_fusion_that_makes_the_features_itself():
+    """The mask of a waveform has the axes of the waveform, not those of its tokens."""
+    waves = keras.Input((None,), name="waves")
+    valid = keras.Input((None,), dtype="bool", name="valid")
+    has_sound = keras.Input((), dtype="bool", name="has_sound")
+    embedding = mm.AudioEmbedding(8, **SOUND)
+    configs = {
+        "sound": {"type": "1d", "dim": 8, "embedding": embedding},
+        "image": FUSION["image"],
+    }
+    image = keras.Input((2, 2, 8), name="image")
+    fusion = mm.MultiModalFusion(configs, 8, dropout=0.0, return_dict=True)
+    inputs = {"sound": AttachMask()([waves, valid]), "image": image}
+    fused = fusion(inputs, present={"sound": has_sound})
+    given = {"waves": waves, "valid": valid, "has_sound": has_sound, "image": image}
+    model = keras.Model(given, fused)
+    sound, lengths = raw()["sound"], np.array([70, 70])
+    fed = {
+        "waves": sound,
+        "valid": np.arange(sound.shape[1]) < lengths[:, None],
+        "has_sound": np.array([True, False]),
+        "image": np.ones((2, 2, 2, 8), "float32"),
+    }
+    got = model.predict(fed, verbose=0)["mask"][:, :7]
+    alone = array(embedding(sound, mask=lengths)._keras_mask)
+    assert alone.sum(axis=1).tolist() == [4, 4]
+    np.testing.assert_array_equal(got, alone * [[1], [0]])
 
 
 def test_export(tmp_path):
