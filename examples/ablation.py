@@ -43,7 +43,9 @@ def only(names, inputs):
     return {name: inputs[name] for name in names}
 
 
-def train(model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None):
+def train(
+    model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None, weights=None
+):
     """Train with a rate that rises in the first tenth and falls to 0 on a cosine."""
     samples = len(next(iter(inputs.values())))
     steps = epochs * (samples // batch_size)
@@ -54,10 +56,15 @@ def train(model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None):
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=1e-3, beta_2=0.98),
         loss=loss,
-        metrics=["accuracy"],
+        weighted_metrics=["accuracy"],
     )
     return model.fit(
-        inputs, targets, batch_size=batch_size, epochs=epochs, verbose=2
+        inputs,
+        targets,
+        sample_weight=weights,
+        batch_size=batch_size,
+        epochs=epochs,
+        verbose=2,
     ).history
 
 
