@@ -1,6 +1,6 @@
 """Which caption belongs to a clip: captions of moving digits, read word by word.
 
-A clip shows a real handwritten digit that moves, and a caption says so ("a seven moves
+A clip shows a real handwritten digit that moves, and a caption says so ("seven moves
 to the upper left"). The model reads a clip and the words so far, and is trained to say
 the next word; how likely it takes a whole caption to be is the score of the pair. Each
 test clip, of digit images that were not trained on, is to find its caption among all
@@ -30,14 +30,13 @@ from ablation import (
 )
 from boards import split_digits
 from clips import (
-    CAPTIONS,
     FRAMES,
-    OPPOSITES,
     START,
     caption_tokens,
     draw_attention,
     draw_clips,
     make_clips,
+    measure,
 )
 
 from keras_mmembed import MultiModalTransformer, PositionEmbedding3D, TubeletEmbedding
@@ -47,8 +46,6 @@ BATCH, WIDTH = 64, 64
 
 def make_configs(frames):
     """Return the two modalities, with layers that read pixels and ids."""
-    # words and places about as large as the patches that they are compared with
-    initializer = keras.initializers.RandomNormal(stddev=0.5)
     patches = keras.Sequential(
         [
             keras.layers.Rescaling(1 / 16),
@@ -57,17 +54,8 @@ def make_configs(frames):
         ]
     )
     # a table of one frame is the same for all frames
-    places = PositionEmbedding3D(
-        frames,
-        2,
-        2,
-        kind="learned",
-        out_of_range="clip",
-        embeddings_initializer=initializer,
-    )
-    words = keras.layers.Embedding(
-        START + 1, WIDTH, mask_zero=True, embeddings_initializer=initializer
-    )
+    places = PositionEmbedding3D(frames, 2, 2, kind="learned", out_of_range="clip")
+    words = keras.layers.Embedding(START + 1, WIDTH, mask_zero=True)
     return {
         "clip": {"type": "3d", "embedding": patches, "dim": 128, "position": places},
         "caption": {"type": "1d", "embedding": words},
@@ -103,43 +91,32 @@ def make_model(names, frames=FRAMES, change=dict, silent=False):
     )
     shapes = {"clip": (FRAMES, None, None, 1), "caption": (None,)}
     inputs = {n: keras.Input(shapes[n], dtype="uint8", name=n) for n in names}
-    model = keras.Model(inputs, encoder(inputs)["caption"])
+    outputs = encoder(inputs)["caption"]
     if silent:
         silence_modalities(encoder)
-    return model
+    return keras.Model(inputs, outputs)
 
 
 def score_captions(model, clips, read, said):
     """Return how likely each caption is for each clip, `(clips, captions)`, as logs."""
-    pairs = {
-        "clip": np.repeat(clips, len(read), axis=0),
-        "caption": np.tile(read, (len(clips), 1)),
-    }
-    names = [tensor.name for tensor in model.inputs]
-    logits = model.predict(only(names, pairs), batch_size=8 * BATCH, verbose=0)
+    clip = np.repeat(clips, len(read), axis=0)
+    pairs = {"clip": clip, "caption": np.tile(read, (len(clips), 1))}
+    pairs = only([tensor.name for tensor in model.inputs], pairs)
+    logits = model.predict(pairs, batch_size=8 * BATCH, verbose=0)
     logs = keras.ops.convert_to_numpy(keras.ops.log_softmax(logits))
     words = np.tile(said, (len(clips), 1))
     logs = np.take_along_axis(logs, words[..., None], axis=-1)[..., 0]
     return np.where(words > 0, logs, 0).sum(axis=1).reshape(len(clips), len(read))
 
 
-def measure(scores, truth):
-    """Return recall at 1 and 5, and how often the opposite way scores less."""
-    rows = np.arange(len(truth))
-    right = scores[rows, truth][:, None]
-    better, equal = (scores > right).sum(axis=1), (scores == right).sum(axis=1)
-    recalls = [np.clip((k - better) / equal, 0, 1).mean() for k in (1, 5)]
-    opposite = scores[rows, OPPOSITES[truth]]
-    return [*recalls, (np.sign(right[:, 0] - opposite) + 1).mean() / 2]
-
-
 def main():
     """Train the models, and let each find the captions of the same clips."""
     options = parse_arguments(__doc__)
+    output = options.output
     rng = np.random.default_rng(options.seed)
     train_digits, test_digits = split_digits(rng)
     # whole batches: JAX would compile once more for a smaller last one
-    number, epochs = (192 * BATCH, 2) if options.quick else (320 * BATCH, 3)
+    number, epochs = (96 * BATCH, 3) if options.quick else (160 * BATCH, 4)
     clips, truth = make_clips(rng, train_digits, number)
     tests, test_truth = make_clips(rng, test_digits, 128 if options.quick else 400)
     parts = dict(list(PARTS.items())[:2]) if options.quick else PARTS
@@ -148,23 +125,21 @@ def main():
         print(f"\nTraining: {name}", flush=True)
         keras.utils.set_random_seed(options.seed)
         read, said = caption_tokens(blind=part.pop("blind", False))
-        model = make_model(part.pop("names", ["clip", "caption"]), **part)
-        inputs = {"clip": clips, "caption": read[truth]}
-        inputs = only([tensor.name for tensor in model.inputs], inputs)
-        weights = (said[truth] > 0).astype("float32")
+        names = part.pop("names", ["clip", "caption"])
+        model = make_model(names, **part)
+        inputs = only(names, {"clip": clips, "caption": read[truth]})
+        weights = 1.0 * (said[truth] > 0)
         history = train(model, inputs, said[truth], epochs, weights=weights)
         curves[name] = history["accuracy"]
         scores = score_captions(model, tests, read, said)
         results[name] = measure(scores, test_truth)
         if name == "whole model":
-            model.save(options.output / "video.keras")
-            draw_clips(tests, test_truth, scores, options.output / "video_clips.png")
-            path = options.output / "video_attention.png"
-            draw_attention(model.get_layer("encoder"), tests, test_truth, path)
-    draw_curves(curves, options.output / "video_training.png")
-    title = f"{len(CAPTIONS)} captions ({keras.backend.backend()})"
+            model.save(output / "video.keras")
+            draw_clips(tests, test_truth, scores, output / "video_clips.png")
+            draw_attention(model, tests, test_truth, output / "video_attention.png")
+    draw_curves(curves, output / "video_training.png")
     columns = ["recall at 1", "recall at 5", "right, not opposite"]
-    print_table(title, columns, results)
+    print_table(f"80 captions ({keras.backend.backend()})", columns, results)
     margin = results["whole model"][2] - results["without temporal positions"][2]
     assert margin > 0.3, f"temporal positions should tell ways, margin {margin:.1%}"
 

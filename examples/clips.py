@@ -23,7 +23,7 @@ WAYS = {  # rows and columns per frame
     "to the upper right": (-1, 1),
     "to the lower left": (1, -1),
 }
-CAPTIONS = [f"a {name} moves {way}" for name in NAMES for way in WAYS]
+CAPTIONS = [f"{name} moves {way}" for name in NAMES for way in WAYS]
 # of the same digit: opposite ways follow each other
 OPPOSITES = np.arange(len(CAPTIONS)) ^ 1
 WORDS = sorted({word for caption in CAPTIONS for word in caption.split()})
@@ -69,6 +69,16 @@ def make_clips(rng, digits, number):
     return clips[..., None], caption
 
 
+def measure(scores, truth):
+    """Return recall at 1 and 5, and how often the opposite way scores less."""
+    rows = np.arange(len(truth))
+    right = scores[rows, truth][:, None]
+    better, equal = (scores > right).sum(axis=1), (scores == right).sum(axis=1)
+    recalls = [np.clip((k - better) / equal, 0, 1).mean() for k in (1, 5)]
+    opposite = scores[rows, OPPOSITES[truth]]
+    return [*recalls, (np.sign(right[:, 0] - opposite) + 1).mean() / 2]
+
+
 def draw_clips(clips, truth, scores, path, number=4):
     """Draw clips as strips of frames, and how likely their best captions are."""
     # each of another way
@@ -98,11 +108,12 @@ def draw_clips(clips, truth, scores, path, number=4):
     plt.close(figure)
 
 
-def draw_attention(encoder, clips, truth, path):
+def draw_attention(model, clips, truth, path):
     """Draw which frames each word of a caption looks at, and the temporal positions."""
     chosen = truth % len(WAYS) >= 4  # the captions with the most words
     read, _ = caption_tokens()
     inputs = {"clip": clips[chosen], "caption": read[truth[chosen]]}
+    encoder = model.get_layer("encoder")
     scores, fused = encoder.attention_scores(inputs)
     ids = keras.ops.convert_to_numpy(fused["modality_ids"])[0]
     times = keras.ops.convert_to_numpy(fused["positions"])[0, ids == 0, 0]
@@ -110,7 +121,7 @@ def draw_attention(encoder, clips, truth, path):
     table = keras.ops.convert_to_numpy(table)
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     figure, grid = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
-    words = ["a", "(digit)", "moves", "to", "the", "upper or lower", "left or right"]
+    words = ["(digit)", "moves", "to", "the", "upper or lower", "left or right"]
     for block, (axes, weights) in enumerate(zip(grid, scores, strict=False)):
         weights = keras.ops.convert_to_numpy(weights).mean(axis=(0, 1))
         looks = weights[ids == 1][:, ids == 0]
@@ -120,7 +131,9 @@ def draw_attention(encoder, clips, truth, path):
         axes.set_title(f"block {block + 1}: attention to frames", fontsize=9)
     grid[2].imshow(unit @ unit.T, vmin=-1, vmax=1, cmap="RdBu_r")
     for (row, column), value in np.ndenumerate(unit @ unit.T):
-        grid[2].text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8)
+        color = "black" if abs(value) < 0.6 else "white"
+        text = {"ha": "center", "va": "center", "fontsize": 8, "color": color}
+        grid[2].text(column, row, f"{value:.1f}", **text)
     grid[2].set_title("cosine of learned temporal positions", fontsize=9)
     for axes in grid:
         axes.set_xticks(range(FRAMES), range(1, FRAMES + 1))
