@@ -79,8 +79,11 @@ def print_table(title, columns, rows):
 def draw_curves(curves, path):
     """Draw the accuracy in training of several models."""
     figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
-    for name, values in curves.items():
-        axes.plot(range(1, len(values) + 1), values, marker="o", label=name)
+    # the first is the widest, and seen where others cover it
+    for index, (name, values) in enumerate(curves.items()):
+        width = len(curves) - index
+        axes.plot(range(1, len(values) + 1), values, "o-", linewidth=width, label=name)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="epoch", ylabel="accuracy in training", ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))

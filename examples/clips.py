@@ -69,6 +69,12 @@ def make_clips(rng, digits, number):
     return clips[..., None], caption
 
 
+def with_backwards(clips, caption):
+    """Return clips and captions, and all of them once more backwards."""
+    both = np.concatenate([clips, clips[:, ::-1]])
+    return both, np.concatenate([caption, OPPOSITES[caption]])
+
+
 def measure(scores, truth):
     """Return recall at 1 and 5, and how often the opposite way scores less."""
     rows = np.arange(len(truth))
@@ -100,9 +106,11 @@ def draw_clips(clips, truth, scores, path, number=4):
         colors = ["green" if c == truth[index] else "darkgray" for c in shown]
         right.barh(range(len(shown)), likely, color=colors)
         right.set_yticks(range(len(shown)), [CAPTIONS[c] for c in shown], fontsize=8)
-        right.set(xlim=(0, 1.2), xticks=[])
+        right.set(xlim=(0, 1.25), xticks=[])
         for row, value in enumerate(likely):
-            right.text(value + 0.02, row, f"{value:.1%}", va="center", fontsize=8)
+            log = f"{np.log(value):.1f}"
+            right.text(value + 0.02, row, log, va="center", fontsize=8)
+    grid[0, 1].set_title("likelihood, and its log: the score", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     plt.close(figure)
