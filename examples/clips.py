@@ -86,7 +86,7 @@ def measure(scores, truth):
 
 
 def draw_clips(clips, truth, scores, path, number=4):
-    """Draw clips as strips of frames, and how likely their best captions are."""
+    """Draw clips, and how likely the right, the opposite and the best captions are."""
     # each of another way
     ways = truth % len(WAYS)
     picked = [np.flatnonzero(ways == way)[0] for way in (1, 2, 4, 7)[:number]]
@@ -99,16 +99,17 @@ def draw_clips(clips, truth, scores, path, number=4):
         for edge in range(SIDE, FRAMES * SIDE, SIDE):
             left.axvline(edge - 0.5, color="lightgray", linewidth=0.8)
         left.set(xticks=[], yticks=[])
-        shown = list(np.argsort(-scores[index])[:3])
-        shown += [c for c in (truth[index], OPPOSITES[truth[index]]) if c not in shown]
-        shown = shown[:4][::-1]
+        right_caption, opposite = truth[index], OPPOSITES[truth[index]]
+        order = np.argsort(scores[index])
+        others = order[(order != right_caption) & (order != opposite)][-2:]
+        shown = [c for c in order if c in (right_caption, opposite, *others)]
         likely = np.exp(scores[index, shown])
-        colors = ["green" if c == truth[index] else "darkgray" for c in shown]
+        colors = ["green" if c == right_caption else "darkgray" for c in shown]
         right.barh(range(len(shown)), likely, color=colors)
         right.set_yticks(range(len(shown)), [CAPTIONS[c] for c in shown], fontsize=8)
         right.set(xlim=(0, 1.25), xticks=[])
         for row, value in enumerate(likely):
-            log = f"{np.log(value):.1f}"
+            log = f"{np.log(value):.2f}"
             right.text(value + 0.02, row, log, va="center", fontsize=8)
     grid[0, 1].set_title("likelihood, and its log: the score", fontsize=9)
     figure.tight_layout()
