@@ -85,14 +85,10 @@ def measure(scores, truth):
     return [*recalls, (np.sign(right[:, 0] - opposite) + 1).mean() / 2]
 
 
-def draw_clips(clips, truth, scores, path, number=4):
+def draw_clips(clips, truth, scores, path):
     """Draw clips, and how likely the right, the opposite and the best captions are."""
-    # each of another way
-    ways = truth % len(WAYS)
-    picked = [np.flatnonzero(ways == way)[0] for way in (1, 2, 4, 7)[:number]]
-    figure, grid = plt.subplots(
-        len(picked), 2, figsize=(10, 1.5 * len(picked)), width_ratios=(6, 2.6)
-    )
+    picked = [np.flatnonzero(truth % len(WAYS) == way)[0] for way in (1, 2, 4, 7)]
+    figure, grid = plt.subplots(4, 2, figsize=(10, 6), width_ratios=(6, 2.6))
     for (left, right), index in zip(grid, picked, strict=True):
         strip = np.concatenate(list(clips[index, ..., 0]), axis=1)
         left.imshow(strip, cmap="gray_r")
@@ -103,15 +99,14 @@ def draw_clips(clips, truth, scores, path, number=4):
         order = np.argsort(scores[index])
         others = order[(order != right_caption) & (order != opposite)][-2:]
         shown = [c for c in order if c in (right_caption, opposite, *others)]
-        likely = np.exp(scores[index, shown])
         colors = ["green" if c == right_caption else "darkgray" for c in shown]
-        right.barh(range(len(shown)), likely, color=colors)
+        right.barh(range(len(shown)), np.exp(scores[index, shown]), color=colors)
         right.set_yticks(range(len(shown)), [CAPTIONS[c] for c in shown], fontsize=8)
         right.set(xlim=(0, 1.25), xticks=[])
-        for row, value in enumerate(likely):
-            log = f"{np.log(value):.2f}"
-            right.text(value + 0.02, row, log, va="center", fontsize=8)
-    grid[0, 1].set_title("likelihood, and its log: the score", fontsize=9)
+        for row, value in enumerate(scores[index, shown]):
+            place = np.exp(value) + 0.02, row
+            right.text(*place, f"{value:.2f}", va="center", fontsize=8)
+    grid[0, 1].set_title("likelihood, and its logarithm: the score", fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=90)
     plt.close(figure)
