@@ -39,6 +39,8 @@ def run_worker(backend, parts, options, folder):
     command = [sys.executable, "-m", "benchmarks.worker", str(path)]
     command += ["--rounds", str(options.rounds)]
     command += ["--sizes", *options.sizes, "--parts", *parts]
+    command += ["--kinds", *options.kinds] if options.kinds else []
+    command += ["--modes", *options.modes] if options.modes else []
     command += ["--quick"] if options.quick else []
     cores = sorted(os.sched_getaffinity(0))[: options.threads]
     subprocess.run(
@@ -58,6 +60,8 @@ def parse_arguments():
     parser.add_argument("--backends", nargs="+", default=here, choices=MODULES)
     parser.add_argument("--sizes", nargs="+", choices=sizes.SIZES)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--kinds", nargs="+", help="forward, step, step with dropout")
+    parser.add_argument("--modes", nargs="+", help="eager, jit, graph, xla, compile")
     parser.add_argument("--rounds", type=int, help="how often each program is timed")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(

@@ -39,9 +39,7 @@ def measure_scaling(options):
                     "mode": modes()[-1],
                     "tokens": counts,
                     "seconds": medians,
-                    "exponent": float(
-                        np.polyfit(np.log(counts), np.log(medians), 1)[0]
-                    ),
+                    "exponent": float(exponent),
                 }
             )
     return rows

@@ -58,9 +58,9 @@ def measure_times(options):
     backend = keras.backend.backend()
     for name in options.sizes:
         size = sizes.SIZES[name]
-        for kind, dropout in KINDS.items():
-            for mode in modes():
-                for group in groups(size, dropout):
+        for kind in options.kinds:
+            for mode in [mode for mode in modes() if mode in options.modes]:
+                for group in groups(size, KINDS[kind]):
                     print(
                         f"{backend}: {name}, {kind}, {mode}, {group.name}", flush=True
                     )
@@ -105,6 +105,8 @@ def main():
     parser.add_argument("output", type=Path)
     parser.add_argument("--sizes", nargs="+", default=list(sizes.SIZES))
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--modes", nargs="+", default=modes())
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
