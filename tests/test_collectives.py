@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="Keras distributes on JAX only"
 )
-WORKER = Path(__file__).with_name("distribution_worker.py")
+WORKER = Path(__file__).with_name("collectives_worker.py")
 # batch axis, model axis
 LAYOUTS = ("1x1", "2x1", "1x2", "4x1", "2x2")
 

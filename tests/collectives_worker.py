@@ -1,6 +1,6 @@
 """Runs the fusion on simulated devices, and reads what the devices send each other.
 
-    python distribution_worker.py FOLDER BATCHxMODEL ...
+    python collectives_worker.py FOLDER BATCHxMODEL ...
 
 with `XLA_FLAGS=--xla_force_host_platform_device_count=N`.
 """
@@ -42,8 +42,8 @@ def distribute(batch, model):
             (batch, model), ["batch", "model"], devices
         )
         layouts = keras.distribution.LayoutMap(mesh)
-        layouts["fusion/projection_.*/kernel"] = (None, "model")
-        layouts["fusion/projection_.*/bias"] = ("model",)
+        layouts["fusion/.*projection.*/kernel"] = (None, "model")
+        layouts["fusion/.*projection.*/bias"] = ("model",)
         distribution = keras.distribution.ModelParallel(
             layout_map=layouts, batch_dim_name="batch"
         )
@@ -102,7 +102,7 @@ def run(folder, layout):
         for name, shape in SHAPES.items()
     }
     weights = [v.value for v in fusion.trainable_variables]
-    kernel = fusion.projection_audio.kernel.value
+    kernel = next(w.value for w in fusion.weights if w.path.endswith("kernel"))
     assert kernel.sharding.shard_shape(kernel.shape)[1] == WIDTH // model
     arrays = {}
     sent = {
