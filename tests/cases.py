@@ -17,6 +17,8 @@ class Case:
         unknown: The same with `None` for the axes that may be unknown.
         call: Arguments of the call that are no tensors.
         ids: Integer tensors of the call, by argument: shape and number of ids.
+        projects: Whether the layer multiplies its input by a matrix.
+        has_tokens: Whether the axes of the input are those of the tokens.
     """
 
     name: str
@@ -25,6 +27,8 @@ class Case:
     unknown: object = None
     call: dict = field(default_factory=dict)
     ids: dict = field(default_factory=dict)
+    projects: bool = False
+    has_tokens: bool = True
 
 
 FUSION = {
@@ -53,6 +57,14 @@ def _position(layer, shape, unknown=None, **kwargs):
     return Case(name, lambda **more: layer(**kwargs, **more), shape, unknown or shape)
 
 
+MORE_TOKENS = {
+    "text": {**FUSION["text"], "start_token": True, "end_token": True},
+    "image": FUSION["image"],
+    "video": {"instance_of": "image"},
+    "audio": {"type": "1d", "dim": 5, "end_token": True, "count_special": True},
+}
+
+
 def _fusion(name, **kwargs):
     return Case(
         f"MultiModalFusion-{name}",
@@ -62,11 +74,26 @@ def _fusion(name, **kwargs):
         FUSION_SHAPES,
         FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    )
+
+
+def _raw(layer, *sizes, shape, unknown=None, **kwargs):
+    options = "-".join(f"{value}" for value in kwargs.values())
+    return Case(
+        f"{layer.__name__}-{options}".rstrip("-"),
+        lambda **more: layer(*sizes, 8, **kwargs, **more),
+        shape,
+        unknown or shape,
+        projects=True,
+        has_tokens=False,
     )
 
 
 LEARNED = {"kind": "learned", "embeddings_initializer": "random_normal"}
 RESIZE = {**LEARNED, "interpolation": "bicubic", "out_of_range": "resize"}
+
+SOUND = {"num_mel_bins": 12, "frame_length": 40, "frame_stride": 16}
 
 CASES = [
     _position(mm.PositionEmbedding1D, (5, 8), (None, 8)),
@@ -155,6 +182,61 @@ CASES = [
     _fusion("joint", normalization="joint"),
     _fusion("rms", norm_type="rms"),
     _fusion("none", normalization=None),
+    Case(
+        "MultiModalTransformer",
+        lambda **more: mm.MultiModalTransformer(
+            FUSION,
+            8,
+            num_layers=1,
+            num_heads=2,
+            pooling="tokens",
+            dropout=0.0,
+            **more,
+        ),
+        FUSION_SHAPES,
+        FUSION_UNKNOWN,
+        ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    ),
+    Case(
+        "MultiModalFusion-tokens",
+        lambda **more: mm.MultiModalFusion(
+            MORE_TOKENS, 8, **{"dropout": 0.0, "normalization": "both", **more}
+        ),
+        {**FUSION_SHAPES, "video": (12, 6)},
+        {**FUSION_UNKNOWN, "video": (12, 6)},
+        ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    ),
+    _raw(mm.PatchEmbedding, 4, shape=(8, 12, 3)),
+    _raw(
+        mm.PatchEmbedding,
+        4,
+        shape=(3, 9, 14),
+        unknown=(3, None, None),
+        strides=3,
+        remainder="crop",
+        data_format="channels_first",
+    ),
+    _raw(
+        mm.TubeletEmbedding,
+        (2, 4, 4),
+        shape=(3, 9, 14, 3),
+        unknown=(None, None, None, 3),
+        remainder="pad",
+        use_bias=False,
+    ),
+    _raw(mm.AudioEmbedding, shape=(200,), unknown=(None,), **SOUND),
+    _raw(
+        mm.AudioEmbedding,
+        shape=(200,),
+        unknown=(None,),
+        convention="whisper",
+        patch_size=(4, 3),
+        strides=(4, 2),
+        remainder="crop",
+        **SOUND,
+    ),
 ]
 
 

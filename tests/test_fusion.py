@@ -57,7 +57,7 @@ def test_formula():
     expected = reference.fused(
         x,
         {
-            name: [array(w) for w in getattr(fusion, f"projection_{name}").weights]
+            name: [array(w) for w in fusion.branch(name).projection.weights]
             for name in x
         },
         {
@@ -65,7 +65,7 @@ def test_formula():
             "image": reference.grid(3, 4, 10).reshape(12, 10),
         },
         {"text": rows[0], "image": rows[1]},
-        {"text": array(fusion.segment_text.embeddings)[ids]},
+        {"text": array(fusion.branch("text").segment.embeddings)[ids]},
         array(fusion.norm.gamma),
         array(fusion.norm.beta),
         1e-6,
@@ -83,7 +83,7 @@ def test_norm_of_each_modality(normalization):
     fusion.build({name: value.shape for name, value in x.items()})
     randomize(fusion)
     rows = array(fusion.modality.embeddings)
-    projection = [array(w) for w in fusion.projection_image.weights]
+    projection = [array(w) for w in fusion.branch("image").projection.weights]
     sums = {
         "text": x["text"] + reference.interleaved(range(5), 8) + rows[0],
         "image": x["image"].astype("float64") @ projection[0]
@@ -91,7 +91,7 @@ def test_norm_of_each_modality(normalization):
         + reference.grid(3, 4, 8).reshape(12, 8)
         + rows[1],
     }
-    norms = {name: getattr(fusion, f"norm_{name}") for name in sums}
+    norms = {name: fusion.branch(name).norm for name in sums}
     parts = [
         reference.layer_norm(
             sums[name], array(norms[name].gamma), array(norms[name].beta), 1e-6
@@ -122,10 +122,10 @@ def test_root_mean_square(normalization):
     weights = [np.random.default_rng(1).normal(size=w.shape) for w in fusion.weights]
     fusion.set_weights(weights)
     total = x + array(fusion.modality.embeddings)[0]
-    norms = ["norm_text", "norm"] if normalization == "both" else ["norm"]
-    for name in norms:
+    norms = [fusion.branch("text").norm, fusion.norm]
+    for norm in norms if normalization == "both" else norms[1:]:
         root = np.sqrt((total**2).mean(axis=-1, keepdims=True) + 0.1)
-        total = total / root * array(getattr(fusion, name).scale)
+        total = total / root * array(norm.scale)
     np.testing.assert_allclose(array(fusion({"text": x})), total, atol=1e-5)
 
 
@@ -249,6 +249,78 @@ def test_what_stands_in_a_pad_changes_nothing(dtype):
     np.testing.assert_array_equal(array(one), array(two))
 
 
+class Learned(keras.layers.Layer):
+    """Features that are weights: a step of SGD takes away their gradient."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = self.add_weight(shape=value.shape, initializer="zeros")
+        self.value.assign(value)
+
+    def call(self, like):
+        return ops.add(self.value, ops.zeros_like(like))
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+@pytest.mark.parametrize("missing", ["mask", "token"])
+def test_what_stands_in_a_pad_gets_no_gradient(missing):
+    raw = {"text": (5, 8), "image": (12, 6), "sound": (4, 3)}
+    configs = {
+        **TEXT_AND_IMAGE,
+        "sound": {"type": "1d", "dim": 8, "embedding": keras.layers.Dense(8)},
+    }
+    fusion = mm.MultiModalFusion(
+        configs, 8, dropout=0.0, cls_token=True, normalization="both", missing=missing
+    )
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=(2, *shape)) for name, shape in raw.items()}
+    absent = {name: np.zeros((2, shape[0]), bool) for name, shape in raw.items()}
+    absent["text"][0, 3:] = absent["image"][1] = absent["sound"][0] = True
+    for name, value in values.items():
+        value[absent[name]] = np.nan
+    features = {name: Learned(value) for name, value in values.items()}
+    like = {n: keras.Input(s, batch_size=2, name=n) for n, s in raw.items()}
+    flags = {n: keras.Input((), dtype="bool", name=f"has_{n}") for n in raw}
+    lengths = keras.Input((), dtype="int32", name="lengths")
+    present = {name: flags[name] for name in ("image", "sound")}
+    tokens = fusion(
+        {name: layer(like[name]) for name, layer in features.items()},
+        present=present,
+        mask={"text": lengths},
+    )
+    fed = {n: np.zeros((2, *s), "float32") for n, s in raw.items()}
+    fed["lengths"] = np.array([3, 5], "int32")
+    for name in present:
+        fed[f"has_{name}"] = ~absent[name][:, 0]
+    given = {**like, "lengths": lengths, **{f"has_{n}": t for n, t in present.items()}}
+    model = keras.Model(given, tokens)
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.train_on_batch(fed, rng.normal(size=(2, 22, 8)).astype("float32"))
+    for name, layer in features.items():
+        before, after = values.pop(name).astype("float32"), array(layer.value)
+        np.testing.assert_array_equal(after[absent[name]], before[absent[name]])
+        assert np.isfinite(after[~absent[name]]).all()
+        assert (after != before)[~absent[name]].any()
+    for weight in fusion.trainable_weights:
+        assert np.isfinite(array(weight)).all(), weight.path
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_no_tokens_at_all(batch):
+    text = {"type": "1d", "dim": 8, "segments": 2, "max_len": 20}
+    configs = {"text": text, "image": TEXT_AND_IMAGE["image"]}
+    fusion = mm.MultiModalFusion(configs, 8, dropout=0.0, return_dict=True)
+    image = features(batch=batch)["image"]
+    empty = {
+        "text": np.zeros((batch, 0, 8), "float32"),
+        "image": image,
+    }
+    ids = {"text": np.zeros((batch, 0), "int32")}
+    fused, alone = fusion(empty, segment_ids=ids), fusion({"image": image})
+    for key, value in alone.items():
+        np.testing.assert_allclose(array(fused[key]), array(value), atol=1e-6)
+
+
 def test_an_absent_modality_leaves_the_others_as_they_are():
     fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
     x = features()
@@ -278,7 +350,7 @@ def test_segments_of_a_grid():
     ids = np.random.default_rng(0).integers(0, 2, (2, 3, 4)).astype("int32")
     got = array(fusion({"image": x}, segment_ids={"image": ids}))
     bare = array(fusion({"image": x}))
-    rows = array(fusion.segment_image.embeddings)
+    rows = array(fusion.branch("image").segment.embeddings)
     expected = bare - rows[0] + rows[ids.reshape(2, 12)]
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
