@@ -26,15 +26,15 @@ TOKENS = 24
 # A norm needs at least one, and two where every operation is a pass of its own.
 MOST_WRITTEN = {
     ("jax", "forward"): 2,
-    ("jax", "step"): 9,
-    ("tensorflow", "forward"): 7,
-    ("tensorflow", "step"): 22,
+    ("jax", "step"): 4,
+    ("tensorflow", "forward"): 6,
+    ("tensorflow", "step"): 19,
     ("torch", "forward"): 2,
     ("torch", "step"): 3,
 }
-# sines that are worked out anew in every call, though the positions are known
-MOST_SINES = {"jax": 6, "tensorflow": 4, "torch": 4}
-MOST_GRAPH_BREAKS = 41
+# sines that are worked out in every call; the audio has no declared length, and the
+# compiler of PyTorch cannot trace the table that the others make while they trace
+MOST_SINES = {"jax": 0, "tensorflow": 0, "torch": 1}
 
 
 class Floor(keras.layers.Layer):
@@ -82,7 +82,7 @@ def fusion(**options):
 @pytest.mark.parametrize("kind", ["forward", "step"])
 def test_little_is_written_above_the_floor(kind):
     above = written(counted(fusion(), kind)) - written(counted(Floor(), kind))
-    assert 0 < above <= MOST_WRITTEN[BACKEND, kind]
+    assert 0 < above < MOST_WRITTEN[BACKEND, kind] + 0.1
 
 
 def test_no_vector_is_looked_up_for_every_token():
@@ -95,7 +95,6 @@ def test_no_vector_is_looked_up_for_every_token():
 def test_known_positions_are_worked_out_once():
     sines = [shape for name, shape in counted(fusion(), "forward") if name == "sin"]
     assert len(sines) <= MOST_SINES[BACKEND]
-    # at least never for every sample
     assert all(np.prod(shape) <= TOKENS * WIDTH for shape in sines)
 
 
@@ -108,5 +107,4 @@ def test_graph_breaks():
     layer(inputs)
     torch._dynamo.reset()
     found = torch._dynamo.explain(lambda x: layer(x, training=False))(inputs)
-    reasons = [str(reason.reason) for reason in found.break_reasons]
-    assert found.graph_break_count <= MOST_GRAPH_BREAKS, reasons
+    assert found.graph_break_count == 0, [str(x.reason) for x in found.break_reasons]
