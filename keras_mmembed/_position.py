@@ -292,7 +292,7 @@ class PositionEmbedding(keras.layers.Layer):
             if size is None or self.out_of_range == "error":
                 continue
             is_resized = self.out_of_range == "resize" and len(lines) > 1
-            if line.stop > size or (is_resized and len(line) != size):
+            if not _is_within(line, size) or (is_resized and len(line) != size):
                 return False
         return True
 
@@ -348,7 +348,7 @@ class PositionEmbedding(keras.layers.Layer):
                 place.sizes[axis] = new_size
                 resized[axis] = not isinstance(new_size, int) or new_size != size
             is_exact = self.kind == "sinusoidal" and self.out_of_range == "error"
-            is_inside = isinstance(position, range) and position.stop <= size
+            is_inside = _is_within(position, size)
             if resized[axis] or is_exact or is_inside:
                 continue
             position = as_tensor(position)
@@ -416,6 +416,11 @@ def _put_prefix(prefix, vectors, index):
         return ops.concatenate([ops.add(empty, prefix), vectors], axis=-2)
     rows = ops.take(prefix, ops.minimum(index, prefix.shape[0] - 1), axis=0)
     return ops.where(ops.expand_dims(index < prefix.shape[0], -1), rows, vectors)
+
+
+def _is_within(line, size):
+    """Whether the coordinates of a line are known to be rows of `size` rows."""
+    return isinstance(line, range) and line.start >= 0 and line.stop <= size
 
 
 def _grid_sizes(grid):
