@@ -64,7 +64,7 @@ def full(x, count, value):
     if not count:
         return None
     dtype = "bool" if isinstance(value, bool) else "int32"
-    rows = repeat(ops.full((count, 1), int(value), dtype="int32"), x, "int32")
+    rows = repeat(ops.ones((count, 1), dtype="int32") * int(value), x, "int32")
     return ops.cast(rows[..., 0], dtype)
 
 
