@@ -60,13 +60,14 @@ def draw_reviews(model, inputs, opinions, sentiments, moods, path, number=3):
 
 
 def draw_accuracies(columns, results, path):
-    """Draw the accuracy of some models by what is there, and the best possible one."""
-    results = dict(results)
-    best = results.pop("best possible")
+    """Draw the accuracy of the first three models, by what is there, and the best."""
+    best = results["best possible"]
+    names = [name for name in list(results)[:3] if name != "best possible"]
     figure, axes = plt.subplots(figsize=(9, 3.4), layout="constrained")
-    places, width = np.arange(len(columns)), 0.8 / len(results)
-    for index, (name, values) in enumerate(results.items()):
-        axes.bar(places + (index + 0.5) * width - 0.4, values, width, label=name)
+    places, width = np.arange(len(columns)), 0.8 / len(names)
+    for index, name in enumerate(names):
+        left = places + (index + 0.5) * width - 0.4
+        axes.bar(left, results[name], width, label=name)
     axes.hlines(best, places - 0.4, places + 0.4, color="black", label="best possible")
     axes.axhline(0.5, color="gray", linestyle=":", label="guessing")
     axes.set_xticks(places, list(columns))
