@@ -9,6 +9,8 @@
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
 - `plot_encoding`, `plot_similarity`, `plot_layout`: pictures of positions and tokens
+- `export_for_serving`: a model for TensorFlow Serving, from any backend
+- `with_lengths`: a model that takes lengths, for servers that pad
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
 
@@ -18,6 +20,7 @@ from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.fusion import MultiModalFusion
+from keras_mmembed.lengths import with_lengths
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.packing import pack_tokens, unpack_tokens
 from keras_mmembed.plot import plot_encoding, plot_layout, plot_similarity
@@ -28,6 +31,7 @@ from keras_mmembed.position import (
 )
 from keras_mmembed.resize import resize_positions
 from keras_mmembed.segment import SegmentEmbedding
+from keras_mmembed.serving import export_for_serving
 
 try:
     __version__ = version("keras-mmembed")
@@ -43,6 +47,7 @@ __all__ = [
     "PositionEmbedding2D",
     "PositionEmbedding3D",
     "SegmentEmbedding",
+    "export_for_serving",
     "pack_tokens",
     "plot_encoding",
     "plot_layout",
@@ -51,4 +56,5 @@ __all__ = [
     "positions_from_mask",
     "resize_positions",
     "unpack_tokens",
+    "with_lengths",
 ]

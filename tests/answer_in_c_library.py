@@ -1,0 +1,37 @@
+"""Answers requests with an export, in a process without Keras and TensorFlow's Python.
+
+python answer_in_c_library.py EXPORT SIGNATURE REQUESTS.npz ANSWERS.npz
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples" / "serving"))
+from c_library import SavedModel
+
+FORBIDDEN = {"tensorflow", "keras", "jax", "torch"}
+
+
+def main():
+    export, signature, requests_file, answers_file = sys.argv[1:]
+    model = SavedModel(export)
+    with np.load(requests_file) as file:
+        arrays = {key: file[key] for key in file}
+    requests = {}
+    for key, array in arrays.items():
+        index, name = key.split("/")
+        requests.setdefault(index, {})[name] = array
+    answers = {
+        f"{index}/{name}": output
+        for index, request in requests.items()
+        for name, output in model.run(request, signature).items()
+    }
+    model.close()
+    np.savez(answers_file, **answers)
+    assert not FORBIDDEN & {name.split(".")[0] for name in sys.modules}
+
+
+if __name__ == "__main__":
+    main()

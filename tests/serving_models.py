@@ -1,0 +1,117 @@
+"""Models to export, and layers that must be in a module to be exported."""
+
+import importlib.util
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mmembed import MultiModalFusion
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def example(name):
+    """Return the module of an example, whose name need not be an identifier."""
+    path = EXAMPLES / name
+    spec = importlib.util.spec_from_file_location(path.stem.strip("0123456789_"), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def fused(dtype=None, **inputs):
+    """Return a model of text ids and an optional image, with nested outputs."""
+    words = keras.Input((None,), dtype="int32", name="words")
+    image = keras.Input((None, None, 6), name="image", optional=True, **inputs)
+    valid = keras.Input((None,), dtype="bool", name="valid")
+    text = keras.layers.Embedding(2, 8, dtype=dtype)(words)
+    fusion = MultiModalFusion(
+        {
+            "text": {"type": "1d", "dim": 8},
+            "image": {"type": "2d", "dim": 6},
+        },
+        8,
+        dropout=0.0,
+        return_dict=True,
+        dtype=dtype,
+    )
+    out = fusion({"text": text, "image": image}, mask={"text": valid})
+    pooled = keras.layers.Dense(3, dtype=dtype)(out["embeddings"][:, 0])
+    return keras.Model(
+        {"words": words, "valid": valid, "image": image},
+        {"fused": {n: out[n] for n in ("embeddings", "mask")}, "pooled": pooled},
+        name="fused",
+    )
+
+
+def small(outputs=None, layer=None, name="x"):
+    """Return a model of one input."""
+    x = keras.Input((None, 4), name=name)
+    y = keras.layers.Dense(3)(x if layer is None else layer(x))
+    return keras.Model(x, y if outputs is None else outputs(y), name="small")
+
+
+def requests(model, seed=0, **shapes):
+    """Return float32, bool or int32 arrays of shapes by input, batch included."""
+    rng = np.random.default_rng(seed)
+    made = {}
+    for name, shape in shapes.items():
+        dtype = model.input[name].dtype
+        if dtype == "float32":
+            made[name] = rng.normal(size=shape).astype(dtype)
+        else:
+            made[name] = rng.integers(0, 2, size=shape).astype(dtype)
+    return made
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class CountsCalls(keras.layers.Layer):
+    """Adds how often it was called, which no file knows."""
+
+    calls = 0
+
+    def call(self, x):
+        self.calls += 1
+        return x + float(self.calls)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class FailsInGraphs(keras.layers.Layer):
+    """Works everywhere but in a TensorFlow graph."""
+
+    def call(self, x):
+        if keras.backend.backend() == "tensorflow":
+            x.numpy()
+        return x
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+class Unregistered(keras.layers.Layer):
+    """Not known to another process."""
+
+    def call(self, x):
+        return ops.tanh(x)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class CallsPython(keras.layers.Layer):
+    """Runs Python within a TensorFlow graph."""
+
+    def call(self, x):
+        if keras.backend.backend() != "tensorflow":
+            return x
+        import tensorflow as tf
+
+        y = tf.numpy_function(lambda a: a, [x], x.dtype)
+        y.set_shape(x.shape)
+        return y
+
+    def compute_output_shape(self, shape):
+        return shape
