@@ -8,8 +8,10 @@ from keras_mmembed import _checks, _model_signature
 
 WHO = _model_signature.WHO
 BATCHES = (1, 2, 3, 4)
-# what one rounding, or a few that add up, may make of the largest output
+# what roundings that add up may make of the largest output
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 6e-2}
+# a value may be rounded to the next of 255 steps, in every layer
+QUANTIZED = 5e-2
 
 
 def requests_and_answers(model, endpoints, warmup):
@@ -23,8 +25,15 @@ def requests_and_answers(model, endpoints, warmup):
         made = _made_requests(model, names, required=not warmup)
         requests += [(endpoint, arrays) for arrays, _ in made]
         answers += [expected for _, expected in made]
-    requests += warmup
-    answers += [answer(model, arrays) for _, arrays in warmup]
+    for index, (endpoint, arrays) in enumerate(warmup):
+        try:
+            answers.append(answer(model, arrays))
+        except Exception as error:  # whatever a model may raise
+            shapes = {name: array.shape for name, array in arrays.items()}
+            rule = "be a request that the model answers"
+            text = _checks.error_text(WHO, f"warmup[{index}]", rule, shapes)
+            raise ValueError(f"{text} The model says: {error}") from error
+        requests.append((endpoint, arrays))
     return requests, answers
 
 
@@ -64,10 +73,13 @@ def answer(model, request):
 
 
 def default_tolerance(model):
-    """Return how far answers may be from those of the model in its lowest precision."""
-    layers = model._flatten_layers()
-    dtypes = {getattr(layer, "compute_dtype", "float32") for layer in layers}
-    return max(TOLERANCES.get(dtype, TOLERANCES["float32"]) for dtype in dtypes)
+    """Return how far answers may be from those of a model of its precision."""
+    tolerance = TOLERANCES["float32"]
+    for layer in model._flatten_layers():
+        tolerance = max(tolerance, TOLERANCES.get(layer.compute_dtype, 0))
+        if layer.quantization_mode:
+            tolerance = max(tolerance, QUANTIZED)
+    return tolerance
 
 
 def largest_difference(expected, outputs):

@@ -73,10 +73,9 @@ def check_model(model, who=WHO):
     is_symbolic = bool(getattr(model, "inputs", None))
     _checks.check(is_symbolic, who, "model", rule, f"{model.name!r}", remedy)
     structure = _structure(model)
-    nested = structure.values() if isinstance(structure, dict) else structure
-    is_flat = not isinstance(nested, (list, tuple)) or all(
-        isinstance(x, keras.KerasTensor) for x in nested
-    )
+    parts = structure.values() if isinstance(structure, dict) else structure
+    parts = [parts] if isinstance(parts, keras.KerasTensor) else parts
+    is_flat = all(isinstance(part, keras.KerasTensor) for part in parts)
     rule = "take one tensor, a list or a dict of them"
     _checks.check(is_flat, who, "model", rule, f"{model.name!r} with nested inputs")
     names = tuple(inputs_by_name(model))

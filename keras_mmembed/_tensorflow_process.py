@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from pathlib import Path
 
 import keras
@@ -31,13 +32,46 @@ def export(model, folder, endpoints, requests, warmup, lock=None):
         "endpoints": endpoints,
         "requests": [endpoint for endpoint, _ in requests],
         "warmup": [endpoint for endpoint, _ in warmup],
+        "quantized": quantized_policies(model),
     }
     model.save(folder / "model.keras")
     (folder / "job.json").write_text(json.dumps(job))
     _save_arrays(folder / "requests.npz", [arrays for _, arrays in requests])
     _save_arrays(folder / "warmup.npz", [arrays for _, arrays in warmup])
     _run(folder, lock)
-    return _load_arrays(folder / "answers.npz", len(requests))
+    answers = _load_arrays(folder / "answers.npz", job["requests"])
+    return [arrays for _, arrays in answers]
+
+
+def quantized_policies(model):
+    """Return the dtype policies of quantized layers by index among all layers.
+
+    Not every layer tells in its configuration that layers within it are quantized;
+    Keras' own attention does not.
+    """
+    return {
+        index: keras.dtype_policies.serialize(layer.dtype_policy)
+        for index, layer in enumerate(model._flatten_layers())
+        if layer.quantization_mode
+    }
+
+
+def load(path, policies):
+    """Return the model of a `.keras` file, with layers quantized as in the original."""
+    # safe_mode guards against the files of others; this one is the parent's own
+    if not policies:
+        return keras.models.load_model(path, compile=False, safe_mode=False)
+    with zipfile.ZipFile(path) as archive:
+        config = json.loads(archive.read("config.json"))
+    config.pop("compile_config", None)
+    model = keras.saving.deserialize_keras_object(config, safe_mode=False)
+    layers = list(model._flatten_layers())
+    for index, policy in policies.items():
+        # quantizes the layer, and so makes the weights that the file has
+        policy = keras.dtype_policies.deserialize(policy)
+        layers[int(index)].dtype_policy = policy
+    model.load_weights(path)
+    return model
 
 
 def custom_modules(model):
@@ -121,12 +155,13 @@ def _save_arrays(path, many):
     )
 
 
-def _load_arrays(path, count):
-    many = [{} for _ in range(count)]
+def _load_arrays(path, endpoints):
+    """Return pairs of an endpoint and the arrays of that index."""
+    many = [(endpoint, {}) for endpoint in endpoints]
     with np.load(path) as arrays:
         for key in arrays:
             index, name = key.split("/", 1)
-            many[int(index)][name] = arrays[key]
+            many[int(index)][1][name] = arrays[key]
     return many
 
 
@@ -137,18 +172,9 @@ def _work(folder):
     job = json.loads((folder / "job.json").read_text())
     for module in job["modules"]:
         importlib.import_module(module)
-    # safe_mode guards against the files of others; this one is the parent's own
-    model = keras.models.load_model(
-        folder / "model.keras", compile=False, safe_mode=False
-    )
+    model = load(folder / "model.keras", job["quantized"])
     requests, warmup = (
-        list(
-            zip(
-                job[name],
-                _load_arrays(folder / f"{name}.npz", len(job[name])),
-                strict=True,
-            )
-        )
+        _load_arrays(folder / f"{name}.npz", job[name])
         for name in ("requests", "warmup")
     )
     answers = _saved_model.export(

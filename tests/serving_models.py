@@ -21,10 +21,10 @@ def example(name):
     return module
 
 
-def fused(dtype=None, **inputs):
+def fused(dtype=None, image_dtype="float32"):
     """Return a model of text ids and an optional image, with nested outputs."""
     words = keras.Input((None,), dtype="int32", name="words")
-    image = keras.Input((None, None, 6), name="image", optional=True, **inputs)
+    image = keras.Input((None, None, 6), name="image", dtype=image_dtype, optional=True)
     valid = keras.Input((None,), dtype="bool", name="valid")
     text = keras.layers.Embedding(2, 8, dtype=dtype)(words)
     fusion = MultiModalFusion(
@@ -59,8 +59,8 @@ def requests(model, seed=0, **shapes):
     made = {}
     for name, shape in shapes.items():
         dtype = model.input[name].dtype
-        if dtype == "float32":
-            made[name] = rng.normal(size=shape).astype(dtype)
+        if "float" in dtype:
+            made[name] = rng.normal(size=shape).astype("float32")
         else:
             made[name] = rng.integers(0, 2, size=shape).astype(dtype)
     return made

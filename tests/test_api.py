@@ -22,6 +22,7 @@ LAYERS = {
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }
 FUNCTIONS = {
+    "export_for_serving",
     "pack_tokens",
     "unpack_tokens",
     "plot_encoding",
@@ -30,6 +31,7 @@ FUNCTIONS = {
     "resize_positions",
     "positions_from_ids",
     "positions_from_mask",
+    "with_lengths",
 }
 
 
