@@ -5,6 +5,8 @@
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
+- `MultiModalTransformer`: a model of it, with an encoder and a head
+- `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
@@ -20,6 +22,7 @@ from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.fusion import MultiModalFusion
+from keras_mmembed.gate import ZeroGate
 from keras_mmembed.lengths import with_lengths
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.packing import pack_tokens, unpack_tokens
@@ -32,6 +35,7 @@ from keras_mmembed.position import (
 from keras_mmembed.resize import resize_positions
 from keras_mmembed.segment import SegmentEmbedding
 from keras_mmembed.serving import export_for_serving
+from keras_mmembed.transformer import MultiModalTransformer
 
 try:
     __version__ = version("keras-mmembed")
@@ -43,10 +47,12 @@ __all__ = [
     "BoxEmbedding",
     "ModalityEmbedding",
     "MultiModalFusion",
+    "MultiModalTransformer",
     "PositionEmbedding1D",
     "PositionEmbedding2D",
     "PositionEmbedding3D",
     "SegmentEmbedding",
+    "ZeroGate",
     "export_for_serving",
     "pack_tokens",
     "plot_encoding",

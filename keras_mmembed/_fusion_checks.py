@@ -2,7 +2,11 @@
 
 from contextlib import contextmanager
 
-from keras_mmembed import _checks, _position_checks
+import keras
+import numpy as np
+
+from keras_mmembed import _checks, _position_checks, _tokens
+from keras_mmembed._fusion_config import config_of
 
 WHO = "MultiModalFusion"
 RANKS = {"1d": (3,), "2d": (3, 4), "3d": (3, 5), "none": (3, 4, 5)}
@@ -14,28 +18,25 @@ AXES = {
 }
 
 
-def check_rates(rates, names):
-    """Return the dropout rate of each modality, from one number or a dict."""
+def check_rates(rates, configs):
+    """Return the dropout rate of each modality, from one number or a dict.
+
+    What holds the tokens of others is never dropped, because they would go with it.
+    """
+    hosts = {config_of(configs, name).get("into") for name in configs}
     if not isinstance(rates, dict):
         rate = _checks.check_number(WHO, "modality_dropout", rates, 0, 1, True)
-        return [rate] * len(names)
-    _check_keys("modality_dropout", rates, names)
+        return [0.0 if name in hosts else rate for name in configs]
+    _check_keys("modality_dropout", rates, configs)
+    for name in hosts & set(rates):
+        rule = "be left out for a modality that others are placed into"
+        _checks.check(False, WHO, f"modality_dropout[{name!r}]", rule, rates[name])
     return [
         _checks.check_number(
             WHO, f"modality_dropout[{name!r}]", rates.get(name, 0.0), 0, 1, True
         )
-        for name in names
+        for name in configs
     ]
-
-
-def plain(shapes):
-    """Return a dict of shapes as tuples, without absent modalities."""
-    check_inputs({} if shapes is None else shapes)
-    return {
-        name: _checks.known_shape(shape)
-        for name, shape in (shapes or {}).items()
-        if shape is not None
-    }
 
 
 def check_inputs(inputs):
@@ -46,32 +47,52 @@ def check_inputs(inputs):
     _checks.check(is_dict, WHO, "inputs", rule, received, error=TypeError)
 
 
-def check_shapes(layer, shapes):
-    """Raise for wrong names, ranks, widths and batch sizes."""
-    _check_keys("inputs", shapes, layer.modalities)
+def features_shapes(layer, inputs_shape):
+    """Return the shapes of the features by name, without absent modalities.
+
+    Raises for unknown names, wrong ranks, widths and batch sizes.
+    """
+    check_inputs({} if inputs_shape is None else inputs_shape)
+    given = {n: s for n, s in (inputs_shape or {}).items() if s is not None}
+    _check_keys("inputs", given, layer.modalities)
     rule = f"have at least one of the modalities {list(layer.modalities)}"
-    _checks.check(len(shapes) > 0, WHO, "inputs", rule, shapes)
-    sizes = {}
-    for name, shape in shapes.items():
-        config = layer.modality_configs[name]
+    _checks.check(len(given) > 0, WHO, "inputs", rule, given)
+    shapes, sizes = {}, {}
+    for name, shape in given.items():
+        config = config_of(layer.modality_configs, name)
         argument = f"inputs[{name!r}].shape"
+        if "vocabulary_size" in config:
+            _checks.check_rank(WHO, argument, shape, (2,), "(batch, length)")
+        with naming(name):
+            shape = layer.branch(name).features_shape(shape)
         kind = config["type"]
         _checks.check_rank(WHO, argument, shape, RANKS[kind], AXES[kind])
         rule = f"end with dim={config['dim']} of the configuration"
         _checks.check(shape[-1] == config["dim"], WHO, argument, rule, shape)
         if shape[0] is not None:
             sizes[name] = shape[0]
+        shapes[name] = shape
     rule = "have one batch size for all modalities"
     _checks.check(len(set(sizes.values())) <= 1, WHO, "inputs", rule, sizes)
+    for name, host in layer.layout.hosts.items():
+        rule = f"come with inputs[{host!r}], where its tokens are placed"
+        fits = name not in shapes or host in shapes
+        received = f"only {sorted(shapes)}"
+        _checks.check(fits, WHO, f"inputs[{name!r}]", rule, received)
+    return {name: shapes[name] for name in layer.modalities if name in shapes}
 
 
-def check_lengths(layer, inputs, positions):
+def check_lengths(layer, shapes, positions):
     """Raise for what a position layer cannot encode, while a model is built."""
-    for name, x in inputs.items():
-        position = getattr(layer, f"position_{name}", None)
-        if x is not None and position is not None:
+    for name, shape in shapes.items():
+        branch = layer.branch(name)
+        if branch.position is not None:
+            if branch.config.get("count_special") and shape[1] is not None:
+                shape = (shape[0], shape[1] + sum(branch.borders), shape[2])
             with naming(name):
-                _position_checks.check_shapes(position, x.shape, positions.get(name))
+                _position_checks.check_shapes(
+                    branch.position, shape, positions.get(name)
+                )
 
 
 @contextmanager
@@ -86,14 +107,21 @@ def naming(name):
         raise type(error)(message) from None
 
 
-def check_call(layer, inputs, given):
-    """Raise for inputs, or other arguments by modality, that do not fit together."""
+def check_call(layer, inputs, arguments):
+    """Return the shapes of the features; raise for arguments that do not fit them."""
     check_inputs(inputs)
-    shapes = plain({n: x.shape for n, x in inputs.items() if x is not None})
-    check_shapes(layer, shapes)
+    shapes = features_shapes(
+        layer, {name: None if x is None else x.shape for name, x in inputs.items()}
+    )
     for name in shapes:
-        _checks.check_kind(WHO, f"inputs[{name!r}]", inputs[name], "float")
-    for argument, values in given.items():
+        config = config_of(layer.modality_configs, name)
+        if "embedding" not in config:
+            kind = "integer" if "vocabulary_size" in config else "float"
+            _checks.check_kind(WHO, f"inputs[{name!r}]", inputs[name], kind)
+        if "vocabulary_size" in config:
+            size = config["vocabulary_size"]
+            _checks.check_range(WHO, f"inputs[{name!r}]", inputs[name], 0, size)
+    for argument, values in arguments.items():
         rule = "be a dict of a tensor for each modality"
         received = type(values).__name__
         is_dict = isinstance(values, dict)
@@ -103,21 +131,58 @@ def check_call(layer, inputs, given):
             if value is None:
                 continue
             place = f"{argument}[{name!r}]"
+            if argument == "placeholders":
+                _check_placeholders(layer, place, name, value, shapes)
+                continue
             rule = f"come with inputs[{name!r}]"
             _checks.check(name in shapes, WHO, place, rule, "inputs without it")
             if hasattr(value, "shape"):
                 shape = _checks.known_shape(value.shape)
                 _check_extra(layer, argument, name, shape, shapes[name])
+    for name in layer.layout.hosts:
+        rule = f"say where the tokens of inputs[{name!r}] go"
+        is_told = name not in shapes or arguments["placeholders"].get(name) is not None
+        _checks.check(is_told, WHO, f"placeholders[{name!r}]", rule, None)
+    return shapes
 
 
-def _check_extra(layer, argument, name, shape, inputs_shape):
+def check_count(name, places, valid, flag):
+    """Raise if known places are not as many as the tokens that go there."""
+    values = [_checks.known_values(mask) for mask in (places, valid)]
+    if any(value is None for value in values):
+        return
+    marked, tokens = (value.sum(axis=1) for value in values)
+    differs = marked != tokens
+    if flag is not None:
+        differs &= _checks.known_values(flag)
+    for sample in np.flatnonzero(differs)[:1]:
+        rule = f"mark a place for each valid token, {tokens[sample]} in sample {sample}"
+        received = f"{marked[sample]} places"
+        _checks.check(False, WHO, f"placeholders[{name!r}]", rule, received)
+
+
+def _check_placeholders(layer, place, name, value, shapes):
+    host = layer.layout.hosts.get(name)
+    rule = "be left out, because the configuration has no 'into'"
+    _checks.check(host is not None, WHO, place, rule, name)
+    rule = f"come with inputs[{host!r}]"
+    _checks.check(host in shapes, WHO, place, rule, "inputs without it")
+    dtype = keras.backend.standardize_dtype(value.dtype)
+    rule = f"be bool, true at the places in {host!r}"
+    _checks.check(dtype == "bool", WHO, f"{place}.dtype", rule, dtype, error=TypeError)
+    expected = (shapes[host][0], _product(shapes[host][1:-1]))
+    shape = _checks.known_shape(value.shape)
+    fits = _checks.shapes_match(shape, expected)
+    _checks.check(fits, WHO, f"{place}.shape", f"be {expected}", shape)
+
+
+def _check_extra(layer, argument, name, shape, features_shape):
     place = f"{argument}[{name!r}]"
     if argument == "segment_ids":
         rule = "be left out, because the configuration has no segments"
-        _checks.check(
-            "segments" in layer.modality_configs[name], WHO, place, rule, shape
-        )
-    batch, tokens = inputs_shape[:1], inputs_shape[1:-1]
+        config = config_of(layer.modality_configs, name)
+        _checks.check("segments" in config, WHO, place, rule, shape)
+    batch, tokens = features_shape[:1], features_shape[1:-1]
     flat = (_product(tokens),)
     if argument == "present":
         allowed = [batch]
@@ -133,10 +198,7 @@ def _check_extra(layer, argument, name, shape, inputs_shape):
 
 
 def _product(axes):
-    total = 1
-    for axis in axes:
-        total = None if axis is None or total is None else total * axis
-    return total
+    return None if None in axes else _tokens.product(axes)
 
 
 def _check_keys(argument, values, names):
@@ -145,18 +207,23 @@ def _check_keys(argument, values, names):
         _checks.check(name in names, WHO, argument, rule, repr(name))
 
 
-def gather(segment_ids, positions, present, mask, implicit_mask):
+def gather(segment_ids, positions, present, placeholders, mask, implicit_mask):
     """Return the arguments by modality in one dict, with `{}` for those left out."""
-    given = {"segment_ids": segment_ids, "positions": positions, "present": present}
-    given = {name: {} if value is None else value for name, value in given.items()}
-    return {**given, "mask": merge_masks(mask, implicit_mask)}
+    arguments = {
+        "segment_ids": segment_ids,
+        "positions": positions,
+        "present": present,
+        "placeholders": placeholders,
+    }
+    arguments = {n: {} if v is None else v for n, v in arguments.items()}
+    return {**arguments, "mask": merge_masks(mask, implicit_mask)}
 
 
 def merge_masks(explicit, implicit):
     """Join masks by name; an explicit one goes before that of Keras."""
-    explicit = explicit if explicit is not None else {}
-    if not isinstance(explicit, dict) or not isinstance(implicit, dict):
-        return explicit
-    merged = {name: mask for name, mask in implicit.items() if mask is not None}
-    merged.update({name: mask for name, mask in explicit.items() if mask is not None})
+    merged = {}
+    for masks in (implicit, explicit):
+        if masks is not None and not isinstance(masks, dict):
+            return masks  # reported with the other arguments
+        merged.update({n: m for n, m in (masks or {}).items() if m is not None})
     return merged

@@ -22,6 +22,8 @@ SIZE_KEYS = {
     "3d": ("frames", "height", "width"),
     "none": (),
 }
+FLAGS = ("start_token", "end_token", "count_special", "gate")
+OTHER_KEYS = ("position", "segments", "embedding", "vocabulary_size", "into", *FLAGS)
 
 
 def check_configs(who, configs):
@@ -32,21 +34,36 @@ def check_configs(who, configs):
         is_dict, who, "modality_configs", rule, repr(configs), error=TypeError
     )
     _checks.check_names(who, "modality_configs", configs)
-    return {name: _check_config(who, name, config) for name, config in configs.items()}
+    checked = {name: _check_config(who, name, c) for name, c in configs.items()}
+    for name, config in checked.items():
+        for key in ("instance_of", "into"):
+            if key in config:
+                _check_relation(who, name, key, checked)
+    return checked
 
 
-def make_position(config, who, dtype):
+def owner_of(configs, name):
+    """Return the modality whose layers `name` uses: its own, or what it repeats."""
+    return configs[name].get("instance_of", name)
+
+
+def config_of(configs, name):
+    """Return the configuration of a modality, or of what it is an instance of."""
+    return configs[owner_of(configs, name)]
+
+
+def make_position(config, dtype):
     """Return the position layer of a modality, or `None` for type `"none"`."""
     position = config.get("position", "sinusoidal")
     layer_class = POSITION_LAYERS[config["type"]]
     if layer_class is None or isinstance(position, PositionEmbedding):
         return position if layer_class else None
     sizes = [config.get(key) for key in SIZE_KEYS[config["type"]]]
-    return layer_class(*sizes, kind=position, dtype=dtype, name=who)
+    return layer_class(*sizes, kind=position, dtype=dtype, name="position")
 
 
 def serialize_configs(configs):
-    """Return the configuration with its position layers in serialised form."""
+    """Return the configuration with its layers in serialised form."""
     return {
         name: {
             key: keras.saving.serialize_keras_object(value)
@@ -64,23 +81,82 @@ def _check_config(who, name, config):
         isinstance(config, dict), who, place, "be a dict", repr(config), error=TypeError
     )
     config = dict(config)
+    if "instance_of" in config:
+        rule = "have no other keys beside 'instance_of'"
+        _checks.check(len(config) == 1, who, place, rule, sorted(config))
+        return config
     kind = config.get("type")
     _checks.check_choice(who, f"{place}['type']", kind, tuple(SIZE_KEYS))
-    known = ("type", "dim", *SIZE_KEYS[kind], "position", "segments")
+    known = ("type", "dim", *SIZE_KEYS[kind], *OTHER_KEYS)
     for key in config:
         rule = f"have no keys but {', '.join(known)} with type {kind!r}"
         _checks.check(key in known, who, place, rule, repr(key))
+    if "embedding" in config:
+        config["embedding"] = _check_embedding(who, place, config)
+        width = getattr(config["embedding"], "output_dim", None)
+        config.setdefault("dim", width) if width else None
     _checks.check("dim" in config, who, place, "have the key 'dim'", list(config))
-    for key in ("dim", *SIZE_KEYS[kind], "segments"):
+    for key in ("dim", *SIZE_KEYS[kind], "segments", "vocabulary_size"):
         if key in config:
-            optional = key not in ("dim", "segments")
-            value = config[key]
             config[key] = _checks.check_integer(
-                who, f"{place}[{key!r}]", value, optional=optional
+                who,
+                f"{place}[{key!r}]",
+                config[key],
+                optional=key in SIZE_KEYS[kind],
             )
+    _check_flags(who, place, config)
     if "position" in config:
         config["position"] = _check_position(who, place, kind, config)
     return config
+
+
+def _check_embedding(who, place, config):
+    embedding = config["embedding"]
+    if isinstance(embedding, dict):
+        embedding = keras.saving.deserialize_keras_object(embedding)
+    rule = "be a Keras layer that makes features of raw inputs"
+    is_layer = isinstance(embedding, keras.layers.Layer)
+    place_of_key = f"{place}['embedding']"
+    _checks.check(is_layer, who, place_of_key, rule, repr(embedding), error=TypeError)
+    rule = "be left out, because 'embedding' is given"
+    size = config.get("vocabulary_size")
+    _checks.check(size is None, who, f"{place}['vocabulary_size']", rule, size)
+    return embedding
+
+
+def _check_flags(who, place, config):
+    for key in FLAGS:
+        value = config.get(key, False)
+        is_bool = isinstance(value, bool)
+        rule, key = "be True or False", f"{place}[{key!r}]"
+        _checks.check(is_bool, who, key, rule, repr(value), error=TypeError)
+    tokens = [key for key in ("start_token", "end_token") if config.get(key)]
+    counted = config.get("count_special", False)
+    rule = "be False without a start or end token, or with another type than '1d'"
+    fits = not counted or (tokens and config["type"] == "1d")
+    _checks.check(fits, who, f"{place}['count_special']", rule, counted)
+    is_placed = "into" in config
+    for key in tokens:
+        rule = "be False for a modality that is placed into another"
+        _checks.check(not is_placed, who, f"{place}[{key!r}]", rule, True)
+    if config.get("gate"):
+        rule = "be False for a modality that is not placed into another"
+        remedy = "Put a ZeroGate behind the attention to it."
+        _checks.check(is_placed, who, f"{place}['gate']", rule, True, remedy)
+
+
+def _check_relation(who, name, key, configs):
+    """Raise unless a modality refers to another one that refers to none."""
+    place = f"modality_configs[{name!r}][{key!r}]"
+    other = configs[name][key]
+    others = [n for n, c in configs.items() if n != name and key not in c]
+    rule = f"be one of the other modalities {others}"
+    fits = isinstance(other, str) and other in others
+    _checks.check(fits, who, place, rule, repr(other))
+    if key == "into":
+        rule = "be a modality that is not placed into another"
+        is_host = "into" not in config_of(configs, other)
+        _checks.check(is_host, who, place, rule, repr(other))
 
 
 def _check_position(who, place, kind, config):

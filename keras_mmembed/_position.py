@@ -170,6 +170,11 @@ class PositionEmbedding(keras.layers.Layer):
         }
 
     @property
+    def skips_masked(self):
+        """Whether masked tokens are left out of the count of positions."""
+        return self._rules.skips_masked
+
+    @property
     def _sizes(self):
         return [getattr(self, name) for name in self.size_names]
 

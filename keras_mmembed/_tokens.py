@@ -1,6 +1,7 @@
 """Tokens of several modalities in one sequence: pure functions."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_mmembed._coordinates import count
@@ -53,10 +54,35 @@ def all_valid(x):
     return ops.ones_like(x[..., 0], dtype="bool")
 
 
-def valid_tokens(x, count):
-    """Return a mask `(batch, count)` of valid tokens, for the batch of `x`."""
-    one = ops.ones_like(ops.sum(x, axis=(1, 2)), dtype="bool")
-    return ops.concatenate([ops.expand_dims(one, 1)] * count, axis=1)
+def repeat(rows, x, dtype):
+    """Repeat `(tokens, width)` for every sample of a sequence `x`."""
+    zero = ops.zeros_like(ops.sum(x[:, :1, :1], axis=(1, 2), keepdims=True))
+    return ops.add(ops.cast(zero, dtype), ops.cast(rows, dtype))
+
+
+def full(x, count, value):
+    """Return `(batch, count)` of one value for a sequence `x`, `None` for no count."""
+    if not count:
+        return None
+    dtype = "bool" if isinstance(value, bool) else "int32"
+    rows = repeat(np.full((count, 1), int(value)), x, "int32")
+    return ops.cast(rows[..., 0], dtype)
+
+
+def pad(x, sizes, value, axis):
+    """Put `sizes` entries of `value` before and behind those of an axis."""
+    if not any(sizes):
+        return x
+    widths = [(0, 0)] * len(x.shape)
+    widths[axis] = tuple(sizes)
+    dtype = x.dtype
+    x = ops.cast(x, "int32") if isinstance(value, bool) else x
+    return ops.cast(ops.pad(x, widths, constant_values=value), dtype)
+
+
+def concatenate(parts, axis=1):
+    """Concatenate tensors; a single one comes back as it is."""
+    return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
 def to_thw(positions, axes):
@@ -83,7 +109,7 @@ def draw_present(present, rates, seed):
     draws = keras.random.uniform(ops.shape(present), seed=seed, dtype="float32")
     kept = draws >= ops.convert_to_tensor(rates, dtype="float32")
     kept = ops.logical_and(present, kept)
-    scores = ops.where(present, draws, ops.full_like(draws, -1.0))
+    scores = ops.where(present, draws, ops.zeros_like(draws) - 1.0)
     luckiest = ops.equal(scores, ops.max(scores, axis=-1, keepdims=True))
     rescued = ops.logical_and(luckiest, ops.logical_not(ops.any(kept, -1, True)))
     return ops.logical_or(kept, ops.logical_and(present, rescued))

@@ -8,6 +8,7 @@ from keras_mmembed import _checks
 from keras_mmembed._coordinates import count
 
 WHO = "AttentionMask"
+EVERYONE = "*"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -36,8 +37,9 @@ class AttentionMask(keras.layers.Layer):
         causal: Whether a token may attend only to itself and to those before it.
         prefix: Names of modalities to which every token may attend although it is
             causal, such as the image that a text describes.
-        hidden: By name of a modality, the names of those that it may not attend to.
-            Class and register tokens attend to all, and all to them.
+        hidden: By name of a modality, the names of those that it may not attend to;
+            by `"*"`, those that no token but their own may. All tokens may attend to
+            class and register tokens, and these to all that `"*"` does not hide.
         **kwargs: `name`, as for every Keras layer.
 
     Call arguments:
@@ -85,7 +87,7 @@ class AttentionMask(keras.layers.Layer):
         rule = "be a dict of lists of names"
         is_dict = hidden is None or isinstance(hidden, dict)
         _checks.check(is_dict, WHO, "hidden", rule, repr(hidden), error=TypeError)
-        self._check_known("hidden", list(hidden or {}))
+        self._check_known("hidden", [n for n in hidden or {} if n != EVERYONE])
         self.hidden = {
             name: list(self._check_known(f"hidden[{name!r}]", keys))
             for name, keys in (hidden or {}).items()
@@ -130,8 +132,11 @@ class AttentionMask(keras.layers.Layer):
         visible = np.ones((len(self.modalities) + 1,) * 2, dtype=bool)
         for name, keys in self.hidden.items():
             for key in keys:
-                row, column = self.modalities.index(name), self.modalities.index(key)
-                visible[row + 1, column + 1] = False
+                column = self.modalities.index(key) + 1
+                if name == EVERYONE:
+                    visible[np.arange(len(visible)) != column, column] = False
+                else:
+                    visible[self.modalities.index(name) + 1, column] = False
         return visible
 
     def _check_call(self, fused, example_ids):

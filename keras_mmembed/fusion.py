@@ -1,7 +1,6 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
 import keras
-import numpy as np
 from keras import initializers, ops
 
 from keras_mmembed import (
@@ -9,13 +8,18 @@ from keras_mmembed import (
     _fusion_checks,
     _fusion_config,
     _initializers,
+    _sublayer_state,
     _tokens,
 )
+from keras_mmembed._branch import Given, ModalityBranch
+from keras_mmembed._layout import Layout
+from keras_mmembed._mask_layers import AttachMask
+from keras_mmembed._sequence import find_routes, join, metadata
 from keras_mmembed.modality import ModalityEmbedding
-from keras_mmembed.segment import SegmentEmbedding
-from keras_mmembed.split import AttachMask, ModalitySplit
+from keras_mmembed.split import ModalitySplit
 
 NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
+VECTORS = {"cls_token": "cls_embedding", "num_registers": "register_embeddings"}
 WHO = "MultiModalFusion"
 
 
@@ -37,20 +41,39 @@ class MultiModalFusion(keras.layers.Layer):
 
     Shapes:
         inputs: by name `(batch, length, dim)`; for grids `(batch, height, width, dim)`
-            and `(batch, frames, height, width, dim)` too.
+            and `(batch, frames, height, width, dim)` too; what `embedding` takes.
         segment_ids: by name, the axes of the tokens, integer.
         positions: by name, as for the position layer of the modality.
         present: by name `(batch,)`, bool.
+        placeholders: by name `(batch, length of the other modality)`, bool.
         mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
-            is that of all tokens, and of the class token and registers before them.
+            is that of all tokens, and of class, register, start and end tokens.
+
+    Keys of a modality:
+        type: `"1d"`, `"2d"`, `"3d"`, or `"none"` for no positions.
+        dim: The width of the features. Another than `unified_dim` is projected.
+        max_len, or height and width, and frames: The sizes, as for the position layer.
+        position: `"sinusoidal"`, `"learned"` or a position layer.
+        segments: The number of segments, if there are any.
+        vocabulary_size: The inputs are integer ids, `(batch, length)`, and embedded.
+        embedding: A layer that makes features of raw inputs, such as
+            `PatchEmbedding`, or `keras.layers.Embedding` with a mask.
+        into: The name of another modality, at whose `placeholders` the tokens are
+            placed in their order, instead of being concatenated. A place that is left
+            over is masked, a token that is left over goes nowhere; where both numbers
+            are known, that they differ is an error.
+        gate: Whether a modality that is placed comes in through a `ZeroGate`: at first
+            the other modality keeps its own tokens at the places.
+        start_token, end_token: Whether a learned token comes before, or after.
+        count_special: Whether they have positions too; of a sequence only. The start
+            token then stands at 0, and the end token behind the last valid one.
+        instance_of: The name of a modality of which this is another instance, such as
+            a second image. It shares all layers and vectors, and has one vector more.
 
     Args:
-        modality_configs: By name, a dict with `type`: `"1d"`, `"2d"`, `"3d"` or
-            `"none"` for no positions; `dim`, the width of the features; the sizes
-            `max_len`, or `height` and `width`, and `frames`; `position`:
-            `"sinusoidal"`, `"learned"` or a position layer; `segments`, their number.
-        unified_dim: The common width. Features of another width are projected.
+        modality_configs: By name, a dict with the keys above.
+        unified_dim: The common width.
         normalization: `"shared"` or `"joint"`, one norm for all tokens, before or
             after the concatenation, which is the same; `"per_modality"`, one for each
             modality; `"both"`, one for each modality and then one for all; `None`.
@@ -61,13 +84,14 @@ class MultiModalFusion(keras.layers.Layer):
         cls_token: Whether a learned class token comes first.
         num_registers: Number of learned register tokens after it.
         modality_dropout: Probability, or one by name, with which training takes a
-            modality from a sample; one that is there always stays.
+            modality from a sample; one that is there always stays, and so does one
+            that others are placed into.
         missing: What a modality becomes that a sample lacks: `"mask"`, nothing, its
             tokens are masked; `"token"`, a learned vector in place of its features.
         return_dict: Whether to return `embeddings`, and with them `mask` (bool) and
             `modality_ids` (int32), both `(batch, fused length)`, and `positions`
             (float32) `(batch, fused length, 3)`: frame, row, column. A sequence
-            counts along the first. Class and register tokens have the id -1.
+            counts along the first. Tokens that belong to no input have the id -1.
         seed: Seed of both kinds of dropout.
         kernel_initializer: Initializer of the projections.
         embeddings_initializer: Initializer of learned vectors; normal, 0.02, by
@@ -80,6 +104,7 @@ class MultiModalFusion(keras.layers.Layer):
         segment_ids: Segment of each token; segment 0 where they are left out.
         positions: Positions in place of 0, 1, 2, ...
         present: Which samples have the modality.
+        placeholders: Where in another modality the tokens of a placed one go.
         mask: Which tokens are valid, in place of the masks that Keras hands on.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
@@ -161,7 +186,9 @@ class MultiModalFusion(keras.layers.Layer):
             WHO, "num_registers", num_registers, minimum=0
         )
         self.modality_dropout = modality_dropout
-        self._drop_rates = _fusion_checks.check_rates(modality_dropout, self.modalities)
+        self._drop_rates = _fusion_checks.check_rates(
+            modality_dropout, self.modality_configs
+        )
         self.missing = _checks.check_choice(WHO, "missing", missing, ("mask", "token"))
         self.return_dict = bool(return_dict)
         self.seed = seed
@@ -172,40 +199,31 @@ class MultiModalFusion(keras.layers.Layer):
         self._make_sublayers()
 
     def _make_sublayers(self):
-        dtype = self.dtype_policy
-        initializer = self.embeddings_initializer
+        dtype, clone = self.dtype_policy, _initializers.clone_initializer
         self.modality = ModalityEmbedding(
             self.modalities,
-            embeddings_initializer=_initializers.clone_initializer(initializer),
+            embeddings_initializer=clone(self.embeddings_initializer),
             dtype=dtype,
             name="modality",
         )
-        # one attribute per modality: a dict of layers would be saved by its order
+        has_norms = self.normalization in ("per_modality", "both")
         for name, config in self.modality_configs.items():
-            if config["dim"] != self.unified_dim:
-                projection = keras.layers.Dense(
-                    self.unified_dim,
-                    kernel_initializer=_initializers.clone_initializer(
-                        self.kernel_initializer
-                    ),
-                    dtype=dtype,
-                    name=f"projection_{name}",
-                )
-                setattr(self, f"projection_{name}", projection)
-            position = _fusion_config.make_position(config, f"position_{name}", dtype)
-            if position is not None:
-                setattr(self, f"position_{name}", position)
-            if "segments" in config:
-                segment = SegmentEmbedding(
-                    config["segments"],
-                    embeddings_initializer=_initializers.clone_initializer(initializer),
-                    dtype=dtype,
-                    name=f"segment_{name}",
-                )
-                setattr(self, f"segment_{name}", segment)
-            if self.normalization in ("per_modality", "both"):
-                setattr(self, f"norm_{name}", self._make_norm(f"norm_{name}"))
-        if self.normalization == "per_modality" and self._num_special:
+            if "instance_of" in config:
+                continue
+            branch = ModalityBranch(
+                config,
+                self.unified_dim,
+                norm=self._make_norm("norm") if has_norms else None,
+                has_stand_in=self.missing == "token",
+                kernel_initializer=self.kernel_initializer,
+                embeddings_initializer=self.embeddings_initializer,
+                dtype=dtype,
+                name=name,
+            )
+            # an attribute each: a dict of layers would be saved by its order
+            setattr(self, f"branch_{name}", branch)
+        num_special = int(self.cls_token) + self.num_registers
+        if self.normalization == "per_modality" and num_special:
             self.norm_special = self._make_norm("norm_special")
         if self.normalization in ("shared", "joint", "both"):
             self.norm = self._make_norm("norm")
@@ -213,6 +231,23 @@ class MultiModalFusion(keras.layers.Layer):
         self.drop = keras.layers.Dropout(self.dropout, seed=self.seed, dtype=dtype)
         if any(self._drop_rates):
             self.seed_generator = keras.random.SeedGenerator(self.seed)
+        configs = {n: self.branch(n).config for n in self.modalities}
+        self.layout = Layout(
+            self.modalities,
+            num_special,
+            self.missing == "token",
+            {
+                name: config["into"]
+                for name, config in configs.items()
+                if "into" in config
+            },
+            {name: self.branch(name).borders for name in self.modalities},
+        )
+
+    def branch(self, name):
+        """Return the sublayer that holds the layers and vectors of a modality."""
+        owner = _fusion_config.owner_of(self.modality_configs, name)
+        return getattr(self, f"branch_{owner}")
 
     def _make_norm(self, name):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
@@ -223,41 +258,27 @@ class MultiModalFusion(keras.layers.Layer):
         return norm_class(epsilon=self.epsilon, dtype=dtype, name=name)
 
     def build(self, inputs_shape, **other_shapes):
-        inputs_shape = _fusion_checks.plain(inputs_shape)
-        _fusion_checks.check_shapes(self, inputs_shape)
+        _fusion_checks.features_shapes(self, inputs_shape)
+        for name in self.modalities:
+            if not self.branch(name).built:
+                self.branch(name).build(inputs_shape.get(name))
         fused_shape = (None, None, self.unified_dim)
-        for name, config in self.modality_configs.items():
-            parts = {
-                "projection": (None, None, config["dim"]),
-                "position": fused_shape,
-                "segment": fused_shape,
-                "norm": fused_shape,
-            }
-            for part, shape in parts.items():
-                sublayer = getattr(self, f"{part}_{name}", None)
-                if sublayer is not None and not sublayer.built:
-                    sublayer.build(shape)
-            if self.missing == "token":
-                self._add_vectors(f"missing_{name}", (self.unified_dim,))
-        if self.cls_token:
-            self._add_vectors("cls_embedding", (1, self.unified_dim))
-        if self.num_registers:
-            shape = (self.num_registers, self.unified_dim)
-            self._add_vectors("register_embeddings", shape)
-        for part in ("norm", "norm_special", "modality", "drop"):
+        for part in ("norm", "norm_special", "modality", "drop", "attach_mask"):
             sublayer = getattr(self, part, None)
             if sublayer is not None:
                 sublayer.build(fused_shape)
+        for argument, name in VECTORS.items():
+            if getattr(self, argument):
+                weight = self.add_weight(
+                    name=name,
+                    shape=(int(getattr(self, argument)), self.unified_dim),
+                    initializer=_initializers.clone_initializer(
+                        self.embeddings_initializer
+                    ),
+                    autocast=False,
+                )
+                setattr(self, name, weight)
         self.built = True
-
-    def _add_vectors(self, name, shape):
-        weight = self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=_initializers.clone_initializer(self.embeddings_initializer),
-            autocast=False,
-        )
-        setattr(self, name, weight)
 
     def call(
         self,
@@ -265,86 +286,129 @@ class MultiModalFusion(keras.layers.Layer):
         segment_ids=None,
         positions=None,
         present=None,
+        placeholders=None,
         mask=None,
         inputs_mask=None,
         training=None,
     ):
-        given = _fusion_checks.gather(
-            segment_ids, positions, present, mask, inputs_mask
+        arguments = _fusion_checks.gather(
+            segment_ids, positions, present, placeholders, mask, inputs_mask
         )
-        _fusion_checks.check_call(self, inputs, given)
-        inputs = self._by_configuration(inputs)
-        flags = self._draw_flags(inputs, given["present"], training)
-        masks = self._masks(inputs, given["mask"], flags)
-        parts = [
-            self._special_tokens(part_mask)
-            if name is None
-            else self._stand_in(name, part_mask)
-            if name not in inputs
-            else self._embed(name, inputs[name], given, flags.get(name))
-            for name, part_mask in masks
-        ]
-        fused = _concatenate(parts)
+        fused = self.fuse(inputs, arguments, training)
+        # only in the call are presence flags and dropped modalities known
+        embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
+        return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
+
+    def fuse(self, inputs, arguments, training=None):
+        """Return what `return_dict` promises, without a mask on the embeddings.
+
+        Args:
+            inputs: As for a call.
+            arguments: The other arguments by modality, as `gather` returns them.
+            training: As for a call.
+        """
+        _fusion_checks.check_call(self, inputs, arguments)
+        given = self._read(self._by_configuration(inputs), arguments, training)
+        like = _tokens.flatten_tokens(next(iter(given.values())).features)
+        valid = self._valid(given, like)
+        places = {n: p for n, p in arguments["placeholders"].items() if p is not None}
+        routes, joined_valid = find_routes(self.layout, given, valid, places)
+
+        parts = {name: self._embed(name, given, like) for name in valid}
+        gates = {name: self.branch(name).gate for name in self.layout.hosts}
+        fused = join(self.layout, parts, self._special_tokens(like), routes, gates)
         norm = getattr(self, "norm", None)
         fused = fused if norm is None else norm(fused)
         fused = self.drop(ops.cast(fused, self.compute_dtype), training=training)
-        fused_mask = _concatenate([part_mask for _, part_mask in masks])
-        # only here are presence flags and dropped modalities known
-        fused = self.attach_mask([fused, fused_mask])
+        special = _tokens.full(like, self.layout.num_special, True)
+        fused = {"embeddings": fused, "mask": join(self.layout, joined_valid, special)}
         if not self.return_dict:
             return fused
-        metadata = self._metadata(inputs, given["positions"], masks)
-        return {"embeddings": fused, "mask": fused_mask, **metadata}
+        positions = {n: self.branch(n).token_positions(x) for n, x in given.items()}
+        return {**fused, **metadata(self.layout, given, valid, positions, routes)}
 
-    def split(self, tensor, like, grids=False):
+    def split(self, tensor, like, grids=False, modality_ids=None, mask=None):
         """Cut a tensor of the fused length back in its modalities.
 
         Args:
             tensor: `(batch, fused length, ...)`, such as the output of an encoder.
             like: The inputs of the fusion; their shapes give the lengths.
             grids: Whether images and videos that came as grids go back to grids.
+            modality_ids: The ids that the fusion returned; needed where modalities
+                are placed into others, because only they tell the places.
+            mask: The masks that the fusion was given for placed modalities.
 
         Returns:
             A dict by name of `(batch, length, ...)`, or `(batch, height, width, ...)`
-            and the like with `grids`, for each modality of `like`.
+            and the like with `grids`, for each modality of `like`. What belongs to a
+            placed token stands in its host's slice and in its own; a token that found
+            no place gets zeros.
         """
-        splitter = ModalitySplit(
-            self.modalities,
-            self._num_special,
-            counts_absent=self.missing == "token",
-            grids=grids,
-        )
-        return splitter([tensor, self._by_configuration(like)])
+        splitter = ModalitySplit(self.layout, grids=grids)
+        like = self._by_configuration(like)
+        inputs = {
+            "tensor": tensor,
+            "like": {n: self.branch(n).features_like(x) for n, x in like.items()},
+        }
+        if self.layout.hosts:
+            rule = "be given, because modalities are placed into others"
+            is_given = modality_ids is not None
+            _checks.check(is_given, WHO, "modality_ids", rule, None)
+            inputs["modality_ids"] = modality_ids
+            inputs["valid"] = {
+                name: mask[name]
+                for name in self.layout.hosts
+                if mask is not None and mask.get(name) is not None and name in like
+            }
+        return splitter(inputs)
+
+    def split_spec(self, tensor, like):
+        """Return the symbolic outputs of `split` for a symbolic tensor."""
+        like = {
+            name: keras.KerasTensor(self.branch(name).features_shape(x.shape))
+            for name, x in self._by_configuration(like).items()
+        }
+        splitter = ModalitySplit(self.layout)
+        return splitter.compute_output_spec({"tensor": tensor, "like": like})
+
+    def split_attention(self, scores, like, modality_ids=None, mask=None):
+        """Cut attention scores into blocks, one for each pair of modalities.
+
+        Args:
+            scores: `(batch, heads, fused length, fused length)`, as
+                `MultiHeadAttention` returns them with `return_attention_scores`.
+            like: The inputs of the fusion.
+            modality_ids: As for `split`.
+            mask: As for `split`.
+
+        Returns:
+            `blocks[query][key]` of `(batch, heads, query length, key length)`, by the
+            names of the modalities of the queries and keys.
+        """
+        blocks, places = {}, {"modality_ids": modality_ids, "mask": mask}
+        rows = self.split(ops.transpose(scores, (0, 2, 1, 3)), like, **places)
+        for query, row in rows.items():
+            row = ops.transpose(row, (0, 3, 1, 2))
+            columns = self.split(row, like, **places)
+            blocks[query] = {
+                key: ops.transpose(block, (0, 3, 2, 1))
+                for key, block in columns.items()
+            }
+        return blocks
 
     def compute_mask(self, inputs, previous_mask=None):
-        inputs = self._by_configuration(inputs)
-        if any(isinstance(x, keras.KerasTensor) for x in inputs.values()):
-            shape = (next(iter(inputs.values())).shape[0], self._fused_length(inputs))
-            mask = keras.KerasTensor(shape, dtype="bool")
-        else:
-            masks = _fusion_checks.merge_masks(previous_mask, None)
-            parts = self._masks(inputs, masks, flags={})
-            mask = _concatenate([part_mask for _, part_mask in parts])
+        if not any(isinstance(x, keras.KerasTensor) for x in inputs.values()):
+            return None  # attached by the call
+        shapes = _fusion_checks.features_shapes(self, _shapes(inputs))
+        mask = keras.KerasTensor(self._place(shapes), dtype="bool")
         if not self.return_dict:
             return mask
         others = ("mask", "modality_ids", "positions")
         return {"embeddings": mask, **dict.fromkeys(others)}
 
     def compute_output_shape(self, inputs_shape, **other_shapes):
-        shapes = _fusion_checks.plain(inputs_shape)
-        _fusion_checks.check_shapes(self, shapes)
-        specs = {name: keras.KerasTensor(shape) for name, shape in shapes.items()}
-        _fusion_checks.check_lengths(self, specs, {})
-        batch = next(iter(shapes.values()))[0]
-        place = (batch, self._fused_length(specs))
-        if not self.return_dict:
-            return (*place, self.unified_dim)
-        return {
-            "embeddings": (*place, self.unified_dim),
-            "mask": place,
-            "modality_ids": place,
-            "positions": (*place, 3),
-        }
+        spec = self._output_spec(inputs_shape, {})
+        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
     def compute_output_spec(
         self,
@@ -352,26 +416,16 @@ class MultiModalFusion(keras.layers.Layer):
         segment_ids=None,
         positions=None,
         present=None,
+        placeholders=None,
         mask=None,
         inputs_mask=None,
         training=None,
     ):
-        given = _fusion_checks.gather(
-            segment_ids, positions, present, mask, inputs_mask
+        arguments = _fusion_checks.gather(
+            segment_ids, positions, present, placeholders, mask, inputs_mask
         )
-        _fusion_checks.check_call(self, inputs, given)
-        inputs = self._by_configuration(inputs)
-        _fusion_checks.check_lengths(self, inputs, given["positions"])
-        place = (next(iter(inputs.values())).shape[0], self._fused_length(inputs))
-        fused = keras.KerasTensor((*place, self.unified_dim), dtype=self.compute_dtype)
-        if not self.return_dict:
-            return fused
-        return {
-            "embeddings": fused,
-            "mask": keras.KerasTensor(place, dtype="bool"),
-            "modality_ids": keras.KerasTensor(place, dtype="int32"),
-            "positions": keras.KerasTensor((*place, 3), dtype="float32"),
-        }
+        _fusion_checks.check_call(self, inputs, arguments)
+        return self._output_spec(_shapes(inputs), arguments["positions"])
 
     def get_config(self):
         names = (
@@ -398,124 +452,62 @@ class MultiModalFusion(keras.layers.Layer):
             ),
         }
 
-    @property
-    def _num_special(self):
-        return int(self.cls_token) + self.num_registers
+    def get_build_config(self):
+        changes = _sublayer_state.changes_of(self)
+        return {"build": super().get_build_config(), "changes": changes}
+
+    def build_from_config(self, config):
+        super().build_from_config(config["build"])
+        _sublayer_state.repeat_changes(self, config["changes"])
+
+    def save_own_variables(self, store):
+        _sublayer_state.save_by_name(self, self._vectors, store)
+
+    def load_own_variables(self, store):
+        _sublayer_state.load_by_name(self, self._vectors, store)
 
     @property
-    def _sum_dtype(self):
-        return keras.backend.result_type(self.compute_dtype, "float32")
+    def _vectors(self):
+        return [name for key, name in VECTORS.items() if getattr(self, key)]
 
     def _by_configuration(self, inputs):
         """Return what is given of the inputs, in the order of the configuration."""
         given = {name: inputs.get(name) for name in self.modalities}
         return {name: x for name, x in given.items() if x is not None}
 
-    def _fused_length(self, inputs):
-        lengths = [_tokens.token_count(x.shape) for x in inputs.values()]
-        if any(length is None for length in lengths):
-            return None
-        stand_ins = len(self.modalities) - len(inputs)
-        return (
-            self._num_special
-            + sum(lengths)
-            + (stand_ins if self.missing == "token" else 0)
-        )
+    def _place(self, shapes):
+        """Return the batch size and the fused length, `None` where unknown."""
+        lengths = {n: _tokens.token_count(shape) for n, shape in shapes.items()}
+        return next(iter(shapes.values()))[0], self.layout.total(lengths)
 
-    def _masks(self, inputs, masks, flags):
-        """Return a list of (name, mask) of the parts; special tokens have no name."""
-        parts = []
-        any_input = _tokens.flatten_tokens(next(iter(inputs.values())))
-        if self._num_special:
-            parts.append((None, _tokens.valid_tokens(any_input, self._num_special)))
-        for name in self.modalities:
-            if name not in inputs:
-                if self.missing == "token":
-                    parts.append((name, _tokens.valid_tokens(any_input, 1)))
-                continue
-            tokens = _tokens.flatten_tokens(inputs[name])
-            mask, flag = masks.get(name), flags.get(name)
-            valid = (
-                _tokens.all_valid(tokens)
-                if mask is None
-                else _tokens.as_mask(mask, tokens)
-            )
-            if flag is not None:
-                flag = ops.expand_dims(flag, 1)
-                valid = (
-                    ops.logical_and(valid, flag)
-                    if self.missing == "mask"
-                    else ops.logical_or(valid, ops.logical_not(flag))
-                )
-            parts.append((name, valid))
-        return parts
+    def _output_spec(self, inputs_shape, positions):
+        shapes = _fusion_checks.features_shapes(self, inputs_shape)
+        _fusion_checks.check_lengths(self, shapes, positions)
+        place = self._place(shapes)
+        fused = keras.KerasTensor((*place, self.unified_dim), dtype=self.compute_dtype)
+        if not self.return_dict:
+            return fused
+        return {
+            "embeddings": fused,
+            "mask": keras.KerasTensor(place, dtype="bool"),
+            "modality_ids": keras.KerasTensor(place, dtype="int32"),
+            "positions": keras.KerasTensor((*place, 3), dtype="float32"),
+        }
 
-    def _embed(self, name, x, given, flag):
-        """Return x + PE + M [+ S] of one modality, `(batch, length, unified_dim)`."""
-        tokens = _tokens.flatten_tokens(x)
-        mask = given["mask"].get(name)
-        mask = None if mask is None else _tokens.as_mask(mask, tokens)
-        flag = None if flag is None else ops.expand_dims(flag, 1)
-        for known in (mask, flag):
-            if known is not None:
-                # before any arithmetic: not even a NaN in a pad gets further
-                known = ops.expand_dims(known, -1)
-                tokens = ops.where(known, tokens, ops.zeros_like(tokens))
-        projection = getattr(self, f"projection_{name}", None)
-        features = tokens if projection is None else projection(tokens)
-        features = ops.cast(features, self._sum_dtype)
-        if flag is not None and self.missing == "token":
-            stand_in = ops.cast(getattr(self, f"missing_{name}"), self._sum_dtype)
-            features = ops.where(ops.expand_dims(flag, -1), features, stand_in)
-        offset = self._offset(name, x, mask, given)
-        total = ops.add(features, ops.cast(offset, self._sum_dtype))
-        norm = getattr(self, f"norm_{name}", None)
-        return total if norm is None else norm(total)
-
-    def _offset(self, name, x, mask, given):
-        """Return PE + M [+ S], without a batch axis wherever the samples agree."""
-        offset = ops.cast(self.modality.encode(name), self._sum_dtype)
-        position = getattr(self, f"position_{name}", None)
-        rank = len(x.shape) - 2
-        if position is not None:
-            if mask is not None and rank > 1:
-                mask = ops.reshape(mask, ops.shape(x)[:-1])
-            with _fusion_checks.naming(name):
-                vectors = position.encode(x, given["positions"].get(name), mask=mask)
-            vectors = _tokens.flatten_grid(vectors, rank) if rank > 1 else vectors
-            offset = ops.add(ops.cast(vectors, self._sum_dtype), offset)
-        segment = getattr(self, f"segment_{name}", None)
-        if segment is not None:
-            ids = given["segment_ids"].get(name)
-            if ids is not None and rank > 1 and len(ids.shape) > 2:
-                ids = ops.squeeze(
-                    _tokens.flatten_grid(ops.expand_dims(ids, -1), rank), -1
-                )
-            with _fusion_checks.naming(name):
-                vectors = segment.encode(ids)
-            offset = ops.add(offset, ops.cast(vectors, self._sum_dtype))
-        return offset
-
-    def _stand_in(self, name, mask):
-        """Return one learned token in place of a modality that is absent."""
-        vector = ops.add(getattr(self, f"missing_{name}"), self.modality.encode(name))
-        token = self._repeat(ops.expand_dims(vector, 0), mask)
-        norm = getattr(self, f"norm_{name}", None)
-        return token if norm is None else norm(token)
-
-    def _special_tokens(self, mask):
-        names = ("cls_embedding", "register_embeddings")
-        rows = [getattr(self, name) for name in names if hasattr(self, name)]
-        tokens = self._repeat(
-            _concatenate([ops.convert_to_tensor(r) for r in rows], 0), mask
-        )
-        norm = getattr(self, "norm_special", None)
-        return tokens if norm is None else norm(tokens)
-
-    def _repeat(self, rows, mask):
-        """Repeat `(tokens, width)` for every sample of a mask `(batch, tokens)`."""
-        zeros = ops.zeros_like(ops.expand_dims(mask, -1), dtype=self._sum_dtype)
-        return ops.add(zeros, ops.cast(rows, self._sum_dtype))
+    def _read(self, inputs, arguments, training):
+        """Return what is given of each modality: features, masks and flags."""
+        given = {}
+        for name, x in inputs.items():
+            features, mask = self.branch(name).read(x)
+            mask = arguments["mask"].get(name, mask)
+            if mask is not None:
+                mask = _tokens.as_mask(mask, _tokens.flatten_tokens(features))
+            extra = {n: arguments[n].get(name) for n in ("positions", "segment_ids")}
+            given[name] = Given(features, mask, **extra)
+        flags = self._draw_flags(inputs, arguments["present"], training)
+        for name, flag in flags.items():
+            given[name].flag = flag
+        return given
 
     def _draw_flags(self, inputs, present, training):
         """Return which samples have each modality, where that is not all of them."""
@@ -533,28 +525,37 @@ class MultiModalFusion(keras.layers.Layer):
         present = _tokens.draw_present(present, rates, self.seed_generator)
         return {name: present[:, index] for index, name in enumerate(inputs)}
 
-    def _metadata(self, inputs, positions, parts):
-        """Return the modality id and the (t, h, w) position of every token."""
-        ids, places = [], []
-        for name, part_mask in parts:
-            index = self.modalities.index(name) if name else -1
-            ids.append(ops.full_like(part_mask, index, dtype="int32"))
-            place = np.zeros((1, 1, 3), "float32")
-            position = getattr(self, f"position_{name}", None)
-            x = inputs.get(name)
-            if x is not None and position is not None:
-                place = position.token_positions(x, positions.get(name))
-                if len(x.shape) > 3:
-                    place = _tokens.flatten_grid(place, len(x.shape) - 2)
-                place = _tokens.to_thw(place, len(position.size_names))
-            zeros = ops.zeros_like(ops.expand_dims(part_mask, -1), dtype="float32")
-            # not ops.add: on TensorFlow it reads three places as a bias of 3 tokens
-            places.append(zeros + ops.convert_to_tensor(place, dtype="float32"))
-        return {
-            "modality_ids": _concatenate(ids),
-            "positions": _concatenate(places),
-        }
+    def _valid(self, given, like):
+        """Return the mask of each modality that has tokens in the fusion."""
+        valid = {}
+        for name in self.modalities:
+            if name in given:
+                valid[name] = self.branch(name).valid(given[name])
+            elif self.layout.stands_in:
+                valid[name] = _tokens.full(like, 1, True)
+        return valid
+
+    def _embed(self, name, given, like):
+        """Return the tokens of a modality, `(batch, length, unified_dim)`."""
+        branch, vector = self.branch(name), self.modality.encode(name)
+        owner = _fusion_config.owner_of(self.modality_configs, name)
+        if owner != name:
+            # the row of an instance is what sets it apart from its modality
+            vector = ops.add(self.modality.encode(owner), vector)
+        if name not in given:
+            return branch.stand_in(vector, like)
+        with _fusion_checks.naming(name):
+            return branch.embed(given[name], vector)
+
+    def _special_tokens(self, like):
+        rows = [ops.convert_to_tensor(getattr(self, name)) for name in self._vectors]
+        if not rows:
+            return None
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        tokens = _tokens.repeat(_tokens.concatenate(rows, 0), like, dtype)
+        norm = getattr(self, "norm_special", None)
+        return tokens if norm is None else norm(tokens)
 
 
-def _concatenate(parts, axis=1):
-    return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
+def _shapes(inputs):
+    return {name: None if x is None else x.shape for name, x in inputs.items()}

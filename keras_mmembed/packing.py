@@ -1,5 +1,6 @@
 """Valid tokens first, and back: pure functions."""
 
+import keras
 from keras import ops
 
 from keras_mmembed import _checks
@@ -36,7 +37,7 @@ def pack_tokens(tensor, mask):
     >>> keras.ops.convert_to_numpy(unpack_tokens(packed, mask)).tolist()
     [[10, 0, 30, 40]]
     """
-    return _take("pack_tokens", tensor, mask, _order(mask))
+    return _pack("pack_tokens", tensor, mask, packed_order(mask))
 
 
 def unpack_tokens(tensor, mask):
@@ -56,22 +57,43 @@ def unpack_tokens(tensor, mask):
 
     Example: see `pack_tokens`.
     """
-    return _take("unpack_tokens", tensor, mask, ops.argsort(_order(mask), axis=1))
+    return _pack("unpack_tokens", tensor, mask, ops.argsort(packed_order(mask), axis=1))
 
 
-def _order(mask):
+def packed_order(mask):
+    """Return the index that puts the valid tokens of `(batch, length)` first."""
     mask = ops.cast(mask, "bool")
     # distinct keys, because not every backend sorts equal ones in their order
     behind = ops.cast(ops.logical_not(mask), "int32") * 2**24
     return ops.argsort(ops.add(behind, count(mask, axis=1)), axis=1)
 
 
-def _take(function, tensor, mask, order):
+def take_tokens(tensor, index):
+    """Return the tokens of each sample that an index names.
+
+    Shapes:
+        tensor: `(batch, length, ...)`.
+        index: `(batch, other length)`, integer, inside the length.
+        result: `(batch, other length, ...)`.
+    """
+    index = ops.cast(index, "int32")
+    is_symbolic = isinstance(tensor, keras.KerasTensor)
+    if keras.backend.backend() == "torch" and not is_symbolic:
+        # its exporter fixes the sizes of take_along_axis; elsewhere a look-up in the
+        # tokens of all samples would make devices that share a batch exchange them
+        shape = ops.shape(tensor)
+        start = ops.expand_dims(count(tensor, axis=0) * shape[1], 1)
+        rows = ops.reshape(tensor, (shape[0] * shape[1], *shape[2:]))
+        return ops.take(rows, ops.add(index, start), axis=0)
+    for _ in tensor.shape[2:]:
+        index = ops.expand_dims(index, -1)
+    return ops.take_along_axis(tensor, index, axis=1)
+
+
+def _pack(function, tensor, mask, order):
     tensor = ops.convert_to_tensor(tensor)
     shapes = [_checks.known_shape(x.shape)[:2] for x in (tensor, mask)]
     agree = _checks.shapes_match(*shapes)
     rule = f"have the batch and length {shapes[1]} of the mask"
     _checks.check(agree, function, "tensor.shape", rule, tuple(tensor.shape))
-    for _ in tensor.shape[2:]:
-        order = ops.expand_dims(order, -1)
-    return ops.take_along_axis(tensor, ops.cast(order, "int32"), axis=1)
+    return take_tokens(tensor, order)

@@ -53,6 +53,14 @@ def _position(layer, shape, unknown=None, **kwargs):
     return Case(name, lambda **more: layer(**kwargs, **more), shape, unknown or shape)
 
 
+MORE_TOKENS = {
+    "text": {**FUSION["text"], "start_token": True, "end_token": True},
+    "image": FUSION["image"],
+    "video": {"instance_of": "image"},
+    "audio": {"type": "1d", "dim": 5, "end_token": True, "count_special": True},
+}
+
+
 def _fusion(name, **kwargs):
     return Case(
         f"MultiModalFusion-{name}",
@@ -155,6 +163,30 @@ CASES = [
     _fusion("joint", normalization="joint"),
     _fusion("rms", norm_type="rms"),
     _fusion("none", normalization=None),
+    Case(
+        "MultiModalTransformer",
+        lambda **more: mm.MultiModalTransformer(
+            FUSION,
+            8,
+            num_layers=1,
+            num_heads=2,
+            pooling="tokens",
+            dropout=0.0,
+            **more,
+        ),
+        FUSION_SHAPES,
+        FUSION_UNKNOWN,
+        ids={"segment_ids": {"text": ((5,), 2)}},
+    ),
+    Case(
+        "MultiModalFusion-tokens",
+        lambda **more: mm.MultiModalFusion(
+            MORE_TOKENS, 8, **{"dropout": 0.0, "normalization": "both", **more}
+        ),
+        {**FUSION_SHAPES, "video": (12, 6)},
+        {**FUSION_UNKNOWN, "video": (12, 6)},
+        ids={"segment_ids": {"text": ((5,), 2)}},
+    ),
 ]
 
 

@@ -12,15 +12,16 @@ import keras
 from cases import CASES, inputs_of
 
 import keras_mmembed as mm
-from keras_mmembed import lengths, split
+from keras_mmembed import _mask_layers, lengths, split
 
 FOLDER = Path(__file__).with_name("contracts")
 # layers that take what another layer returns have no case
 WITHOUT_CASE = {
-    "AttachMask": split.AttachMask,
+    "AttachMask": _mask_layers.AttachMask,
     "AttentionMask": lambda **named: mm.AttentionMask(["text", "image"], **named),
     "ModalitySplit": lambda **named: split.ModalitySplit(["text", "image"], **named),
     "ReadLengths": lengths.ReadLengths,
+    "ReadMask": _mask_layers.ReadMask,
 }
 
 

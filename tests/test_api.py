@@ -19,6 +19,8 @@ LAYERS = {
     "BoxEmbedding": [],
     "AttentionMask": ["modalities"],
     "SegmentEmbedding": ["num_segments"],
+    "ZeroGate": [],
+    "MultiModalTransformer": ["modality_configs", "unified_dim"],
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }
 FUNCTIONS = {
@@ -102,20 +104,20 @@ def test_paths_of_the_weights():
     fusion.build({"text": (None, 5, 8), "image": (None, 12, 6)})
     assert {weight.path for weight in fusion.trainable_weights} == {
         "fusion/modality/embeddings",
-        "fusion/projection_image/kernel",
-        "fusion/projection_image/bias",
-        "fusion/position_text/embeddings",
-        "fusion/segment_image/embeddings",
-        "fusion/norm_text/gamma",
-        "fusion/norm_text/beta",
-        "fusion/norm_image/gamma",
-        "fusion/norm_image/beta",
+        "fusion/text/position/embeddings",
+        "fusion/text/norm/gamma",
+        "fusion/text/norm/beta",
+        "fusion/text/missing",
+        "fusion/image/projection/kernel",
+        "fusion/image/projection/bias",
+        "fusion/image/segment/embeddings",
+        "fusion/image/norm/gamma",
+        "fusion/image/norm/beta",
+        "fusion/image/missing",
         "fusion/norm/gamma",
         "fusion/norm/beta",
         "fusion/cls_embedding",
         "fusion/register_embeddings",
-        "fusion/missing_text",
-        "fusion/missing_image",
     }
 
 

@@ -19,6 +19,7 @@ RULES = {
     "causal": {"causal": True},
     "prefix": {"causal": True, "prefix": ["image"]},
     "hidden": {"hidden": {"audio": ["text"], "text": ["image", "audio"]}},
+    "alone": {"hidden": {"*": ["audio"], "audio": ["text"]}},
     "all": {"causal": True, "prefix": ["audio"], "hidden": {"text": ["audio"]}},
 }
 
@@ -29,6 +30,8 @@ def expected(examples=None, causal=False, prefix=(), hidden=None):
     for b, q, k in itertools.product(range(batch), range(length), range(length)):
         names = [NAMES[i] if i >= 0 else None for i in (IDS[b, q], IDS[b, k])]
         seen = names[1] not in (hidden or {}).get(names[0], ())
+        if names[0] != names[1]:
+            seen = seen and names[1] not in (hidden or {}).get("*", ())
         before = not causal or k <= q or names[1] in prefix
         same = examples is None or examples[b, q] == examples[b, k]
         result[b, q, k] = (VALID[b, k] and seen and before and same) or q == k

@@ -126,3 +126,35 @@ def test_export(case, tmp_path):
         expected = ops.convert_to_numpy(model(inputs))
         got = ops.convert_to_numpy(call(inputs))
         np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_export_of_placed_tokens_and_their_split(tmp_path):
+    configs = {
+        "text": {"type": "1d", "dim": 8, "start_token": True, "end_token": True},
+        "audio": {"type": "1d", "dim": 8, "into": "text", "gate": True},
+    }
+    fusion = mm.MultiModalFusion(configs, 8, dropout=0.0, return_dict=True)
+    inputs = {name: keras.Input((None, 8), name=name) for name in configs}
+    marks = keras.Input((None,), dtype="bool", name="x_text")
+    fused = fusion(inputs, placeholders={"audio": marks})
+    parts = fusion.split(
+        fused["embeddings"], inputs, modality_ids=fused["modality_ids"]
+    )
+    model = keras.Model({**inputs, "x_text": marks}, parts["audio"])
+    fusion.branch("audio").gate.set_weights([np.float32(0.4)])
+
+    def fed(batch, length, places):
+        rng = np.random.default_rng(batch)
+        marks = np.zeros((batch, length), bool)
+        marks[:, places] = True
+        shapes = {"text": (batch, length, 8), "audio": (batch, len(places), 8)}
+        x = {n: rng.normal(size=s).astype("float32") for n, s in shapes.items()}
+        return {**x, "x_text": marks}
+
+    export = globals()[f"exported_{keras.backend.backend()}"]
+    call = export(model, fed(2, 6, [0, 3]), tmp_path / "model.pt2")
+    for sizes in ((1, 6, [0, 3]), (3, 9, [1, 2, 8])):
+        x = fed(*sizes)
+        expected = ops.convert_to_numpy(model(x))
+        assert np.abs(expected).max() > 0.1
+        np.testing.assert_allclose(ops.convert_to_numpy(call(x)), expected, atol=1e-6)

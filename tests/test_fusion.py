@@ -57,7 +57,7 @@ def test_formula():
     expected = reference.fused(
         x,
         {
-            name: [array(w) for w in getattr(fusion, f"projection_{name}").weights]
+            name: [array(w) for w in fusion.branch(name).projection.weights]
             for name in x
         },
         {
@@ -65,7 +65,7 @@ def test_formula():
             "image": reference.grid(3, 4, 10).reshape(12, 10),
         },
         {"text": rows[0], "image": rows[1]},
-        {"text": array(fusion.segment_text.embeddings)[ids]},
+        {"text": array(fusion.branch("text").segment.embeddings)[ids]},
         array(fusion.norm.gamma),
         array(fusion.norm.beta),
         1e-6,
@@ -83,7 +83,7 @@ def test_norm_of_each_modality(normalization):
     fusion.build({name: value.shape for name, value in x.items()})
     randomize(fusion)
     rows = array(fusion.modality.embeddings)
-    projection = [array(w) for w in fusion.projection_image.weights]
+    projection = [array(w) for w in fusion.branch("image").projection.weights]
     sums = {
         "text": x["text"] + reference.interleaved(range(5), 8) + rows[0],
         "image": x["image"].astype("float64") @ projection[0]
@@ -91,7 +91,7 @@ def test_norm_of_each_modality(normalization):
         + reference.grid(3, 4, 8).reshape(12, 8)
         + rows[1],
     }
-    norms = {name: getattr(fusion, f"norm_{name}") for name in sums}
+    norms = {name: fusion.branch(name).norm for name in sums}
     parts = [
         reference.layer_norm(
             sums[name], array(norms[name].gamma), array(norms[name].beta), 1e-6
@@ -122,10 +122,10 @@ def test_root_mean_square(normalization):
     weights = [np.random.default_rng(1).normal(size=w.shape) for w in fusion.weights]
     fusion.set_weights(weights)
     total = x + array(fusion.modality.embeddings)[0]
-    norms = ["norm_text", "norm"] if normalization == "both" else ["norm"]
-    for name in norms:
+    norms = [fusion.branch("text").norm, fusion.norm]
+    for norm in norms if normalization == "both" else norms[1:]:
         root = np.sqrt((total**2).mean(axis=-1, keepdims=True) + 0.1)
-        total = total / root * array(getattr(fusion, name).scale)
+        total = total / root * array(norm.scale)
     np.testing.assert_allclose(array(fusion({"text": x})), total, atol=1e-5)
 
 
@@ -278,7 +278,7 @@ def test_segments_of_a_grid():
     ids = np.random.default_rng(0).integers(0, 2, (2, 3, 4)).astype("int32")
     got = array(fusion({"image": x}, segment_ids={"image": ids}))
     bare = array(fusion({"image": x}))
-    rows = array(fusion.segment_image.embeddings)
+    rows = array(fusion.branch("image").segment.embeddings)
     expected = bare - rows[0] + rows[ids.reshape(2, 12)]
     np.testing.assert_allclose(got, expected, atol=1e-6)
 

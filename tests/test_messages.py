@@ -273,7 +273,7 @@ CONSTRUCTORS = [
         "MultiModalFusion",
         lambda: fusion(text(height=3)),
         "modality_configs['text']",
-        "have no keys but type, dim, max_len, position, segments with type '1d'",
+        "have no keys but type, dim, max_len, position, segments, embedding, ",
         "'height'",
     ),
     (
@@ -385,6 +385,101 @@ CONSTRUCTORS = [
 
 LEARNED_1D = {"kind": "learned", "max_length": 4}
 LEARNED_2D = {"kind": "learned", "height": 3, "width": 4}
+
+PLACED = {
+    "text": {"type": "1d", "dim": 8},
+    "audio": {"type": "1d", "dim": 8, "into": "text"},
+}
+
+
+def placed():
+    return {"text": zeros(2, 5, 8), "audio": zeros(2, 2, 8)}
+
+
+def with_audio(**config):
+    return lambda: fusion({**text(), "audio": {"type": "1d", "dim": 8, **config}})
+
+
+FUSION = "MultiModalFusion"
+CONSTRUCTORS += [
+    (
+        FUSION,
+        lambda: fusion({**text(), "other": {"instance_of": "text", "dim": 8}}),
+        "modality_configs['other']",
+        "have no other keys beside 'instance_of'",
+        "['dim', 'instance_of']",
+    ),
+    (
+        FUSION,
+        lambda: fusion({**text(), "other": {"instance_of": "image"}}),
+        "modality_configs['other']['instance_of']",
+        "be one of the other modalities ['text']",
+        "'image'",
+    ),
+    (
+        FUSION,
+        with_audio(into="audio"),
+        "modality_configs['audio']['into']",
+        "be one of the other modalities ['text']",
+        "'audio'",
+    ),
+    (
+        FUSION,
+        with_audio(into="text", start_token=True),
+        "modality_configs['audio']['start_token']",
+        "be False for a modality that is placed into another",
+        "True",
+    ),
+    (
+        FUSION,
+        with_audio(gate=True),
+        "modality_configs['audio']['gate']",
+        "be False for a modality that is not placed into another",
+        "True",
+    ),
+    (
+        FUSION,
+        with_audio(count_special=True),
+        "modality_configs['audio']['count_special']",
+        "be False without a start or end token",
+        "True",
+    ),
+    (
+        FUSION,
+        with_audio(end_token=1),
+        "modality_configs['audio']['end_token']",
+        "be True or False",
+        "1",
+    ),
+    (
+        FUSION,
+        with_audio(vocabulary_size=0),
+        "modality_configs['audio']['vocabulary_size']",
+        "be at least 1",
+        "0",
+    ),
+    (
+        FUSION,
+        with_audio(embedding="conv"),
+        "modality_configs['audio']['embedding']",
+        "be a Keras layer that makes features of raw inputs",
+        "'conv'",
+    ),
+    (
+        FUSION,
+        with_audio(embedding=keras.layers.Embedding(4, 8), vocabulary_size=4),
+        "modality_configs['audio']['vocabulary_size']",
+        "be left out, because 'embedding' is given",
+        "4",
+    ),
+    (
+        FUSION,
+        lambda: fusion(PLACED, modality_dropout={"text": 0.5}),
+        "modality_dropout['text']",
+        "be left out for a modality that others are placed into",
+        "0.5",
+    ),
+]
 
 CALLS = [
     # layer, its inputs and the arguments of the call, argument, rule, value
@@ -643,8 +738,83 @@ CALLS = [
     ),
 ]
 
+CALLS += [
+    (
+        fusion(PLACED),
+        placed(),
+        {},
+        "placeholders['audio']",
+        "say where the tokens of inputs['audio'] go",
+        "None",
+    ),
+    (
+        fusion(PLACED),
+        {"audio": zeros(2, 2, 8)},
+        {},
+        "inputs['audio']",
+        "come with inputs['text'], where its tokens are placed",
+        "only ['audio']",
+    ),
+    (
+        fusion(PLACED),
+        placed(),
+        {"placeholders": {"text": ids(2, 5, dtype="bool")}},
+        "placeholders['text']",
+        "be left out, because the configuration has no 'into'",
+        "text",
+    ),
+    (
+        fusion(PLACED),
+        placed(),
+        {"placeholders": {"audio": ids(2, 5)}},
+        "placeholders['audio'].dtype",
+        "be bool, true at the places in 'text'",
+        "int32",
+    ),
+    (
+        fusion(PLACED),
+        placed(),
+        {"placeholders": {"audio": ids(2, 4, dtype="bool")}},
+        "placeholders['audio'].shape",
+        "be (2, 5)",
+        "(2, 4)",
+    ),
+    (
+        fusion(text(vocabulary_size=9)),
+        {"text": zeros(2, 5)},
+        {},
+        "inputs['text'].dtype",
+        "be integer",
+        "float32",
+    ),
+    (
+        fusion(text(vocabulary_size=9)),
+        {"text": ids(2, 5, 8)},
+        {},
+        "inputs['text'].shape",
+        "be (batch, length)",
+        "(2, 5, 8)",
+    ),
+]
+
 VALUES = [
     # what only values tell; symbolic tensors do not have them
+    (
+        fusion(PLACED),
+        placed(),
+        {"placeholders": {"audio": np.eye(2, 5, dtype=bool)}},
+        "placeholders['audio']",
+        "mark a place for each valid token, 2 in sample 0",
+        "1 places",
+    ),
+    (
+        fusion(text(vocabulary_size=9)),
+        {"text": ids(2, 5) + 9},
+        {},
+        "inputs['text']",
+        "lie in [0, 9)",
+        "9",
+    ),
     (
         mm.BoxEmbedding(num_positions=9),
         zeros(2, 3, 8),

@@ -3,50 +3,31 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
+from published import (
+    IMAGE,
+    TEXT,
+    array,
+    boxes_of,
+    close,
+    copy_boxes,
+    models,
+    randomize,
+    torch,
+    transformers,
+)
 from timm_layers import timm_layer
 
 import keras_mmembed as mm
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-models = transformers.models
-
-SMALL = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-}
-TEXT = {**SMALL, "vocab_size": 40, "max_position_embeddings": 20}
-IMAGE = {**SMALL, "image_size": 16, "patch_size": 4}
-
-
-def array(x):
-    if isinstance(x, torch.Tensor):
-        return x.detach().cpu().numpy().astype("float64")
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
 
 
 def encoding(layer, *shape, **call):
     return array(layer(np.zeros(shape, "float32"), **call))
 
 
-def randomize(module, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        parameter.data.normal_(generator=generator)
-    return module.eval()
-
-
 def learned(layer, table, width):
     layer.build((None, None, width))
     layer.embeddings.assign(array(table).reshape(layer.embeddings.shape))
     return layer
-
-
-def close(got, expected, atol=1e-5):
-    np.testing.assert_allclose(got, array(expected), atol=atol, rtol=0)
 
 
 def test_whisper():
@@ -137,8 +118,12 @@ def test_bert():
         embeddings_initializer="zeros",
     )
     fusion.build({"text": words.shape})
-    fusion.position_text.embeddings.assign(array(module.position_embeddings.weight))
-    fusion.segment_text.embeddings.assign(array(module.token_type_embeddings.weight))
+    fusion.branch("text").position.embeddings.assign(
+        array(module.position_embeddings.weight)
+    )
+    fusion.branch("text").segment.embeddings.assign(
+        array(module.token_type_embeddings.weight)
+    )
     fusion.norm.gamma.assign(array(module.LayerNorm.weight))
     fusion.norm.beta.assign(array(module.LayerNorm.bias))
     got = fusion({"text": words}, segment_ids={"text": types.astype("int32")})
@@ -319,18 +304,6 @@ def test_factorised_sum_of_gemma4():
     outputs = array(module(pixels, torch.tensor(xy), padding))[0]
     bare = array(module.input_proj(2 * (pixels - 0.5)))[0]
     np.testing.assert_allclose(outputs[:3] - bare[:3], expected, atol=1e-5)
-
-
-def boxes_of(batch=2, length=6):
-    corners = np.random.default_rng(3).integers(0, 30, (batch, length, 4))
-    corners[..., 2:] += corners[..., :2]
-    return corners.astype("int32")
-
-
-def copy_boxes(module, layer):
-    layer.build((None, None, 16))
-    tables = [getattr(module, f"{axis}_position_embeddings") for axis in "xyhw"]
-    layer.set_weights([array(table.weight) for table in tables])
 
 
 def test_layoutlm_box_sum():
