@@ -19,9 +19,12 @@ FOLDER = Path(__file__).with_name("contracts")
 WITHOUT_CASE = {
     "AttachMask": _mask_layers.AttachMask,
     "AttentionMask": lambda **named: mm.AttentionMask(["text", "image"], **named),
-    "ModalitySplit": lambda **named: split.ModalitySplit(["text", "image"], **named),
+    "ModalitySplit": lambda **named: split.ModalitySplit(
+        mm.MultiModalFusion({"text": {"type": "1d", "dim": 4}}, 4).layout, **named
+    ),
     "ReadLengths": lengths.ReadLengths,
     "ReadMask": _mask_layers.ReadMask,
+    "ZeroGate": mm.ZeroGate,
 }
 
 
@@ -31,11 +34,19 @@ def registered():
     return {name[1] for name in names if name[0] == "keras_mmembed"}
 
 
+def keys(config, start=""):
+    """Yield the keys of a configuration, those within it with a dot."""
+    for key, value in config.items():
+        yield f"{start}{key}"
+        if isinstance(value, dict) and "class_name" not in value:
+            yield from keys(value, f"{start}{key}.")
+
+
 def contract(layer):
     """Return what a file holds of a layer."""
     weights = {weight.path: weight for weight in layer.weights}
     return {
-        "config": sorted(layer.get_config()),
+        "config": sorted(keys(layer.get_config())),
         "weights": {
             path: f"{tuple(weight.shape)} {weight.dtype}"
             for path, weight in sorted(weights.items())
@@ -53,7 +64,9 @@ def contracts():
         layer.build(shapes)
         found.setdefault(type(layer).__name__, {})[case.name] = contract(layer)
     for name, make in WITHOUT_CASE.items():
-        found[name] = {name: contract(make(name="layer"))}
+        layer = make(name="layer")
+        layer.build([(2, 5, 8)] * 2)
+        found[name] = {name: contract(layer)}
     return found
 
 
