@@ -1,4 +1,4 @@
-"""Saves every case, or predicts and trains with every file of test_cross_backend."""
+"""Saves every case and whole models, or predicts and trains with all the files."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from cases import CASES
+from serving_models import example
 from test_laws import functional, model_inputs
 
 import keras_mmembed  # noqa: F401 - registers the layers
@@ -17,7 +18,8 @@ def permuted(x):
 
 def save(directory, backend):
     folder = directory / backend
-    folder.mkdir()
+    (folder / "models").mkdir(parents=True)
+    save_models(folder / "models")
     for number, case in enumerate(CASES):
         path = folder / f"{number:02d}-{case.name}.keras"
         model = functional(case, case.make())
@@ -25,6 +27,42 @@ def save(directory, backend):
         model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
         model.save(path)
         np.save(path.with_suffix(".npy"), model.predict(model_inputs(case), verbose=0))
+
+
+def vqa_batch(vqa):
+    boards = np.random.default_rng(0).random((8, 9, 64)).astype("float32")
+    return {"words": vqa.question_tokens()[:8], "board": boards}, np.arange(8)
+
+
+def save_models(folder):
+    """Save the model of the first example before and after a compiled step."""
+    vqa = example("01_visual_question_answering.py")
+    model = vqa.make_model(positions=True)
+    inputs, answers = vqa_batch(vqa)
+    for name in ("untrained", "trained"):
+        if name == "trained":
+            loss = "sparse_categorical_crossentropy"
+            model.compile("adam", loss, metrics=["accuracy"])
+            model.train_on_batch(inputs, answers)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.npy", model.predict(inputs, verbose=0))
+
+
+def load_models(directory, backend):
+    """Predict with the whole models, and train them after a compile for here."""
+    vqa = example("01_visual_question_answering.py")
+    inputs, answers = vqa_batch(vqa)
+    for path in sorted(directory.glob("*/models/*.keras")):
+        # compiled or not, it loads as it is
+        model = keras.models.load_model(path)
+        outputs = model.predict(permuted(inputs), verbose=0)
+        np.save(path.with_suffix(f".{backend}.npy"), outputs)
+        if path.stem == "trained":
+            model = keras.models.load_model(path, compile=False)
+            model.compile("sgd", "sparse_categorical_crossentropy")
+            model.train_on_batch(inputs, answers)
+            outputs = model.predict(inputs, verbose=0)
+            np.save(path.with_suffix(f".{backend}.after.npy"), outputs)
 
 
 def train(model, inputs, targets):
@@ -35,6 +73,7 @@ def train(model, inputs, targets):
 
 
 def load(directory, backend):
+    load_models(directory, backend)
     for path in sorted(directory.glob("*/*.keras")):
         case = CASES[int(path.name[:2])]
         model = keras.models.load_model(path)
