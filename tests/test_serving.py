@@ -64,8 +64,10 @@ def test_a_trained_model_gives_its_answers_in_the_c_library(tmp_path, tensorflow
 
 
 HALF = {"mixed_bfloat16": ("bfloat16", 2e-2), "float16": ("float16", 2e-3)}
+QUANTIZED = ["int8", "int4"]
 if keras.backend.backend() != "tensorflow":
-    del HALF["float16"]  # one is enough for the way over the file of the model
+    # one of each is enough for the way over the file of the model
+    del HALF["float16"], QUANTIZED[1]
 
 
 @pytest.mark.parametrize("dtype", HALF)
@@ -246,3 +248,41 @@ def test_lengths_survive_the_padding_of_a_server(tmp_path):
     export = mm.export_for_serving(served, tmp_path / "reader", warmup=[batch])
     (answer,) = in_c_library(export, [batch], tmp_path)
     np.testing.assert_allclose(answer["output_0"], expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.parametrize("mode", QUANTIZED)
+def test_quantized_attention(tmp_path, mode, tensorflow):
+    """Not even the `.keras` file of a quantised attention of Keras can be loaded."""
+    model = mm.MultiModalTransformer(
+        {
+            "text": {"type": "1d", "dim": 8, "vocabulary_size": 9},
+            "image": {"type": "2d", "dim": 6},
+        },
+        8,
+        num_layers=1,
+        num_heads=2,
+        num_outputs=3,
+    )
+    inputs = {
+        "text": keras.Input((None,), dtype="int32", name="text"),
+        "image": keras.Input((None, None, 6), name="image", optional=True),
+    }
+    model = keras.Model(inputs, model(inputs))
+    exact = model.predict_on_batch(
+        models.requests(model, text=(2, 3)) | {"image": None}
+    )
+    model.quantize(mode)
+    export = mm.export_for_serving(model, tmp_path, endpoints={"read": ["text"]})
+    requests = [
+        models.requests(model, text=(2, 3)),
+        models.requests(model, text=(3, 5)),
+    ]
+    for request, answer in zip(
+        requests, in_c_library(export, requests, tmp_path, "read"), strict=True
+    ):
+        expected = model.predict_on_batch({**request, "image": None})
+        np.testing.assert_allclose(answer["output_0"], expected, atol=2e-2)
+        assert np.abs(expected).max() > 0.1
+    first = model.predict_on_batch({**requests[0], "image": None})
+    assert 0 < np.abs(first - exact).max() < 0.2
