@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed import MultiModalFusion
+from keras_mmembed import MultiModalFusion, MultiModalTransformer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -115,3 +115,26 @@ class CallsPython(keras.layers.Layer):
 
     def compute_output_shape(self, shape):
         return shape
+
+
+def transformer(**more):
+    """Return a model of ids, a grid and a mask, all of unknown sizes, with two outputs."""
+    encoder = MultiModalTransformer(
+        {
+            "text": {"type": "1d", "dim": 8, "vocabulary_size": 9},
+            "image": {"type": "2d", "dim": 6},
+        },
+        8,
+        num_layers=2,
+        num_heads=2,
+        num_outputs=3,
+        **more,
+    )
+    inputs = {
+        "text": keras.Input((None,), dtype="int32", name="text"),
+        "image": keras.Input((None, None, 6), name="image"),
+    }
+    valid = keras.Input((None,), dtype="bool", name="valid")
+    scores = encoder(inputs, mask={"text": valid})
+    outputs = {"scores": scores, "shares": keras.layers.Softmax()(scores)}
+    return keras.Model({**inputs, "valid": valid}, outputs, name="transformer")
