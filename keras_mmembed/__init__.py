@@ -1,11 +1,14 @@
 """Layers that make one token sequence out of text, images, audio and video.
 
+- `PatchEmbedding`, `TubeletEmbedding`, `AudioEmbedding`: raw images, videos and
+  waveforms to features
 - `PositionEmbedding1D`, `PositionEmbedding2D`, `PositionEmbedding3D`: where a token is
 - `ModalityEmbedding`: which modality it comes from
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
 - `MultiModalTransformer`: a model of it, with an encoder and a head
+- `preset`: configurations of such models
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
@@ -13,6 +16,7 @@
 - `plot_encoding`, `plot_similarity`, `plot_layout`: pictures of positions and tokens
 - `export_for_serving`: a model for TensorFlow Serving, from any backend
 - `with_lengths`: a model that takes lengths, for servers that pad
+- `weights_without_decay`: what an optimizer should leave out of weight decay
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
 
@@ -20,18 +24,22 @@ from importlib.metadata import PackageNotFoundError, version
 
 from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.attention_mask import AttentionMask
+from keras_mmembed.audio import AudioEmbedding
 from keras_mmembed.box import BoxEmbedding
+from keras_mmembed.decay import weights_without_decay
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.gate import ZeroGate
 from keras_mmembed.lengths import with_lengths
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.packing import pack_tokens, unpack_tokens
+from keras_mmembed.patch import PatchEmbedding, TubeletEmbedding
 from keras_mmembed.plot import plot_encoding, plot_layout, plot_similarity
 from keras_mmembed.position import (
     PositionEmbedding1D,
     PositionEmbedding2D,
     PositionEmbedding3D,
 )
+from keras_mmembed.presets import preset
 from keras_mmembed.resize import resize_positions
 from keras_mmembed.segment import SegmentEmbedding
 from keras_mmembed.serving import export_for_serving
@@ -44,14 +52,17 @@ except PackageNotFoundError:  # a source tree that is not installed
 
 __all__ = [
     "AttentionMask",
+    "AudioEmbedding",
     "BoxEmbedding",
     "ModalityEmbedding",
     "MultiModalFusion",
     "MultiModalTransformer",
+    "PatchEmbedding",
     "PositionEmbedding1D",
     "PositionEmbedding2D",
     "PositionEmbedding3D",
     "SegmentEmbedding",
+    "TubeletEmbedding",
     "ZeroGate",
     "export_for_serving",
     "pack_tokens",
@@ -60,7 +71,9 @@ __all__ = [
     "plot_similarity",
     "positions_from_ids",
     "positions_from_mask",
+    "preset",
     "resize_positions",
     "unpack_tokens",
     "with_lengths",
+    "weights_without_decay",
 ]

@@ -1,9 +1,12 @@
 """The layers and the learned vectors of one modality."""
 
 import functools
+import operator
+import types
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_mmembed import (
@@ -14,9 +17,11 @@ from keras_mmembed import (
     _tokens,
 )
 from keras_mmembed._coordinates import count
-from keras_mmembed._mask_layers import ReadMask
+from keras_mmembed._mask_layers import AttachMask, ReadMask
 from keras_mmembed.gate import ZeroGate
 from keras_mmembed.segment import SegmentEmbedding
+
+WHO = "MultiModalFusion"
 
 
 @dataclass
@@ -57,7 +62,8 @@ class ModalityBranch(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.config = config
+        # Keras would save the layers in a dict under the names of their classes
+        self.config = types.MappingProxyType(config)
         self.unified_dim = unified_dim
         self.embeddings_initializer = embeddings_initializer
         clone, dtype = _initializers.clone_initializer, self.dtype_policy
@@ -72,6 +78,7 @@ class ModalityBranch(keras.layers.Layer):
             )
         if self.embedding is not None:
             self.read_mask = ReadMask(dtype=dtype)
+            self.attach_mask = AttachMask(dtype=dtype)
         self.projection = None
         if config["dim"] != unified_dim:
             self.projection = keras.layers.Dense(
@@ -100,9 +107,13 @@ class ModalityBranch(keras.layers.Layer):
     def build(self, inputs_shape=None):
         fused_shape = (None, None, self.unified_dim)
         if self.embedding is not None and not self.embedding.built:
+            needs_shape = not isinstance(self.embedding, keras.layers.Embedding)
+            rule = "be given in the first call, because its embedding is not built"
+            remedy = f"Or build the embedding of modality {self.name!r} before."
+            is_known = inputs_shape is not None or not needs_shape
+            argument = f"inputs[{self.name!r}]"
+            _checks.check(is_known, WHO, argument, rule, None, remedy)
             self.embedding.build(inputs_shape)
-        if self.embedding is not None:
-            self.read_mask.build(fused_shape)
         if self.projection is not None and not self.projection.built:
             self.projection.build((None, None, self.config["dim"]))
         for sublayer in (self.position, self.segment, self.gate, self.norm):
@@ -141,20 +152,44 @@ class ModalityBranch(keras.layers.Layer):
             return _checks.known_shape(shape)
         return _checks.known_shape(self.embedding.compute_output_shape(shape))
 
-    def read(self, x):
-        """Return the features of inputs, and the mask that comes with them, if any."""
+    def read(self, x, flag=None):
+        """Return the features of inputs, and the mask that comes with them, if any.
+
+        Args:
+            x: The inputs, `(batch, ...)`.
+            flag: Which samples have the modality, `(batch,)`, or `None` for all.
+        """
         if self.embedding is None:
             return x, None
         if "vocabulary_size" in self.config:
             x = ops.clip(ops.cast(x, "int32"), 0, self.config["vocabulary_size"] - 1)
+        elif flag is not None:
+            x = self._blank(x, flag)
         features = self.embedding(x)
         return features, self.read_mask(features)
 
     def features_like(self, x):
-        """Return something with the axes of the features of inputs."""
-        if "vocabulary_size" in self.config:
+        """Return something with the axes and the mask of the features of inputs."""
+        if self.embedding is None:
+            return x
+        needs_mask = self.embedding.supports_masking and "into" in self.config
+        if isinstance(self.embedding, keras.layers.Embedding) and not needs_mask:
             return ops.expand_dims(x, -1)
-        return self.read(x)[0]
+        if not isinstance(x, keras.KerasTensor):
+            return self.embedding(x)
+        # a functional model would save its embedding twice, and could not read it
+        shape = self.features_shape(x.shape)
+        rule = "be features, or give features of a known size that are not placed"
+        remedy = (
+            "Make the features in front of the fusion, without the embedding in it."
+        )
+        is_known = None not in shape[1:-1] and not needs_mask
+        argument = f"like[{self.name!r}].shape"
+        _checks.check(is_known, WHO, argument, rule, tuple(x.shape), remedy)
+        first = ops.zeros_like(x[(slice(None), *[slice(0, 1)] * (len(x.shape) - 1))])
+        first = ops.reshape(first, (-1,) + (1,) * (len(shape) - 1))
+        zeros = np.zeros((1, *shape[1:-1], 1), "int32")
+        return ops.add(ops.cast(first, "int32"), zeros)
 
     def embed(self, given, vector):
         """Return x + PE + M [+ S] of the tokens, start and end token included.
@@ -168,12 +203,12 @@ class ModalityBranch(keras.layers.Layer):
         segment = self._segment_vectors(given)
         if self.config.get("count_special"):
             if segment is not None:
-                features = ops.add(features, segment)
+                features = features + segment
             features = self._surround(features, 0.0)
-            total = ops.add(features, self._offset(given, [vector]))
+            total = features + self._offset(given, [vector])
         else:
             terms = [vector] if segment is None else [vector, segment]
-            total = ops.add(features, self._offset(given, terms))
+            total = features + self._offset(given, terms)
             total = self._surround(total, vector)
         return total if self.norm is None else self.norm(total)
 
@@ -207,6 +242,13 @@ class ModalityBranch(keras.layers.Layer):
             return place
         return _tokens.pad(place, self.borders, 0.0, axis=-2)
 
+    def _blank(self, x, flag):
+        """Return raw inputs that are zero, and not NaN, where a sample has none."""
+        mask = self.read_mask(x)
+        flag = ops.reshape(flag, (-1,) + (1,) * (len(x.shape) - 1))
+        x = ops.where(flag, x, ops.zeros_like(x))
+        return x if mask is None else self.attach_mask([x, mask])
+
     def _project(self, given):
         tokens = _tokens.flatten_tokens(given.features)
         flag = None if given.flag is None else ops.expand_dims(given.flag, 1)
@@ -230,7 +272,8 @@ class ModalityBranch(keras.layers.Layer):
             rank = len(x.shape) - 2
             vectors = _tokens.flatten_grid(vectors, rank) if rank > 1 else vectors
             terms = [ops.cast(vectors, self._sum_dtype), *terms]
-        return functools.reduce(ops.add, terms)
+        # not ops.add: on TensorFlow it reads no tokens at all as a bias
+        return functools.reduce(operator.add, terms)
 
     def _segment_vectors(self, given):
         if self.segment is None:

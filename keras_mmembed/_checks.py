@@ -1,6 +1,7 @@
 """The validation rules that layers share, in one voice."""
 
 import re
+import warnings
 
 import keras
 import numpy as np
@@ -117,6 +118,26 @@ def is_traced(tensor):
     return known_values(tensor[:0]) is None
 
 
+def raise_or_warn(tensor, check, consequence):
+    """Run a check of the sizes of `tensor`; return whether its values are known.
+
+    A compiled step must not raise for a size: JAX loses the weights of a model whose
+    `predict` raises, and whether TensorFlow knows a size depends on earlier calls. So
+    a step that is being traced warns of the consequence.
+    """
+    if not is_traced(tensor):
+        check()
+        return True
+    if getattr(getattr(tensor, "device", None), "type", None) == "meta":
+        return False  # Keras tries lengths of its own to find out which are unknown
+    try:
+        check()
+    except ValueError as error:
+        text = f"{error} A compiled step cannot raise: {consequence}."
+        warnings.warn(text, stacklevel=2)
+    return False
+
+
 def check_range(layer, argument, tensor, low, high, remedy=""):
     """Raise if known values lie outside `[low, high)`; unknown values pass."""
     values = known_values(tensor)
@@ -148,5 +169,6 @@ def check_names(layer, argument, names):
 def add_once(layer, inputs, vectors):
     """Return `inputs + vectors`, summed in float32 or better and rounded once."""
     dtype = keras.backend.result_type(layer.compute_dtype, "float32")
-    total = keras.ops.add(keras.ops.cast(inputs, dtype), keras.ops.cast(vectors, dtype))
+    # not ops.add: on TensorFlow it reads no tokens at all as a bias
+    total = keras.ops.cast(inputs, dtype) + keras.ops.cast(vectors, dtype)
     return keras.ops.cast(total, layer.compute_dtype)

@@ -27,7 +27,7 @@ def check_rates(rates, configs):
     if not isinstance(rates, dict):
         rate = _checks.check_number(WHO, "modality_dropout", rates, 0, 1, True)
         return [0.0 if name in hosts else rate for name in configs]
-    _check_keys("modality_dropout", rates, configs)
+    check_keys("modality_dropout", rates, configs)
     for name in hosts & set(rates):
         rule = "be left out for a modality that others are placed into"
         _checks.check(False, WHO, f"modality_dropout[{name!r}]", rule, rates[name])
@@ -39,12 +39,12 @@ def check_rates(rates, configs):
     ]
 
 
-def check_inputs(inputs):
+def check_inputs(inputs, argument="inputs"):
     """Raise unless the inputs are a dict."""
     rule = "be a dict of a tensor for each modality"
     is_dict = isinstance(inputs, dict)
     received = type(inputs).__name__
-    _checks.check(is_dict, WHO, "inputs", rule, received, error=TypeError)
+    _checks.check(is_dict, WHO, argument, rule, received, error=TypeError)
 
 
 def features_shapes(layer, inputs_shape):
@@ -54,7 +54,7 @@ def features_shapes(layer, inputs_shape):
     """
     check_inputs({} if inputs_shape is None else inputs_shape)
     given = {n: s for n, s in (inputs_shape or {}).items() if s is not None}
-    _check_keys("inputs", given, layer.modalities)
+    check_keys("inputs", given, layer.modalities)
     rule = f"have at least one of the modalities {list(layer.modalities)}"
     _checks.check(len(given) > 0, WHO, "inputs", rule, given)
     shapes, sizes = {}, {}
@@ -122,11 +122,8 @@ def check_call(layer, inputs, arguments):
             size = config["vocabulary_size"]
             _checks.check_range(WHO, f"inputs[{name!r}]", inputs[name], 0, size)
     for argument, values in arguments.items():
-        rule = "be a dict of a tensor for each modality"
-        received = type(values).__name__
-        is_dict = isinstance(values, dict)
-        _checks.check(is_dict, WHO, argument, rule, received, error=TypeError)
-        _check_keys(argument, values, layer.modalities)
+        check_inputs(values, argument)
+        check_keys(argument, values, layer.modalities)
         for name, value in values.items():
             if value is None:
                 continue
@@ -136,13 +133,12 @@ def check_call(layer, inputs, arguments):
                 continue
             rule = f"come with inputs[{name!r}]"
             _checks.check(name in shapes, WHO, place, rule, "inputs without it")
-            if hasattr(value, "shape"):
-                shape = _checks.known_shape(value.shape)
-                _check_extra(layer, argument, name, shape, shapes[name])
+            _check_extra(layer, argument, name, value, shapes[name])
     for name in layer.layout.hosts:
         rule = f"say where the tokens of inputs[{name!r}] go"
         is_told = name not in shapes or arguments["placeholders"].get(name) is not None
         _checks.check(is_told, WHO, f"placeholders[{name!r}]", rule, None)
+    _check_apart(layer.layout.hosts, arguments["placeholders"])
     return shapes
 
 
@@ -176,8 +172,23 @@ def _check_placeholders(layer, place, name, value, shapes):
     _checks.check(fits, WHO, f"{place}.shape", f"be {expected}", shape)
 
 
-def _check_extra(layer, argument, name, shape, features_shape):
-    place = f"{argument}[{name!r}]"
+def _check_apart(hosts, placeholders):
+    """Raise if two modalities are known to be placed at the same token."""
+    taken = {}
+    for name, host in hosts.items():
+        marks = _checks.known_values(placeholders.get(name))
+        if marks is None:
+            continue
+        others = taken.get(host, np.zeros_like(marks))
+        for sample, place in np.argwhere(marks & others)[:1]:
+            rule = f"mark other places in {host!r} than those of other modalities"
+            received = f"place {place} of sample {sample}, which is taken"
+            _checks.check(False, WHO, f"placeholders[{name!r}]", rule, received)
+        taken[host] = marks | others
+
+
+def _check_extra(layer, argument, name, value, features_shape):
+    place, shape = f"{argument}[{name!r}]", _checks.known_shape(value.shape)
     if argument == "segment_ids":
         rule = "be left out, because the configuration has no segments"
         config = config_of(layer.modality_configs, name)
@@ -195,19 +206,28 @@ def _check_extra(layer, argument, name, shape, features_shape):
     listed = " or ".join(str(option) for option in dict.fromkeys(allowed))
     fits = any(_checks.shapes_match(shape, option) for option in allowed)
     _checks.check(fits, WHO, f"{place}.shape", f"be {listed}", shape)
+    if argument == "mask" and len(shape) == 1:
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        rule = "be a number for each sample, its length"
+        remedy = "Say in `present` which samples have the modality."
+        fits, argument = dtype != "bool", f"{place}.dtype"
+        _checks.check(fits, WHO, argument, rule, dtype, remedy, error=TypeError)
 
 
 def _product(axes):
     return None if None in axes else _tokens.product(axes)
 
 
-def _check_keys(argument, values, names):
+def check_keys(argument, values, names):
+    """Raise for names that no modality has."""
     for name in values:
         rule = f"name only the modalities {list(names)}"
         _checks.check(name in names, WHO, argument, rule, repr(name))
 
 
-def gather(segment_ids, positions, present, placeholders, mask, implicit_mask):
+def gather(
+    layer, inputs, segment_ids, positions, present, placeholders, mask, implicit_mask
+):
     """Return the arguments by modality in one dict, with `{}` for those left out."""
     arguments = {
         "segment_ids": segment_ids,
@@ -216,7 +236,36 @@ def gather(segment_ids, positions, present, placeholders, mask, implicit_mask):
         "placeholders": placeholders,
     }
     arguments = {n: {} if v is None else v for n, v in arguments.items()}
-    return {**arguments, "mask": merge_masks(mask, implicit_mask)}
+    masks = merge_masks(mask, implicit_mask)
+    if isinstance(masks, dict) and isinstance(inputs, dict):
+        masks = {n: m for n, m in masks.items() if not _is_raw(layer, inputs, n, m)}
+    arguments["mask"] = masks
+    return {
+        n: _as_tensors(v) if isinstance(v, dict) else v for n, v in arguments.items()
+    }
+
+
+def _is_raw(layer, inputs, name, mask):
+    """Whether a mask is that of raw inputs, which their embedding takes itself."""
+    x = inputs.get(name)
+    if x is None or name not in layer.modalities:
+        return False
+    branch = layer.branch(name)
+    if not getattr(branch.embedding, "supports_masking", False):
+        return False
+    if isinstance(x, keras.KerasTensor):
+        return mask is getattr(x, "_keras_mask", None)
+    return mask is branch.read_mask(x)
+
+
+def _as_tensors(values):
+    """Turn the lists among values by name into tensors."""
+    return {
+        name: value
+        if value is None or hasattr(value, "shape")
+        else keras.ops.convert_to_tensor(value)
+        for name, value in values.items()
+    }
 
 
 def merge_masks(explicit, implicit):

@@ -118,6 +118,11 @@ def _check_embedding(who, place, config):
     is_layer = isinstance(embedding, keras.layers.Layer)
     place_of_key = f"{place}['embedding']"
     _checks.check(is_layer, who, place_of_key, rule, repr(embedding), error=TypeError)
+    rule = "be a layer with a compute_output_shape of its own"
+    default = keras.layers.Layer.compute_output_shape
+    says_shape = type(embedding).compute_output_shape is not default
+    received = type(embedding).__name__
+    _checks.check(says_shape, who, place_of_key, rule, received, error=TypeError)
     rule = "be left out, because 'embedding' is given"
     size = config.get("vocabulary_size")
     _checks.check(size is None, who, f"{place}['vocabulary_size']", rule, size)

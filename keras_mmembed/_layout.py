@@ -42,8 +42,7 @@ class Layout:
     def total(self, lengths):
         """Return the fused length, `None` if it is unknown."""
         sizes = list(self.sizes(lengths).values())
-        known = None not in sizes and None not in lengths.values()
-        return self.num_special + sum(sizes) if known else None
+        return None if None in sizes else self.num_special + sum(sizes)
 
     def starts(self, lengths):
         """Return by name where the tokens of each modality start."""

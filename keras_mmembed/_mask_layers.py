@@ -10,6 +10,7 @@ class AttachMask(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
+        self.built = True  # Keras quantises no model with a layer that is not
 
     def call(self, inputs):
         return inputs[0]
@@ -31,6 +32,7 @@ class ReadMask(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
+        self.built = True  # Keras quantises no model with a layer that is not
 
     def call(self, inputs, mask=None):
         return mask

@@ -289,7 +289,7 @@ class PositionEmbedding(keras.layers.Layer):
                 place.sizes[axis] = new_size
                 resized[axis] = not isinstance(new_size, int) or new_size != size
             is_exact = self.kind == "sinusoidal" and self.out_of_range == "error"
-            is_inside = isinstance(position, np.ndarray) and position.max() < size
+            is_inside = isinstance(position, np.ndarray) and (position < size).all()
             if resized[axis] or is_exact or is_inside:
                 continue
             bounded = ops.clip(position, 0, size - 1)

@@ -1,7 +1,6 @@
 """What a position layer demands of the arguments of a call."""
 
 import math
-import warnings
 
 import keras
 
@@ -16,27 +15,15 @@ def check_shapes(layer, shape, positions=None, start_index=0, grid=None):
 
 
 def check_call(layer, inputs, positions, start_index, grid):
-    """Raise for what shapes and known values rule out.
-
-    A compiled step must not raise for a size: JAX loses the weights of a model whose
-    `predict` raises, and whether TensorFlow knows a size depends on earlier calls. So
-    a step that is being traced warns, and reads the nearest row.
-    """
+    """Raise for what shapes and known values rule out."""
     shape = _checks.known_shape(inputs.shape)
     check_structure(layer, shape, positions, grid)
-    if not _checks.is_traced(inputs):
+
+    def check_fit():
         _check_fit(layer, shape, positions, start_index, grid)
+
+    if _checks.raise_or_warn(inputs, check_fit, "the nearest position is used"):
         _check_values(layer, shape, positions, start_index)
-        return
-    if getattr(getattr(inputs, "device", None), "type", None) == "meta":
-        return  # Keras tries lengths of its own to find out which axes are unknown
-    try:
-        _check_fit(layer, shape, positions, start_index, grid)
-    except ValueError as error:
-        warnings.warn(
-            f"{error} A compiled step cannot raise: the nearest position is used.",
-            stacklevel=2,
-        )
 
 
 def check_structure(layer, shape, positions, grid):
@@ -84,6 +71,10 @@ def _check_positions(layer, shape, positions):
         a is None or b is None or a == b for a, b in zip(given, expected, strict=True)
     )
     rule = f"end with the axes of the tokens, {tuple(expected)}"
+    _checks.check(fits, who, "positions.shape", rule, place)
+    lead = place[: -len(expected)]
+    rule = f"have no axis before those of the tokens, or that of {shape[0]} samples"
+    fits = any(_checks.shapes_match(lead, option) for option in ((), (1,), shape[:1]))
     _checks.check(fits, who, "positions.shape", rule, place)
     if layer.kind == "learned" and layer.interpolation is None:
         dtype = keras.backend.standardize_dtype(getattr(positions, "dtype", "int32"))

@@ -29,7 +29,8 @@ def find_routes(layout, given, valid, placeholders):
         if name in given:
             flag = given[name].flag
             _fusion_checks.check_count(name, marked, valid[name], flag)
-            routes[name] = match(marked, valid[name])
+            if valid[name].shape[1] != 0:
+                routes[name] = match(marked, valid[name])
         elif name in valid:  # one token stands in, at every place
             routes[name] = ops.zeros_like(marked, dtype="int32"), marked
         kept = ops.logical_and(valid[host], ops.logical_not(places))

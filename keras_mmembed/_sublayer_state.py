@@ -21,10 +21,12 @@ def changes_of(layer):
     """Return what was done to sublayers since they were made, as plain data.
 
     Quantisation and LoRA change which weights a sublayer has. A layer that makes its
-    sublayers itself has to do the same again before its file can be read.
+    sublayers itself has to do the same again before its file can be read. They are
+    counted: the path of a layer depends on where it was built, and its name on what
+    was made before.
     """
     changes = {}
-    for sublayer in layer._flatten_layers(include_self=False):
+    for place, sublayer in enumerate(layer._flatten_layers(include_self=False)):
         change = {}
         if getattr(sublayer, "quantization_mode", None):
             change["quantization_mode"] = sublayer.quantization_mode
@@ -35,19 +37,15 @@ def changes_of(layer):
             change["lora_rank"] = sublayer.lora_rank
             change["lora_alpha"] = sublayer.lora_alpha
         if change:
-            changes[sublayer.path.removeprefix(f"{layer.path}/")] = change
+            changes[str(place)] = change
     return changes
 
 
 def repeat_changes(layer, changes):
     """Do to the sublayers of a new layer what was done to those of another."""
-    by_path = {
-        sublayer.path.removeprefix(f"{layer.path}/"): sublayer
-        for sublayer in layer._flatten_layers(include_self=False)
-        if sublayer.path  # one that is not built has none, and no weights
-    }
-    for path, change in changes.items():
-        sublayer = by_path[path]
+    sublayers = layer._flatten_layers(include_self=False)
+    for place, change in changes.items():
+        sublayer = sublayers[int(place)]
         if "quantization_mode" in change and not sublayer.quantization_mode:
             config = change["quantization_config"]
             if isinstance(config, dict):

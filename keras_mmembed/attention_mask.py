@@ -39,7 +39,8 @@ class AttentionMask(keras.layers.Layer):
             causal, such as the image that a text describes.
         hidden: By name of a modality, the names of those that it may not attend to;
             by `"*"`, those that no token but their own may. All tokens may attend to
-            class and register tokens, and these to all that `"*"` does not hide.
+            class, register, start and end tokens, whose id is -1, and these to all
+            that `"*"` does not hide.
         **kwargs: `name`, as for every Keras layer.
 
     Call arguments:

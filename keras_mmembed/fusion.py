@@ -43,7 +43,8 @@ class MultiModalFusion(keras.layers.Layer):
         inputs: by name `(batch, length, dim)`; for grids `(batch, height, width, dim)`
             and `(batch, frames, height, width, dim)` too; what `embedding` takes.
         segment_ids: by name, the axes of the tokens, integer.
-        positions: by name, as for the position layer of the modality.
+        positions: by name, as for the position layer of the modality; those of start
+            and end token too, with `count_special`.
         present: by name `(batch,)`, bool.
         placeholders: by name `(batch, length of the other modality)`, bool.
         mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
@@ -58,7 +59,8 @@ class MultiModalFusion(keras.layers.Layer):
         segments: The number of segments, if there are any.
         vocabulary_size: The inputs are integer ids, `(batch, length)`, and embedded.
         embedding: A layer that makes features of raw inputs, such as
-            `PatchEmbedding`, or `keras.layers.Embedding` with a mask.
+            `PatchEmbedding`, or `keras.layers.Embedding` with a mask. It is given the
+            mask of its inputs; its own is that of the tokens.
         into: The name of another modality, at whose `placeholders` the tokens are
             placed in their order, instead of being concatenated. A place that is left
             over is masked, a token that is left over goes nowhere; where both numbers
@@ -91,7 +93,8 @@ class MultiModalFusion(keras.layers.Layer):
         return_dict: Whether to return `embeddings`, and with them `mask` (bool) and
             `modality_ids` (int32), both `(batch, fused length)`, and `positions`
             (float32) `(batch, fused length, 3)`: frame, row, column. A sequence
-            counts along the first. Tokens that belong to no input have the id -1.
+            counts along the first. Class, register, start and end tokens have the id
+            -1; one that stands in has that of its modality.
         seed: Seed of both kinds of dropout.
         kernel_initializer: Initializer of the projections.
         embeddings_initializer: Initializer of learned vectors; normal, 0.02, by
@@ -259,11 +262,15 @@ class MultiModalFusion(keras.layers.Layer):
 
     def build(self, inputs_shape, **other_shapes):
         _fusion_checks.features_shapes(self, inputs_shape)
+        shapes = {}
         for name in self.modalities:
+            owner = _fusion_config.owner_of(self.modality_configs, name)
+            shapes[owner] = shapes.get(owner) or inputs_shape.get(name)
+        for name, shape in shapes.items():
             if not self.branch(name).built:
-                self.branch(name).build(inputs_shape.get(name))
+                self.branch(name).build(shape)
         fused_shape = (None, None, self.unified_dim)
-        for part in ("norm", "norm_special", "modality", "drop", "attach_mask"):
+        for part in ("norm", "norm_special", "modality", "drop"):
             sublayer = getattr(self, part, None)
             if sublayer is not None:
                 sublayer.build(fused_shape)
@@ -292,7 +299,14 @@ class MultiModalFusion(keras.layers.Layer):
         training=None,
     ):
         arguments = _fusion_checks.gather(
-            segment_ids, positions, present, placeholders, mask, inputs_mask
+            self,
+            inputs,
+            segment_ids,
+            positions,
+            present,
+            placeholders,
+            mask,
+            inputs_mask,
         )
         fused = self.fuse(inputs, arguments, training)
         # only in the call are presence flags and dropped modalities known
@@ -311,7 +325,7 @@ class MultiModalFusion(keras.layers.Layer):
         given = self._read(self._by_configuration(inputs), arguments, training)
         like = _tokens.flatten_tokens(next(iter(given.values())).features)
         valid = self._valid(given, like)
-        places = {n: p for n, p in arguments["placeholders"].items() if p is not None}
+        places = self._by_configuration(arguments["placeholders"])
         routes, joined_valid = find_routes(self.layout, given, valid, places)
 
         parts = {name: self._embed(name, given, like) for name in valid}
@@ -332,7 +346,8 @@ class MultiModalFusion(keras.layers.Layer):
 
         Args:
             tensor: `(batch, fused length, ...)`, such as the output of an encoder.
-            like: The inputs of the fusion; their shapes give the lengths.
+            like: The inputs of the fusion; their shapes give the lengths. Raw inputs
+                of an `embedding` must have a known size in a functional model.
             grids: Whether images and videos that came as grids go back to grids.
             modality_ids: The ids that the fusion returned; needed where modalities
                 are placed into others, because only they tell the places.
@@ -344,6 +359,10 @@ class MultiModalFusion(keras.layers.Layer):
             placed token stands in its host's slice and in its own; a token that found
             no place gets zeros.
         """
+        _fusion_checks.check_inputs(like, "like")
+        _fusion_checks.check_keys("like", like, self.modalities)
+        rule = "be (batch, fused length, ...)"
+        _checks.check(len(tensor.shape) > 1, WHO, "tensor", rule, tuple(tensor.shape))
         splitter = ModalitySplit(self.layout, grids=grids)
         like = self._by_configuration(like)
         inputs = {
@@ -385,6 +404,8 @@ class MultiModalFusion(keras.layers.Layer):
             `blocks[query][key]` of `(batch, heads, query length, key length)`, by the
             names of the modalities of the queries and keys.
         """
+        axes = "(batch, heads, fused length, fused length)"
+        _checks.check_rank(WHO, "scores.shape", scores.shape, (4,), axes)
         blocks, places = {}, {"modality_ids": modality_ids, "mask": mask}
         rows = self.split(ops.transpose(scores, (0, 2, 1, 3)), like, **places)
         for query, row in rows.items():
@@ -422,7 +443,14 @@ class MultiModalFusion(keras.layers.Layer):
         training=None,
     ):
         arguments = _fusion_checks.gather(
-            segment_ids, positions, present, placeholders, mask, inputs_mask
+            self,
+            inputs,
+            segment_ids,
+            positions,
+            present,
+            placeholders,
+            mask,
+            inputs_mask,
         )
         _fusion_checks.check_call(self, inputs, arguments)
         return self._output_spec(_shapes(inputs), arguments["positions"])
@@ -497,16 +525,14 @@ class MultiModalFusion(keras.layers.Layer):
     def _read(self, inputs, arguments, training):
         """Return what is given of each modality: features, masks and flags."""
         given = {}
+        flags = self._draw_flags(inputs, arguments["present"], training)
         for name, x in inputs.items():
-            features, mask = self.branch(name).read(x)
+            features, mask = self.branch(name).read(x, flags.get(name))
             mask = arguments["mask"].get(name, mask)
             if mask is not None:
                 mask = _tokens.as_mask(mask, _tokens.flatten_tokens(features))
             extra = {n: arguments[n].get(name) for n in ("positions", "segment_ids")}
-            given[name] = Given(features, mask, **extra)
-        flags = self._draw_flags(inputs, arguments["present"], training)
-        for name, flag in flags.items():
-            given[name].flag = flag
+            given[name] = Given(features, mask, flags.get(name), **extra)
         return given
 
     def _draw_flags(self, inputs, present, training):

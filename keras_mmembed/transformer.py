@@ -190,6 +190,10 @@ class MultiModalTransformer(keras.Model):
         rule = f"hold only names among {list(modalities)}"
         known = all(name in modalities for name in self.gated)
         _checks.check(known, WHO, "gated", rule, self.gated)
+        for name in self.gated:
+            rule = "hold no modality with a start or end token, which no rule can hide"
+            is_bare = not any(self.fusion.layout.borders[name])
+            _checks.check(is_bare, WHO, "gated", rule, repr(name))
         # without rules, a mask of the keys is all that blocks need
         self.attention_mask = self.narrow_mask = None
         if any(self.rules.values()) or self.gated:
@@ -236,7 +240,7 @@ class MultiModalTransformer(keras.Model):
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
-        own = (self.norm, self.head, self.attach_mask)
+        own = (self.norm, self.head)
         masks = (self.attention_mask, self.narrow_mask)
         for sublayer in (*self.blocks, *own, *masks):
             if sublayer is not None and not sublayer.built:
@@ -255,7 +259,14 @@ class MultiModalTransformer(keras.Model):
         training=None,
     ):
         arguments = _fusion_checks.gather(
-            segment_ids, positions, present, placeholders, mask, inputs_mask
+            self.fusion,
+            inputs,
+            segment_ids,
+            positions,
+            present,
+            placeholders,
+            mask,
+            inputs_mask,
         )
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
@@ -284,7 +295,9 @@ class MultiModalTransformer(keras.Model):
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
         names = ("segment_ids", "positions", "present", "placeholders", "mask")
-        given = _fusion_checks.gather(*(arguments.get(n) for n in names), None)
+        given = _fusion_checks.gather(
+            self.fusion, inputs, *(arguments.get(n) for n in names), None
+        )
         _, fused, scores = self._encode(inputs, given, False, with_scores=True)
         return scores, fused
 

@@ -17,6 +17,8 @@ class Case:
         unknown: The same with `None` for the axes that may be unknown.
         call: Arguments of the call that are no tensors.
         ids: Integer tensors of the call, by argument: shape and number of ids.
+        projects: Whether the layer multiplies its input by a matrix.
+        has_tokens: Whether the axes of the input are those of the tokens.
     """
 
     name: str
@@ -25,6 +27,8 @@ class Case:
     unknown: object = None
     call: dict = field(default_factory=dict)
     ids: dict = field(default_factory=dict)
+    projects: bool = False
+    has_tokens: bool = True
 
 
 FUSION = {
@@ -70,11 +74,26 @@ def _fusion(name, **kwargs):
         FUSION_SHAPES,
         FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    )
+
+
+def _raw(layer, *sizes, shape, unknown=None, **kwargs):
+    options = "-".join(f"{value}" for value in kwargs.values())
+    return Case(
+        f"{layer.__name__}-{options}".rstrip("-"),
+        lambda **more: layer(*sizes, 8, **kwargs, **more),
+        shape,
+        unknown or shape,
+        projects=True,
+        has_tokens=False,
     )
 
 
 LEARNED = {"kind": "learned", "embeddings_initializer": "random_normal"}
 RESIZE = {**LEARNED, "interpolation": "bicubic", "out_of_range": "resize"}
+
+SOUND = {"num_mel_bins": 12, "frame_length": 40, "frame_stride": 16}
 
 CASES = [
     _position(mm.PositionEmbedding1D, (5, 8), (None, 8)),
@@ -177,6 +196,7 @@ CASES = [
         FUSION_SHAPES,
         FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
     ),
     Case(
         "MultiModalFusion-tokens",
@@ -186,6 +206,36 @@ CASES = [
         {**FUSION_SHAPES, "video": (12, 6)},
         {**FUSION_UNKNOWN, "video": (12, 6)},
         ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    ),
+    _raw(mm.PatchEmbedding, 4, shape=(8, 12, 3)),
+    _raw(
+        mm.PatchEmbedding,
+        4,
+        shape=(3, 9, 14),
+        unknown=(3, None, None),
+        strides=3,
+        remainder="crop",
+        data_format="channels_first",
+    ),
+    _raw(
+        mm.TubeletEmbedding,
+        (2, 4, 4),
+        shape=(3, 9, 14, 3),
+        unknown=(None, None, None, 3),
+        remainder="pad",
+        use_bias=False,
+    ),
+    _raw(mm.AudioEmbedding, shape=(200,), unknown=(None,), **SOUND),
+    _raw(
+        mm.AudioEmbedding,
+        shape=(200,),
+        unknown=(None,),
+        convention="whisper",
+        patch_size=(4, 3),
+        strides=(4, 2),
+        remainder="crop",
+        **SOUND,
     ),
 ]
 

@@ -64,3 +64,68 @@ def halves(positions, width, endpoint=False, max_wavelength=10000.0):
     exponents = np.arange(pairs) / (pairs - 1 if endpoint else pairs)
     angles = np.asarray(positions, "float64")[..., None] / max_wavelength**exponents
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
+
+
+def patches(x, sizes, strides, remainder):
+    """Windows of `(batch, axis, ..., channels)`, each in row-major order."""
+    x = np.asarray(x, "float64")
+    grid, rank = x.shape[1:-1], len(sizes)
+    axes = list(zip(grid, sizes, strides, strict=True))
+    if remainder == "pad":
+        starts = [range(0, size, stride) for size, _, stride in axes]
+    else:
+        starts = [range(0, size - window + 1, stride) for size, window, stride in axes]
+    x = np.pad(x, [(0, 0), *[(0, window) for window in sizes], (0, 0)])
+    out = np.zeros((len(x), *map(len, starts), np.prod(sizes) * x.shape[-1]))
+    for place in np.ndindex(*out.shape[1:-1]):
+        at = [starts[a][place[a]] for a in range(rank)]
+        window = tuple(slice(i, i + n) for i, n in zip(at, sizes, strict=True))
+        out[(slice(None), *place)] = x[(slice(None), *window)].reshape(len(x), -1)
+    return out
+
+
+def slaney(hertz):
+    """Mel of a frequency: straight below 1000 Hz, then 27 for each factor of 6.4."""
+    return (
+        hertz * 0.015 if hertz < 1000 else 15 + 27 * np.log(hertz / 1000) / np.log(6.4)
+    )
+
+
+def log_mel(wave, convention, length, stride, bins, rate, frames):
+    """The features of AST (those of Kaldi) or of Whisper, of one waveform."""
+    is_ast = convention == "ast"
+    points = 2 ** int(np.ceil(np.log2(length))) if is_ast else length
+    tones = np.arange(points // 2 + 1)
+    hertz = tones * rate / points
+    if is_ast:
+        mels = 1127 * np.log1p(hertz / 700)
+        low, high = 1127 * np.log1p(np.array([20, rate / 2]) / 700)
+        corners, at = np.linspace(low, high, bins + 2), mels
+    else:
+        fine = np.linspace(0, rate / 2, 200001)
+        scale = [slaney(f) for f in fine]
+        corners = np.interp(np.linspace(0, scale[-1], bins + 2), scale, fine)
+        at = hertz
+    filters = np.array(
+        [np.interp(at, corners[i : i + 3], [0, 1, 0]) for i in range(bins)]
+    )
+    if not is_ast:
+        filters *= 2 / (corners[2:] - corners[:-2])[:, None]
+    turns = np.arange(length) / (length - 1 if is_ast else length)
+    window = np.sin(np.pi * turns) ** 2
+    basis = np.exp(-2j * np.pi * np.outer(np.arange(length), tones) / points)
+    half = 0 if is_ast else length // 2
+    wave = np.concatenate([wave[half:0:-1], wave, np.zeros(2 * length)])
+    rows = []
+    for t in range(frames):
+        frame = wave[t * stride : t * stride + length].astype("float64")
+        if is_ast:
+            frame = frame - frame.mean()
+            frame = frame - 0.97 * np.append(frame[0], frame[:-1])
+        rows.append(filters @ np.abs((frame * window) @ basis) ** 2)
+    rows = np.array(rows)
+    if is_ast:
+        # what AudioSet has on average
+        return (np.log(np.maximum(rows, 2.0**-23)) + 4.2677393) / (2 * 4.5689974)
+    rows = np.log10(np.maximum(rows, 1e-10))
+    return (np.maximum(rows, rows.max() - 8) + 4) / 4

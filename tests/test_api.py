@@ -12,6 +12,9 @@ from cases import CASES, inputs_of
 import keras_mmembed as mm
 
 LAYERS = {
+    "PatchEmbedding": ["patch_size", "output_dim"],
+    "TubeletEmbedding": ["patch_size", "output_dim"],
+    "AudioEmbedding": ["output_dim"],
     "PositionEmbedding1D": ["max_length"],
     "PositionEmbedding2D": ["height", "width"],
     "PositionEmbedding3D": ["frames", "height", "width"],
@@ -34,6 +37,8 @@ FUNCTIONS = {
     "positions_from_ids",
     "positions_from_mask",
     "with_lengths",
+    "preset",
+    "weights_without_decay",
 }
 
 

@@ -249,6 +249,78 @@ def test_what_stands_in_a_pad_changes_nothing(dtype):
     np.testing.assert_array_equal(array(one), array(two))
 
 
+class Learned(keras.layers.Layer):
+    """Features that are weights: a step of SGD takes away their gradient."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = self.add_weight(shape=value.shape, initializer="zeros")
+        self.value.assign(value)
+
+    def call(self, like):
+        return ops.add(self.value, ops.zeros_like(like))
+
+
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
+@pytest.mark.parametrize("missing", ["mask", "token"])
+def test_what_stands_in_a_pad_gets_no_gradient(missing):
+    raw = {"text": (5, 8), "image": (12, 6), "sound": (4, 3)}
+    configs = {
+        **TEXT_AND_IMAGE,
+        "sound": {"type": "1d", "dim": 8, "embedding": keras.layers.Dense(8)},
+    }
+    fusion = mm.MultiModalFusion(
+        configs, 8, dropout=0.0, cls_token=True, normalization="both", missing=missing
+    )
+    rng = np.random.default_rng(0)
+    values = {name: rng.normal(size=(2, *shape)) for name, shape in raw.items()}
+    absent = {name: np.zeros((2, shape[0]), bool) for name, shape in raw.items()}
+    absent["text"][0, 3:] = absent["image"][1] = absent["sound"][0] = True
+    for name, value in values.items():
+        value[absent[name]] = np.nan
+    features = {name: Learned(value) for name, value in values.items()}
+    like = {n: keras.Input(s, batch_size=2, name=n) for n, s in raw.items()}
+    flags = {n: keras.Input((), dtype="bool", name=f"has_{n}") for n in raw}
+    lengths = keras.Input((), dtype="int32", name="lengths")
+    present = {name: flags[name] for name in ("image", "sound")}
+    tokens = fusion(
+        {name: layer(like[name]) for name, layer in features.items()},
+        present=present,
+        mask={"text": lengths},
+    )
+    fed = {n: np.zeros((2, *s), "float32") for n, s in raw.items()}
+    fed["lengths"] = np.array([3, 5], "int32")
+    for name in present:
+        fed[f"has_{name}"] = ~absent[name][:, 0]
+    given = {**like, "lengths": lengths, **{f"has_{n}": t for n, t in present.items()}}
+    model = keras.Model(given, tokens)
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.train_on_batch(fed, rng.normal(size=(2, 22, 8)).astype("float32"))
+    for name, layer in features.items():
+        before, after = values.pop(name).astype("float32"), array(layer.value)
+        np.testing.assert_array_equal(after[absent[name]], before[absent[name]])
+        assert np.isfinite(after[~absent[name]]).all()
+        assert (after != before)[~absent[name]].any()
+    for weight in fusion.trainable_weights:
+        assert np.isfinite(array(weight)).all(), weight.path
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_no_tokens_at_all(batch):
+    text = {"type": "1d", "dim": 8, "segments": 2, "max_len": 20}
+    configs = {"text": text, "image": TEXT_AND_IMAGE["image"]}
+    fusion = mm.MultiModalFusion(configs, 8, dropout=0.0, return_dict=True)
+    image = features(batch=batch)["image"]
+    empty = {
+        "text": np.zeros((batch, 0, 8), "float32"),
+        "image": image,
+    }
+    ids = {"text": np.zeros((batch, 0), "int32")}
+    fused, alone = fusion(empty, segment_ids=ids), fusion({"image": image})
+    for key, value in alone.items():
+        np.testing.assert_allclose(array(fused[key]), array(value), atol=1e-6)
+
+
 def test_an_absent_modality_leaves_the_others_as_they_are():
     fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
     x = features()

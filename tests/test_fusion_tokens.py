@@ -145,6 +145,45 @@ def test_an_embedding_hands_on_its_mask(tmp_path):
     np.testing.assert_allclose(again["embeddings"], fused["embeddings"], atol=1e-6)
 
 
+def test_weights_are_saved_under_the_names_of_what_they_are_for(tmp_path):
+    layers = {
+        "position": mm.PositionEmbedding1D(9, kind="learned"),
+        "embedding": keras.layers.Embedding(20, 8),
+    }
+    made = mm.MultiModalFusion({"text": {"type": "1d", **layers}}, 8, name="fusion")
+    named = mm.MultiModalFusion(
+        {
+            "text": {
+                "type": "1d",
+                "dim": 8,
+                "vocabulary_size": 20,
+                "max_len": 9,
+                "position": "learned",
+            }
+        },
+        8,
+        name="fusion",
+    )
+    models = []
+    for layer in (made, named):
+        inputs = {"text": keras.Input((None,), dtype="int32", name="text")}
+        models.append(keras.Model(inputs, layer(inputs)))
+    models[0].save_weights(tmp_path / "made.weights.h5")
+    models[1].load_weights(tmp_path / "made.weights.h5")
+    words = {"text": np.array([[3, 4, 5]], "int32")}
+    got, expected = (model.predict(words, verbose=0) for model in models)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_an_instance_that_comes_alone_builds_what_it_shares():
+    configs = {
+        "image": {"type": "2d", "dim": 8, "embedding": mm.PatchEmbedding(2, 8)},
+        "image_2": {"instance_of": "image"},
+    }
+    layer = mm.MultiModalFusion(configs, 8)
+    assert tuple(layer({"image_2": normal(1, 4, 4, 3)}).shape) == (1, 4, 8)
+
+
 OLD = {
     "image": {"type": "2d", "height": 2, "width": 2, "dim": 6, "position": "learned"},
     "text": {"type": "1d", "dim": 8, "start_token": True},

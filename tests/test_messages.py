@@ -381,6 +381,111 @@ CONSTRUCTORS = [
         "be at least 0",
         "-1",
     ),
+    (
+        "PatchEmbedding",
+        lambda: mm.PatchEmbedding((4, 4, 4), 8),
+        "patch_size",
+        "be an integer, or have one for each of ('height', 'width')",
+        "(4, 4, 4)",
+    ),
+    (
+        "PatchEmbedding",
+        lambda: mm.PatchEmbedding((4, 0), 8),
+        "patch_size",
+        "be at least 1",
+        "0",
+    ),
+    (
+        "PatchEmbedding",
+        lambda: mm.PatchEmbedding(4, None),
+        "output_dim",
+        "be an integer",
+        "None",
+    ),
+    (
+        "TubeletEmbedding",
+        lambda: mm.TubeletEmbedding((2, 4, 4), 8, strides=4),
+        "strides",
+        "be at most patch_size=(2, 4, 4), so that nothing is left out",
+        "(4, 4, 4)",
+    ),
+    (
+        "PatchEmbedding",
+        lambda: mm.PatchEmbedding(4, 8, remainder="same"),
+        "remainder",
+        "be one of 'error', 'pad', 'crop'",
+        "'same'",
+    ),
+    (
+        "PatchEmbedding",
+        lambda: mm.PatchEmbedding(4, 8, data_format="NCHW"),
+        "data_format",
+        "be one of 'channels_last', 'channels_first'",
+        "'NCHW'",
+    ),
+    (
+        "PatchEmbedding",
+        lambda: mm.PatchEmbedding(4, 8).build((None, 8, 8, None)),
+        "inputs.shape",
+        "have a known number of channels",
+        "(None, 8, 8, None)",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, convention="kaldi"),
+        "convention",
+        "be one of 'ast', 'whisper'",
+        "'kaldi'",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, sampling_rate=16e3),
+        "sampling_rate",
+        "be an integer",
+        "16000.0",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, frame_stride=500),
+        "frame_stride",
+        "be at most frame_length=400, so that nothing is left out",
+        "500",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, num_mel_bins=0),
+        "num_mel_bins",
+        "be at least 1",
+        "0",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, num_mel_bins=12, patch_size=16, remainder="crop"),
+        "num_mel_bins",
+        "be at least 16",
+        "12",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, patch_size=(16, 16, 1)),
+        "patch_size",
+        "be an integer, or have one for each of ('frequency', 'frames')",
+        "(16, 16, 1)",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, strides=10),
+        "strides",
+        "be left out without patch_size",
+        "10",
+    ),
+    (
+        "AudioEmbedding",
+        lambda: mm.AudioEmbedding(8, remainder="error"),
+        "remainder",
+        "be one of 'pad', 'crop'",
+        "'error'",
+    ),
 ]
 
 LEARNED_1D = {"kind": "learned", "max_length": 4}
@@ -736,9 +841,99 @@ CALLS = [
         "be (2,)",
         "(2, 5)",
     ),
+    (
+        mm.PatchEmbedding(4, 8),
+        zeros(2, 8, 8),
+        {},
+        "inputs.shape",
+        "be (batch, height, width, channels)",
+        "(2, 8, 8)",
+    ),
+    (
+        mm.TubeletEmbedding(4, 8, data_format="channels_first"),
+        zeros(2, 3, 8, 8),
+        {},
+        "inputs.shape",
+        "be (batch, channels, frames, height, width)",
+        "(2, 3, 8, 8)",
+    ),
+    (
+        mm.PatchEmbedding(4, 8),
+        zeros(2, 8, 9, 3),
+        {},
+        "width",
+        "be a multiple of 4",
+        "9",
+    ),
+    (
+        mm.PatchEmbedding(4, 8, strides=3),
+        zeros(2, 7, 8, 3),
+        {},
+        "width",
+        "be 4 plus a multiple of 3",
+        "8",
+    ),
+    (
+        mm.TubeletEmbedding(4, 8, remainder="crop"),
+        zeros(2, 3, 8, 8, 3),
+        {},
+        "frames",
+        "be at least 4",
+        "3",
+    ),
+    (
+        mm.PatchEmbedding(4, 8),
+        zeros(2, 8, 8, 3),
+        {"mask": ids(2, 8)},
+        "mask.shape",
+        "be (2, 8, 8), or (2, 2) for the sizes ('height', 'width') of each sample",
+        "(2, 8)",
+    ),
+    (
+        mm.AudioEmbedding(8),
+        zeros(2, 800, 2),
+        {},
+        "inputs.shape",
+        "be (batch, samples), of one channel",
+        "(2, 800, 2)",
+    ),
+    (
+        mm.AudioEmbedding(8, remainder="crop"),
+        zeros(2, 399),
+        {},
+        "samples",
+        "be at least 400",
+        "399",
+    ),
+    (
+        mm.AudioEmbedding(8, remainder="crop", convention="whisper", patch_size=4),
+        zeros(2, 639),
+        {},
+        "samples",
+        "be at least 640",
+        "639",
+    ),
+    (
+        mm.AudioEmbedding(8),
+        zeros(2, 800),
+        {"mask": ids(3)},
+        "mask.shape",
+        "be (2, 800), or (2,) for the sizes ('samples',) of each sample",
+        "(3,)",
+    ),
 ]
 
 CALLS += [
+    (
+        fusion(
+            {**text(), "image": {"type": "2d", "embedding": mm.PatchEmbedding(2, 8)}}
+        ),
+        {"text": zeros(2, 5, 8)},
+        {},
+        "inputs['image']",
+        "be given in the first call, because its embedding is not built",
+        "None",
+    ),
     (
         fusion(PLACED),
         placed(),
@@ -814,6 +1009,30 @@ VALUES = [
         "inputs['text']",
         "lie in [0, 9)",
         "9",
+    ),
+    (
+        mm.PatchEmbedding(4, 8),
+        zeros(2, 8, 8, 3),
+        {"mask": np.array([[8, 4], [6, 8]])},
+        "height",
+        "be a multiple of 4",
+        "6",
+    ),
+    (
+        mm.PatchEmbedding(4, 8, remainder="pad"),
+        zeros(2, 8, 12, 3),
+        {"mask": np.array([[8, 4], [12, 8]])},
+        "mask (height)",
+        "lie in [0, 9)",
+        "12",
+    ),
+    (
+        mm.AudioEmbedding(8),
+        zeros(2, 800),
+        {"mask": np.array([800, 801])},
+        "mask (samples)",
+        "lie in [0, 801)",
+        "801",
     ),
     (
         mm.BoxEmbedding(num_positions=9),
@@ -944,6 +1163,18 @@ def test_a_functional_model_cannot_be_built(layer, inputs, call, argument, rule,
     with pytest.raises((TypeError, ValueError)) as error:
         layer(symbolic(inputs), **symbolic(call))
     assert_message(error, argument, rule, value)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_another_number_of_channels(data_format):
+    layer = mm.PatchEmbedding(4, 8, data_format=data_format)
+    layer.build((None, 8, 8, 8))
+    for inputs in (zeros(2, 4, 4, 4), keras.Input(batch_shape=(2, 4, 4, 4))):
+        with pytest.raises(ValueError) as error:
+            layer(inputs)
+        rule = "have 8 channels, as in the first call"
+        assert_message(error, "inputs.shape", rule, "(2, 4, 4, 4)")
+        assert f"The data_format is '{data_format}'." in str(error.value)
 
 
 @pytest.mark.parametrize("argument", ["inputs", "segment_ids"])

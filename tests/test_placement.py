@@ -185,6 +185,41 @@ def test_blocks_of_attention(fusion):
                 np.testing.assert_array_equal(block[sample], expected)
 
 
+@pytest.mark.parametrize("missing", ["mask", "token"])
+def test_trained(missing):
+    """Keras finds out shapes on PyTorch by calls that know no values."""
+    layer = make(missing=missing, modality_dropout=0.5, seed=0)
+    shapes = {"text": (9, 8), "image": (None, None, 6), "audio": (None, 8)}
+    inputs = {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
+    marks = {
+        name: keras.Input((None,), dtype="bool", name=f"{name}_marks")
+        for name in ("image", "audio")
+    }
+    fused = layer(inputs, placeholders=marks)
+    # the audio of unknown length is none of the sequence, and the video is absent
+    length = 10 + (missing == "token")
+    assert fused["embeddings"].shape == (None, length, 8)
+    given = {**inputs, **{f"{name}_marks": mark for name, mark in marks.items()}}
+    model = keras.Model(given, keras.layers.Dense(2)(fused["embeddings"]))
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    x = {name: features(batch=4)[name] for name in shapes}
+    x["image_marks"] = places([(0, 2, 4, 6)] * 4)
+    x["audio_marks"] = places([(1, 3, 5)] * 4)
+    losses = model.fit(x, np.zeros((4, length, 2)), batch_size=2, verbose=0).history
+    assert np.isfinite(losses["loss"]).all()
+
+
+def test_nothing_to_place(fusion):
+    x = features()
+    x["audio"] = x["audio"][:, :0]
+    marks = {"audio": places([(), ()]), "image": places([(0, 1, 2, 3)] * 2)}
+    fused = fusion(x, placeholders=marks)
+    del x["audio"], marks["audio"]
+    expected = fusion(x, placeholders=marks)
+    for key, value in numpy(expected).items():
+        np.testing.assert_array_equal(numpy(fused)[key], value)
+
+
 def test_saved_and_loaded(tmp_path):
     layer = make(missing="token")
     inputs = {

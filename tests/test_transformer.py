@@ -132,6 +132,16 @@ def test_pads_and_absent_modalities_change_nothing():
     np.testing.assert_allclose(some[[0, 2]], array(model(x))[[0, 2]], atol=1e-5)
 
 
+def test_an_empty_text_is_no_text():
+    model = make(num_outputs=3)
+    x = inputs()
+    expected = array(model({"image": x["image"]}))
+    masked = array(model(x, mask={"text": np.array([0, 5, 0])}))
+    np.testing.assert_allclose(masked[[0, 2]], expected[[0, 2]], atol=1e-5)
+    without = {"text": np.zeros((3, 0), "int32"), "image": x["image"]}
+    np.testing.assert_allclose(array(model(without)), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean", "tokens"])
 def test_a_gated_modality_changes_nothing_at_first(pooling):
     old = make({"text": CONFIGS["text"]}, pooling=pooling)
@@ -264,3 +274,41 @@ def test_messages(kwargs, message):
         (TypeError, ValueError), match=f"MultiModalTransformer: {message}"
     ):
         mm.MultiModalTransformer(CONFIGS, 16, **kwargs)
+
+
+RAW = {
+    "text": np.array([[5, 6, 7]], "int32"),
+    "image": np.ones((1, 40, 64, 3), "float32"),
+    "video": np.ones((1, 4, 32, 32, 3), "float32"),
+    "audio": np.ones((1, 4000), "float32"),
+}
+
+
+@pytest.mark.parametrize(
+    "application", ["visual_question_answering", "video_captioning", "sentiment"]
+)
+def test_presets_are_plain_data_and_take_raw_inputs(application):
+    config = mm.preset(application, "tiny")
+    assert json.loads(json.dumps(config)) == config
+    model = mm.MultiModalTransformer(**config, num_outputs=2)
+    given = {name: RAW[name] for name in config["modality_configs"]}
+    assert tuple(model(given).shape) == (1, 2)
+    assert mm.preset(application)["unified_dim"] == 768
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (
+            ("chess",),
+            "`application` must be one of 'visual_question_answering'.*'chess'",
+        ),
+        (
+            ("sentiment", "huge"),
+            "`size` must be one of 'tiny', 'small', 'base'.*'huge'",
+        ),
+    ],
+)
+def test_unknown_presets(arguments, message):
+    with pytest.raises(ValueError, match=f"preset: {message}"):
+        mm.preset(*arguments)

@@ -1,0 +1,81 @@
+"""What the examples share: training, tables, and what is left out of a model."""
+
+import argparse
+from pathlib import Path
+
+import keras
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+def parse_arguments(description):
+    """Return the options of the command line."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small, and checked")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=Path("outputs"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    return options
+
+
+def without_positions(configs):
+    """Return the configurations with no position encodings."""
+    plain = {}
+    for name, config in configs.items():
+        sizes = ("max_len", "frames", "height", "width", "position")
+        plain[name] = {key: v for key, v in config.items() if key not in sizes}
+        plain[name]["type"] = "none"
+    return plain
+
+
+def silence_modalities(model):
+    """Fix the vectors of all modalities to zero."""
+    rows = model.fusion.modality.get_weights()[0]
+    model.fusion.modality.set_weights([0 * rows])
+    model.fusion.modality.trainable = False
+
+
+def only(names, inputs):
+    """Return the inputs of some modalities."""
+    return {name: inputs[name] for name in names}
+
+
+def train(model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None):
+    """Train with a rate that rises in the first tenth and falls to 0 on a cosine."""
+    samples = len(next(iter(inputs.values())))
+    steps = epochs * (samples // batch_size)
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 10, warmup_target=peak, warmup_steps=steps // 10
+    )
+    loss = loss or keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=1e-3, beta_2=0.98),
+        loss=loss,
+        metrics=["accuracy"],
+    )
+    return model.fit(
+        inputs, targets, batch_size=batch_size, epochs=epochs, verbose=2
+    ).history
+
+
+def print_table(title, columns, rows):
+    """Print results as a table in Markdown."""
+    print(f"\n| {title} | {' | '.join(columns)} |")
+    print("|---" * (1 + len(columns)) + "|")
+    for name, values in rows.items():
+        print(f"| {name} | {' | '.join(f'{value:.1%}' for value in values)} |")
+
+
+def draw_curves(curves, path):
+    """Draw the accuracy in training of several models."""
+    figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
+    for name, values in curves.items():
+        axes.plot(range(1, len(values) + 1), values, marker="o", label=name)
+    axes.set(xlabel="epoch", ylabel="accuracy in training", ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
