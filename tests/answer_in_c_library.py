@@ -1,6 +1,8 @@
 """Answers requests with an export, in a process without Keras and TensorFlow's Python.
 
-python answer_in_c_library.py EXPORT SIGNATURE REQUESTS.npz ANSWERS.npz
+python answer_in_c_library.py EXPORT REQUESTS.npz ANSWERS.npz
+
+The arrays are called SIGNATURE/INDEX/NAME.
 """
 
 import sys
@@ -15,17 +17,16 @@ FORBIDDEN = {"tensorflow", "keras", "jax", "torch"}
 
 
 def main():
-    export, signature, requests_file, answers_file = sys.argv[1:]
+    export, requests_file, answers_file = sys.argv[1:]
     model = SavedModel(export)
-    with np.load(requests_file) as file:
-        arrays = {key: file[key] for key in file}
     requests = {}
-    for key, array in arrays.items():
-        index, name = key.split("/")
-        requests.setdefault(index, {})[name] = array
+    with np.load(requests_file) as file:
+        for key in file:
+            signature, index, name = key.split("/")
+            requests.setdefault((signature, index), {})[name] = file[key]
     answers = {
-        f"{index}/{name}": output
-        for index, request in requests.items()
+        f"{signature}/{index}/{name}": output
+        for (signature, index), request in requests.items()
         for name, output in model.run(request, signature).items()
     }
     model.close()

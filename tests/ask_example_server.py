@@ -50,17 +50,17 @@ def leave_out(request):
 
 
 def widen(request):
-    wide = protos.to_array(request.inputs["words"]).astype("int64")
-    request.inputs["words"].CopyFrom(protos.to_message(wide))
+    wide = protos.to_array(request.inputs["text"]).astype("int64")
+    request.inputs["text"].CopyFrom(protos.to_message(wide))
 
 
 def ask_unknown_word(request):
-    words = protos.to_array(request.inputs["words"]) + 1000
-    request.inputs["words"].CopyFrom(protos.to_message(words))
+    words = protos.to_array(request.inputs["text"]) + 1000
+    request.inputs["text"].CopyFrom(protos.to_message(words))
 
 
 def cut_off(request):
-    request.inputs["words"].tensor_content = b"123"
+    request.inputs["text"].tensor_content = b"123"
 
 
 def filter_outputs(request):
@@ -108,8 +108,8 @@ def main():
             assert status_of(grpc_address, change, arrays) == status, change.__name__
     for model, changed, text in (
         ("other", arrays, "cannot do"),
-        (MODEL, {"words": arrays["words"]}, "inputs must be"),
-        (MODEL, {**arrays, "sound": arrays["words"]}, "sound"),
+        (MODEL, {"text": arrays["text"]}, "inputs must be"),
+        (MODEL, {**arrays, "sound": arrays["text"]}, "sound"),
     ):
         try:
             client.ask_rest(rest_address, model, changed)

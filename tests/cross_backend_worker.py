@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from cases import CASES
-from serving_models import example
+from serving_models import vqa
 from test_laws import functional, model_inputs
 
 import keras_mmembed  # noqa: F401 - registers the layers
@@ -29,29 +29,23 @@ def save(directory, backend):
         np.save(path.with_suffix(".npy"), model.predict(model_inputs(case), verbose=0))
 
 
-def vqa_batch(vqa):
-    boards = np.random.default_rng(0).random((8, 9, 64)).astype("float32")
-    return {"words": vqa.question_tokens()[:8], "board": boards}, np.arange(8)
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def save_models(folder):
     """Save the model of the first example before and after a compiled step."""
-    vqa = example("01_visual_question_answering.py")
-    model = vqa.make_model(positions=True)
-    inputs, answers = vqa_batch(vqa)
+    model, inputs = vqa()
     for name in ("untrained", "trained"):
         if name == "trained":
-            loss = "sparse_categorical_crossentropy"
-            model.compile("adam", loss, metrics=["accuracy"])
-            model.train_on_batch(inputs, answers)
+            model.compile("adam", LOSS, metrics=["accuracy"])
+            model.train_on_batch(inputs, np.arange(8))
         model.save(folder / f"{name}.keras")
         np.save(folder / f"{name}.npy", model.predict(inputs, verbose=0))
 
 
 def load_models(directory, backend):
     """Predict with the whole models, and train them after a compile for here."""
-    vqa = example("01_visual_question_answering.py")
-    inputs, answers = vqa_batch(vqa)
+    _, inputs = vqa()
     for path in sorted(directory.glob("*/models/*.keras")):
         # compiled or not, it loads as it is
         model = keras.models.load_model(path)
@@ -59,8 +53,8 @@ def load_models(directory, backend):
         np.save(path.with_suffix(f".{backend}.npy"), outputs)
         if path.stem == "trained":
             model = keras.models.load_model(path, compile=False)
-            model.compile("sgd", "sparse_categorical_crossentropy")
-            model.train_on_batch(inputs, answers)
+            model.compile("sgd", LOSS)
+            model.train_on_batch(inputs, np.arange(8))
             outputs = model.predict(inputs, verbose=0)
             np.save(path.with_suffix(f".{backend}.after.npy"), outputs)
 

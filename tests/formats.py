@@ -3,8 +3,8 @@
     python tests/formats.py write
 
 finds out, and writes the tables in docs/formats.md. Every export is called at shapes
-that were not traced, and compared with the model. It takes the packages of the extra
-`formats`, and the three backends.
+that were not traced, and compared with the model. It takes the three backends and the
+packages of the extra `formats`; `tox -e formats` has them.
 """
 
 import os
@@ -13,16 +13,19 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
+import format_routes
 import numpy as np
+from format_routes import SIZES
 
 BACKENDS = ("tensorflow", "jax", "torch")
 # variants are made on TensorFlow, and may differ from what the model gives by so much
 VARIANTS = {"mixed_bfloat16": 6e-2, "mixed_float16": 1e-2, "int8": 5e-2, "int4": 5e-2}
 TOLERANCE = 1e-5
-# batch, length of the text, height and width of the image
-SIZES = ((1, 1, 1, 1), (1, 5, 2, 3), (2, 7, 4, 1), (3, 12, 3, 5))
+PACKAGES = "keras jax tensorflow-cpu torch onnx onnxruntime onnxscript tf2onnx openvino".split()
+MARK = "<!-- written by tests/formats.py -->"
 DOCS = Path(__file__).parent.parent / "docs" / "formats.md"
 
 
@@ -54,228 +57,6 @@ def make(column, folder):
         np.savez(folder / f"answers_{index}.npz", **answers)
 
 
-def load(folder):
-    """Return the model of the folder, on the backend of this process."""
-    import keras
-
-    import keras_mmembed  # noqa: F401 - registers the layers
-
-    model = keras.models.load_model(folder / "model.keras", compile=False)
-    model(dict(np.load(folder / "request_1.npz")))  # some exporters want it called
-    return model
-
-
-def saved_model(folder, path=None):
-    """`export_for_serving`, in TensorFlow's C library without XLA."""
-    import serving_models as models
-
-    sys.path.insert(0, str(models.EXAMPLES / "serving"))
-    from c_library import SavedModel
-
-    return SavedModel(path or folder / "export" / "1").run
-
-
-def keras_saved_model(folder):
-    """`model.export(path)`, in TensorFlow's C library without XLA."""
-    import keras
-
-    path, options = folder / "keras_saved_model", {}
-    if keras.backend.backend() == "jax":
-        # otherwise the lengths of a text and of its mask are two unknowns
-        shapes = {
-            "text": "(batch, n)",
-            "valid": "(batch, n)",
-            "image": "(batch, h, w, 6)",
-        }
-        options["jax2tf_kwargs"] = {"polymorphic_shapes": [shapes]}
-    load(folder).export(path, verbose=False, **options)
-    return saved_model(folder, path)
-
-
-def onnx(folder):
-    """`tf2onnx` on the SavedModel, in ONNX Runtime."""
-    import serving_models as models
-
-    path = folder / "model.onnx"
-    models.example("serving/to_onnx.py").convert(folder / "export" / "1", path)
-    return run_onnx(path)
-
-
-def keras_onnx(folder):
-    """`model.export(path, format="onnx")`, in ONNX Runtime."""
-    path = folder / "keras.onnx"
-    load(folder).export(path, format="onnx", verbose=False)
-    return run_onnx(path)
-
-
-def torch_onnx(folder):
-    """`torch.onnx.export(..., dynamo=True)`, in ONNX Runtime."""
-    import torch
-
-    model, example, dynamic = for_torch(folder)
-    names = list(example)
-
-    class Program(torch.nn.Module):
-        """Takes positional tensors, which the exporter can name."""
-
-        def __init__(self):
-            super().__init__()
-            self.model = model
-
-        def forward(self, *tensors):
-            return tuple(self.model(dict(zip(names, tensors, strict=True))).values())
-
-    path = folder / "torch.onnx"
-    torch.onnx.export(
-        Program().eval(),
-        tuple(example.values()),
-        str(path),
-        dynamo=True,
-        dynamic_shapes=(tuple(dynamic.values()),),
-        input_names=names,
-        output_names=list(model.output),
-    )
-    return run_onnx(path)
-
-
-def run_onnx(path):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        str(path), options, providers=["CPUExecutionProvider"]
-    )
-    names = [output.name.split(":")[0] for output in session.get_outputs()]
-    return lambda request: dict(zip(names, session.run(None, request), strict=True))
-
-
-def openvino(folder):
-    """`openvino.convert_model` on the SavedModel, in OpenVINO."""
-    from openvino import convert_model
-
-    return run_openvino(convert_model(folder / "export" / "1"))
-
-
-def keras_openvino(folder):
-    """`model.export(path, format="openvino")`, in OpenVINO."""
-    from openvino import Core
-
-    path = str(folder / "keras.xml")
-    load(folder).export(path, format="openvino", verbose=False)
-    return run_openvino(Core().read_model(path))
-
-
-def run_openvino(model):
-    from openvino import compile_model
-
-    # the default on a CPU may be bfloat16
-    compiled = compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-
-    def run(request):
-        answers = compiled(request)
-        return {
-            next(iter(port.names)): answers[index]
-            for index, port in enumerate(compiled.outputs)
-        }
-
-    return run
-
-
-def litert(folder):
-    """`tf.lite.TFLiteConverter` on the SavedModel, in `tf.lite.Interpreter`."""
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(folder / "export" / "1"), signature_keys=["serve"]
-    )
-    return run_litert(converter.convert())
-
-
-def keras_litert(folder):
-    """`model.export(path, format="litert")`, in `tf.lite.Interpreter`."""
-    path = folder / "keras.tflite"
-    load(folder).export(path, format="litert", verbose=False)
-    return run_litert(path.read_bytes())
-
-
-def run_litert(content):
-    import tensorflow as tf
-
-    interpreter = tf.lite.Interpreter(model_content=content)
-    signature = next(iter(interpreter.get_signature_list()))
-
-    def run(request):
-        for tensor in interpreter.get_input_details():
-            name = next(n for n in request if f"_{n}:" in tensor["name"])
-            interpreter.resize_tensor_input(tensor["index"], request[name].shape)
-        interpreter.allocate_tensors()
-        return interpreter.get_signature_runner(signature)(**request)
-
-    return run
-
-
-def torch_pt2(folder):
-    """`torch.export.export` of the `.keras` file, in PyTorch."""
-    import torch
-
-    model, example, dynamic = for_torch(folder)
-
-    class Program(torch.nn.Module):
-        """Takes one dict."""
-
-        def __init__(self):
-            super().__init__()
-            self.model = model
-
-        def forward(self, inputs):
-            return self.model(inputs)
-
-    program = torch.export.export(
-        Program().eval(), (example,), dynamic_shapes=(dynamic,), strict=False
-    )
-    return run_pt2(program, folder / "model.pt2")
-
-
-def keras_pt2(folder):
-    """`model.export(path, format="torch", dynamic_shapes=...)`, in PyTorch."""
-    import torch
-
-    model, _, dynamic = for_torch(folder)
-    path = folder / "keras.pt2"
-    model.export(path, format="torch", dynamic_shapes=(dynamic,), verbose=False)
-    return run_pt2(torch.export.load(path), path)
-
-
-def run_pt2(program, path):
-    import torch
-
-    torch.export.save(program, path)
-    module = torch.export.load(path).module()
-
-    def run(request):
-        tensors = {name: torch.tensor(array) for name, array in request.items()}
-        answers = module(tensors)
-        return {name: a.detach().float().numpy() for name, a in answers.items()}
-
-    return run
-
-
-def for_torch(folder):
-    """Return the model, an example of its inputs, and which axes may change."""
-    import torch
-
-    model = load(folder)
-    request = dict(np.load(folder / f"request_{len(SIZES) - 1}.npz"))
-    example = {name: torch.tensor(request[name]) for name in model.input}
-    free = torch.export.Dim.DYNAMIC
-    dynamic = {
-        name: {axis: free for axis, size in enumerate(tensor.shape) if size is None}
-        for name, tensor in model.input.items()
-    }
-    return model, example, dynamic
-
-
 # by route: its format, and the backend that it takes if not that of the model
 ROUTES = {
     "saved_model": ("SavedModel", None),
@@ -293,8 +74,8 @@ ROUTES = {
 
 # what an export that fails says, and what that means
 REASONS = {
-    "XLA compilation disabled": "from JAX the graph is one `XlaCallModule`, which needs "
-    "XLA; a server has it switched off unless told otherwise",
+    "XLA compilation disabled": "from JAX the graph is one `XlaCallModule`: it needs "
+    "XLA, which a server has switched off unless told otherwise",
     "'dict' object has no attribute 'shape'": "Keras does not take dict inputs here",
     "jax2onnx": "needs `jax2onnx`, which the tests do not install; tried by hand, it "
     "takes a text and its mask for sequences of two unknown lengths",
@@ -322,7 +103,7 @@ REASONS = {
 def work(route, folder):
     """Make one export, and raise unless it gives the answers of the model."""
     tolerance = VARIANTS.get(folder.name, TOLERANCE)
-    run = globals()[route](folder)
+    run = getattr(format_routes, route)(folder)
     for index in range(len(SIZES)):
         request = dict(np.load(folder / f"request_{index}.npz"))
         expected = dict(np.load(folder / f"answers_{index}.npz"))
@@ -346,15 +127,20 @@ def start(task, name, folder, backend):
     return done.returncode, done.stderr
 
 
-def column(name):
+def routes_of(name):
+    """Return the routes of a column: variants are not written by Keras itself."""
+    return [r for r in ROUTES if name in BACKENDS or not r.startswith("keras")]
+
+
+def column(name, routes=None):
     """Return "" by route, or the reason why not, for a backend or a variant."""
     backend = name if name in BACKENDS else "tensorflow"
+    routes = routes or routes_of(name)
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / name
         folder.mkdir()
         status, said = start("make", name, folder, backend)
         assert status == 0, said
-        routes = [r for r in ROUTES if name in BACKENDS or not r.startswith("keras")]
         with ThreadPoolExecutor(2) as pool:
             done = pool.map(
                 lambda r: start("work", r, folder, ROUTES[r][1] or backend), routes
@@ -375,7 +161,7 @@ def reason(cell, said):
 
 def how(route):
     """Return the first line of what a route is."""
-    return globals()[route].__doc__.split("\n")[0].rstrip(".")
+    return getattr(format_routes, route).__doc__.split("\n")[0].rstrip(".")
 
 
 def table(columns):
@@ -397,10 +183,20 @@ def table(columns):
     return "\n".join([*lines, "", *listed])
 
 
+def versions():
+    """Return the line of the docs that says what the tables were found out with."""
+    return ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+
+
+def read_parts():
+    """Return the generated parts of the docs: two tables and the versions."""
+    return [part.strip() for part in DOCS.read_text().split(MARK)[1::2]]
+
+
 def read_tables():
     """Return the columns of the tables in the docs, as `column` returns them."""
     columns = {}
-    for part in DOCS.read_text().split("<!-- table -->")[1::2]:
+    for part in read_parts()[:2]:
         rows = [
             line.strip("| ").split(" | ") for line in part.split("\n") if "|" in line
         ]
@@ -415,11 +211,11 @@ def read_tables():
 
 
 def write():
-    """Find out all columns, and write the tables in the docs."""
-    tables = [table({n: column(n) for n in names}) for names in (BACKENDS, VARIANTS)]
-    parts = DOCS.read_text().split("<!-- table -->")
-    parts[1::2] = [f"\n\n{text}\n\n" for text in tables]
-    DOCS.write_text("<!-- table -->".join(parts))
+    """Find out all columns, and write the generated parts of the docs."""
+    found = [table({n: column(n) for n in names}) for names in (BACKENDS, VARIANTS)]
+    parts = DOCS.read_text().split(MARK)
+    parts[1::2] = [f"\n\n{text}\n\n" for text in (*found, versions())]
+    DOCS.write_text(MARK.join(parts))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Models to export, and layers that must be in a module to be exported."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed import MultiModalFusion, MultiModalTransformer
+from keras_mmembed import MultiModalFusion, MultiModalTransformer, with_lengths
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -15,10 +16,26 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 def example(name):
     """Return the module of an example, whose name need not be an identifier."""
     path = EXAMPLES / name
+    if str(path.parent) not in sys.path:  # as if it were run
+        sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(path.stem.strip("0123456789_"), path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def vqa():
+    """Return the model of the first example, as it is served, and a batch for it."""
+    visual = example("01_visual_question_answering.py")
+    inputs = {
+        "text": keras.Input((None,), dtype="int32", name="text"),
+        "board": keras.Input((None, None, visual.CELL), name="board"),
+    }
+    model = keras.Model(inputs, visual.make_model()(inputs), name="vqa")
+    boards = np.random.default_rng(0).random((8, 3, 3, visual.CELL)).astype("float32")
+    from boards import question_tokens
+
+    return model, {"text": question_tokens()[:8], "board": boards}
 
 
 def fused(dtype=None, image_dtype="float32"):
@@ -118,17 +135,16 @@ class CallsPython(keras.layers.Layer):
 
 
 def transformer(**more):
-    """Return a model of ids, a grid and a mask, all of unknown sizes, with two outputs."""
+    """Return a model of ids, a grid and a mask of any sizes, with two outputs."""
     encoder = MultiModalTransformer(
         {
             "text": {"type": "1d", "dim": 8, "vocabulary_size": 9},
             "image": {"type": "2d", "dim": 6},
         },
         8,
-        num_layers=2,
         num_heads=2,
         num_outputs=3,
-        **more,
+        **{"num_layers": 2, **more},
     )
     inputs = {
         "text": keras.Input((None,), dtype="int32", name="text"),
@@ -138,3 +154,62 @@ def transformer(**more):
     scores = encoder(inputs, mask={"text": valid})
     outputs = {"scores": scores, "shares": keras.layers.Softmax()(scores)}
     return keras.Model({**inputs, "valid": valid}, outputs, name="transformer")
+
+
+def padded_by_a_server(requests):
+    """Join requests in one batch as the server does that pads at the end.
+
+    A tensor is padded with its own first element.
+    """
+    batch = {}
+    for name in requests[0]:
+        rows = [request[name] for request in requests]
+        shape = np.max([row.shape for row in rows], axis=0)[1:]
+        full = [np.full((1, *shape), row.flat[0]) for row in rows]
+        for target, row in zip(full, rows, strict=True):
+            target[tuple(slice(size) for size in row.shape)] = row
+        batch[name] = np.concatenate(full)
+    return batch
+
+
+def reader():
+    """Return a model of ids that are padded with 0, and of features with a mask."""
+    words = keras.Input((None,), dtype="int32", name="words")
+    sound = keras.Input((None, 3), name="sound")
+    heard = keras.Input((None,), dtype="bool", name="heard")
+    text = keras.layers.Embedding(9, 4, mask_zero=True)(words)
+    fused = MultiModalFusion(
+        {"text": {"type": "1d", "dim": 4}, "sound": {"type": "1d", "dim": 3}},
+        4,
+        dropout=0.0,
+        cls_token=True,
+        return_dict=True,
+        embeddings_initializer="random_normal",
+    )({"text": text, "sound": sound}, mask={"sound": heard})
+    tokens, mask = fused["embeddings"], fused["mask"][:, None, :]
+    mixed = keras.layers.MultiHeadAttention(2, 4)(tokens, tokens, attention_mask=mask)
+    return keras.Model({"words": words, "sound": sound, "heard": heard}, mixed[:, 0])
+
+
+def padded_reader():
+    """Return the reader with lengths, a batch of a server, and the right answers."""
+    model = reader()
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "words": rng.integers(1, 9, (1, n)).astype("int32"),
+            "sound": rng.normal(size=(1, m, 3)).astype("float32"),
+            "heard": np.ones((1, m), "bool"),
+        }
+        for n, m in ((2, 5), (4, 1), (1, 3))
+    ]
+    expected = np.concatenate([model.predict_on_batch(row) for row in rows])
+    naive = model.predict_on_batch(padded_by_a_server(rows))
+    # otherwise there is nothing to survive
+    assert np.abs(naive - expected).max() > 1e-2
+    for row in rows:
+        del row["heard"]
+        for name in ("words", "sound"):
+            row[f"{name}_lengths"] = np.array([row[name].shape[1]], "int32")
+    served = with_lengths(model, {"words": None, "sound": "heard"})
+    return served, padded_by_a_server(rows), expected

@@ -6,16 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import serving_models as models
 
 import keras_mmembed as mm
 
-pytest.importorskip("tensorflow", reason="the export is written by TensorFlow")
-pytest.importorskip("grpc", reason="an extra package")
-if importlib.util.find_spec("tensorflow_serving") is None:
-    pytest.skip("tensorflow-serving-api is an extra package", allow_module_level=True)
+pytestmark = [
+    pytest.mark.serving,
+    pytest.mark.skipif(
+        keras.backend.backend() != "tensorflow",
+        reason="the server does not know where an export comes from",
+    ),
+]
+for package in ("grpc", "sklearn", "tensorflow_serving"):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"needs the package {package}", allow_module_level=True)
 
 SERVER = models.EXAMPLES / "serving" / "server.py"
 CLIENT = Path(__file__).with_name("ask_example_server.py")
@@ -25,10 +32,8 @@ CLIENT = Path(__file__).with_name("ask_example_server.py")
 def vqa(tmp_path_factory):
     """A folder with a version of the model, requests and the right answers."""
     folder = tmp_path_factory.mktemp("serving")
-    example = models.example("01_visual_question_answering.py")
-    model = example.make_model(positions=True)
-    boards = np.random.default_rng(0).random((4, 9, 64)).astype("float32")
-    requests = {"words": example.question_tokens()[:4], "board": boards}
+    model, inputs = models.vqa()
+    requests = {name: values[:4] for name, values in inputs.items()}
     mm.export_for_serving(model, folder / "vqa", warmup=[requests])
     np.savez(folder / "requests.npz", **requests)
     answers = model.predict_on_batch(requests)

@@ -5,14 +5,12 @@ The model is trained for a moment, exported with `export_for_serving`, and serve
 TensorFlow's C library, as the real server does. `serving/client.py` then asks it; the
 same client works with the real server (docs/serving.md).
 
-    KERAS_BACKEND=jax python examples/02_serving.py --quick
+    KERAS_BACKEND=jax python examples/04_serving.py --quick
 
-It needs scikit-learn, matplotlib, TensorFlow beside the backend, and the packages
-grpcio and tensorflow-serving-api.
+It needs the packages of the extras `examples` and `serving`.
 """
 
-import argparse
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -23,41 +21,45 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
 import numpy as np
+from ablation import parse_arguments, train
+from boards import CELL, QUESTIONS, make_boards, split_digits
 
 from keras_mmembed import export_for_serving, with_lengths
 
 HERE = Path(__file__).parent
 MODEL = "vqa"
+# its name is no identifier
+vqa = importlib.import_module("01_visual_question_answering")
 
 
-def load_vqa():
-    """Return the module of the first example."""
-    path = HERE / "01_visual_question_answering.py"
-    spec = importlib.util.spec_from_file_location("visual_question_answering", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def trained_model(options):
+    """Return the model, and boards to ask it about."""
+    rng = np.random.default_rng(options.seed)
+    keras.utils.set_random_seed(options.seed)
+    train_digits, test_digits = split_digits(rng)
+    number, epochs = (16 * vqa.BATCH, 1) if options.quick else (320 * vqa.BATCH, 6)
+    inputs, answers, _ = make_boards(rng, train_digits, number)
+    model = vqa.make_model()
+    train(model, inputs, answers, epochs)
+    return model, make_boards(rng, test_digits, 8)
 
 
-def trained_model(vqa, quick):
-    """Return the model with positions, and boards to test it on."""
-    rng = np.random.default_rng(0)
-    keras.utils.set_random_seed(0)
-    train_digits, test_digits = vqa.split_digits(rng)
-    number = vqa.BATCH * (48 if quick else 320)
-    inputs, answers, _ = vqa.make_boards(rng, *train_digits, number)
-    model = vqa.make_model(positions=True)
-    vqa.train(model, inputs, answers, epochs=1 if quick else 6)
-    return model, vqa.make_boards(rng, *test_digits, 8)
+def with_names(model):
+    """Return the model with the names, dtypes and axes that clients see."""
+    inputs = {
+        "text": keras.Input((None,), dtype="int32", name="text"),
+        "board": keras.Input((None, None, CELL), name="board"),
+    }
+    return keras.Model(inputs, {"scores": model(inputs)}, name=MODEL)
 
 
 def as_requests(inputs):
     """Return the inputs with lengths, and padded as a server pads: not with zeros."""
-    words = inputs["words"]
-    is_word = words != 0
+    text = inputs["text"]
+    is_word = text != 0
     return {
-        "words": np.where(is_word, words, words[:, :1]),
-        "words_lengths": is_word.sum(axis=1).astype("int32"),
+        "text": np.where(is_word, text, text[:, :1]),
+        "text_lengths": is_word.sum(axis=1).astype("int32"),
         "board": inputs["board"],
     }
 
@@ -88,21 +90,16 @@ def ask(folder, requests, directory):
 
 def main():
     """Train, export, serve and ask."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="train for seconds only")
-    parser.add_argument("--output", type=Path, default=Path("serving_output"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    vqa = load_vqa()
-    model, (inputs, answers, questions) = trained_model(vqa, options.quick)
+    options = parse_arguments(__doc__)
+    model, (inputs, answers, questions) = trained_model(options)
     requests = as_requests(inputs)
-    served = with_lengths(model, ["words"])
+    served = with_lengths(with_names(model), ["text"])
     export = export_for_serving(served, options.output / MODEL, warmup=[requests])
     print(f"\n{export}\n")
-    got = ask(options.output, requests, options.output / MODEL)["output_0"]
+    got = ask(options.output, requests, options.output / MODEL)["scores"]
     expected = model.predict(inputs, verbose=0)
     for question, answer, scores in zip(questions, answers, got, strict=True):
-        print(f"{vqa.QUESTIONS[question]} {scores.argmax()} (right: {answer})")
+        print(f"{QUESTIONS[question]} {scores.argmax()} (right: {answer})")
     difference = np.abs(got - expected).max()
     print(
         f"\nTrained on {keras.backend.backend()}, served from TensorFlow's C library: "
