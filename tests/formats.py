@@ -24,7 +24,10 @@ BACKENDS = ("tensorflow", "jax", "torch")
 # variants are made on TensorFlow, and may differ from what the model gives by so much
 VARIANTS = {"mixed_bfloat16": 6e-2, "mixed_float16": 1e-2, "int8": 5e-2, "int4": 5e-2}
 TOLERANCE = 1e-5
-PACKAGES = "keras jax tensorflow-cpu torch onnx onnxruntime onnxscript tf2onnx openvino".split()
+PACKAGES = [
+    *("keras", "jax", "tensorflow-cpu", "torch"),
+    *("onnx", "onnxruntime", "onnxscript", "tf2onnx", "openvino"),
+]
 MARK = "<!-- written by tests/formats.py -->"
 DOCS = Path(__file__).parent.parent / "docs" / "formats.md"
 
