@@ -1,6 +1,9 @@
 import keras
 import pytest
 
+# scripts that tests start with arguments
+collect_ignore_glob = ["*_worker.py"]
+
 
 def pytest_report_header():
     return f"keras {keras.__version__}, backend {keras.backend.backend()}"
@@ -9,4 +12,4 @@ def pytest_report_header():
 @pytest.fixture(autouse=True)
 def seeded():
     keras.utils.set_random_seed(0)
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
