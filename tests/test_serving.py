@@ -20,7 +20,7 @@ pytestmark = [
     ),
 ]
 EXHAUSTIVE = pytest.mark.exhaustive
-WORKER = Path(__file__).with_name("answer_in_c_library.py")
+WORKER = Path(__file__).with_name("c_library_worker.py")
 
 
 def in_c_library(export, asked, folder):

@@ -25,7 +25,7 @@ for package in ("grpc", "sklearn", "tensorflow_serving"):
         pytest.skip(f"needs the package {package}", allow_module_level=True)
 
 SERVER = models.EXAMPLES / "serving" / "server.py"
-CLIENT = Path(__file__).with_name("ask_example_server.py")
+CLIENT = Path(__file__).with_name("example_client_worker.py")
 
 
 @pytest.fixture(scope="module")

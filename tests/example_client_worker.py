@@ -1,6 +1,6 @@
 """Asks the server of the example, rightly and wrongly.
 
-python ask_example_server.py GRPC_PORT REST_PORT REQUESTS.npz ANSWERS.npz
+python example_client_worker.py GRPC_PORT REST_PORT REQUESTS.npz ANSWERS.npz
 """
 
 import json

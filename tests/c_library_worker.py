@@ -1,6 +1,6 @@
 """Answers requests with an export, in a process without Keras and TensorFlow's Python.
 
-python answer_in_c_library.py EXPORT REQUESTS.npz ANSWERS.npz
+python c_library_worker.py EXPORT REQUESTS.npz ANSWERS.npz
 
 The arrays are called SIGNATURE/INDEX/NAME.
 """
