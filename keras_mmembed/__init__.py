@@ -74,6 +74,6 @@ __all__ = [
     "preset",
     "resize_positions",
     "unpack_tokens",
-    "with_lengths",
     "weights_without_decay",
+    "with_lengths",
 ]
