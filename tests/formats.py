@@ -7,11 +7,13 @@ that were not traced, and compared with the model. It takes the three backends a
 packages of the extra `formats`; `tox -e formats` has them.
 """
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
@@ -75,6 +77,8 @@ ROUTES = {
     "keras_pt2": ("PyTorch .pt2", None),
 }
 
+LAST = sorted(ROUTES, key=lambda r: r in ("onnx", "saved_model", "keras_saved_model"))
+
 # what an export that fails says, and what that means
 REASONS = {
     "XLA compilation disabled": "from JAX the graph is one `XlaCallModule`: it needs "
@@ -103,7 +107,21 @@ REASONS = {
 }
 
 
-def work(route, folder):
+def work(routes, folder):
+    """Make exports, and write down what went wrong with each."""
+    failures = {}
+    # what changes this process comes last: an operation more, XLA switched off
+    for route in sorted(routes.split(","), key=LAST.index):
+        try:
+            check(route, folder)
+            failures[route] = ""
+        except Exception:
+            failures[route] = traceback.format_exc()
+    backend = os.environ["KERAS_BACKEND"]
+    (folder / f"{backend}.json").write_text(json.dumps(failures))
+
+
+def check(route, folder):
     """Make one export, and raise unless it gives the answers of the model."""
     tolerance = VARIANTS.get(folder.name, TOLERANCE)
     run = getattr(format_routes, route)(folder)
@@ -118,7 +136,7 @@ def work(route, folder):
 
 
 def start(task, name, folder, backend):
-    """Run a task in a process of its own; return its status and what it said."""
+    """Run a task in a process of its own."""
     environment = {
         **os.environ,
         "KERAS_BACKEND": backend,
@@ -127,7 +145,7 @@ def start(task, name, folder, backend):
     }
     command = [sys.executable, __file__, task, name, str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    return done.returncode, done.stderr
+    assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
 def routes_of(name):
@@ -139,23 +157,29 @@ def column(name, routes=None):
     """Return "" by route, or the reason why not, for a backend or a variant."""
     backend = name if name in BACKENDS else "tensorflow"
     routes = routes or routes_of(name)
+    by_backend = {}
+    for route in routes:
+        by_backend.setdefault(ROUTES[route][1] or backend, []).append(route)
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / name
         folder.mkdir()
-        status, said = start("make", name, folder, backend)
-        assert status == 0, said
+        start("make", name, folder, backend)
         with ThreadPoolExecutor(2) as pool:
-            done = pool.map(
-                lambda r: start("work", r, folder, ROUTES[r][1] or backend), routes
-            )
-            return {
-                route: "" if status == 0 else reason(f"{name}, {route}", said)
-                for route, (status, said) in zip(routes, done, strict=True)
-            }
+            jobs = [
+                pool.submit(start, "work", ",".join(some), folder, other)
+                for other, some in by_backend.items()
+            ]
+            for job in jobs:
+                job.result()
+        files = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    said = {route: text for file in files for route, text in file.items()}
+    return {route: reason(f"{name}, {route}", said[route]) for route in routes}
 
 
 def reason(cell, said):
-    """Return the reason for an error, which the docs give."""
+    """Return the reason for an error, which the docs give; none for none."""
+    if not said:
+        return ""
     for pattern, text in REASONS.items():
         if re.search(pattern, said):
             return text
