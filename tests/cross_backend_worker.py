@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from cases import CASES
-from serving_models import vqa
+from serving_models import every_other_layer, vqa
 from test_laws import functional, model_inputs
 
 import keras_mmembed  # noqa: F401 - registers the layers
@@ -32,23 +32,32 @@ def save(directory, backend):
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+def save_model(model, inputs, path):
+    model.save(path)
+    np.save(path.with_suffix(".npy"), model.predict(inputs, verbose=0))
+
+
 def save_models(folder):
-    """Save the model of the first example before and after a compiled step."""
+    """Save a model of the layers without a case, and the first example.
+
+    That is saved before and after a compiled step.
+    """
+    save_model(*every_other_layer(), folder / "others.keras")
     model, inputs = vqa()
-    for name in ("untrained", "trained"):
-        if name == "trained":
-            model.compile("adam", LOSS, metrics=["accuracy"])
-            model.train_on_batch(inputs, np.arange(8))
-        model.save(folder / f"{name}.keras")
-        np.save(folder / f"{name}.npy", model.predict(inputs, verbose=0))
+    save_model(model, inputs, folder / "untrained.keras")
+    model.compile("adam", LOSS, metrics=["accuracy"])
+    model.train_on_batch(inputs, np.arange(8))
+    save_model(model, inputs, folder / "trained.keras")
 
 
 def load_models(directory, backend):
     """Predict with the whole models, and train them after a compile for here."""
-    _, inputs = vqa()
+    _, of_others = every_other_layer()
+    _, of_vqa = vqa()
     for path in sorted(directory.glob("*/models/*.keras")):
         # compiled or not, it loads as it is
         model = keras.models.load_model(path)
+        inputs = of_others if path.stem == "others" else of_vqa
         outputs = model.predict(permuted(inputs), verbose=0)
         np.save(path.with_suffix(f".{backend}.npy"), outputs)
         if path.stem == "trained":

@@ -8,7 +8,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed import MultiModalFusion, MultiModalTransformer, with_lengths
+from keras_mmembed import (
+    AttentionMask,
+    MultiModalFusion,
+    MultiModalTransformer,
+    ZeroGate,
+    with_lengths,
+)
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -213,3 +219,30 @@ def padded_reader():
             row[f"{name}_lengths"] = np.array([row[name].shape[1]], "int32")
     served = with_lengths(model, {"words": None, "sound": "heard"})
     return served, padded_by_a_server(rows), expected
+
+
+def every_other_layer():
+    """Return a model of the layers that take what others return, and a batch for it."""
+    sizes = {"text": 8, "audio": 6}
+    inputs = {n: keras.Input((None, size), name=n) for n, size in sizes.items()}
+    fusion = MultiModalFusion(
+        {name: {"type": "1d", "dim": size} for name, size in sizes.items()},
+        8,
+        dropout=0.0,
+        return_dict=True,
+    )
+    fused = fusion(inputs)
+    allowed = AttentionMask(fusion.modalities, causal=True, prefix=["text"])(fused)
+    tokens = fused["embeddings"]
+    mixed = keras.layers.MultiHeadAttention(2, 4)(
+        tokens, tokens, attention_mask=allowed
+    )
+    gate = ZeroGate()
+    parts = fusion.split(gate([tokens, mixed]), like=inputs)
+    gate.set_weights([np.float32(0.7)])
+    answers = keras.layers.Dense(3)(parts["audio"])
+    model = with_lengths(keras.Model(inputs, answers), list(sizes))
+    rng = np.random.default_rng(0)
+    batch = {n: rng.normal(size=(2, 5, s)).astype("float32") for n, s in sizes.items()}
+    lengths = {f"{name}_lengths": np.array([5, 3], "int32") for name in sizes}
+    return model, {**batch, **lengths}

@@ -45,7 +45,7 @@ def test_every_case_travels(directory, writer, reader):
 @pytest.mark.parametrize("writer", BACKENDS)
 def test_whole_models_travel(directory, writer, reader):
     """Trained and compiled or not; and compiled again they train alike everywhere."""
-    for name in ("untrained", "trained"):
+    for name in ("others", "untrained", "trained"):
         path = directory / writer / "models" / name
         expected = np.load(path.with_suffix(".npy"))
         got = np.load(path.with_suffix(f".{reader}.npy"))
