@@ -32,9 +32,13 @@ def save(directory, backend):
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+def answers(model, inputs):
+    return keras.ops.convert_to_numpy(model(inputs, training=False))
+
+
 def save_model(model, inputs, path):
     model.save(path)
-    np.save(path.with_suffix(".npy"), model.predict(inputs, verbose=0))
+    np.save(path.with_suffix(".npy"), answers(model, inputs))
 
 
 def save_models(folder):
@@ -58,14 +62,13 @@ def load_models(directory, backend):
         # compiled or not, it loads as it is
         model = keras.models.load_model(path)
         inputs = of_others if path.stem == "others" else of_vqa
-        outputs = model.predict(permuted(inputs), verbose=0)
-        np.save(path.with_suffix(f".{backend}.npy"), outputs)
+        np.save(path.with_suffix(f".{backend}.npy"), answers(model, permuted(inputs)))
         if path.stem == "trained":
             model = keras.models.load_model(path, compile=False)
-            model.compile("sgd", LOSS)
+            # eagerly: JAX would compile every model anew
+            model.compile("sgd", LOSS, run_eagerly=True)
             model.train_on_batch(inputs, np.arange(8))
-            outputs = model.predict(inputs, verbose=0)
-            np.save(path.with_suffix(f".{backend}.after.npy"), outputs)
+            np.save(path.with_suffix(f".{backend}.after.npy"), answers(model, inputs))
 
 
 def train(model, inputs, targets):
