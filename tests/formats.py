@@ -94,15 +94,17 @@ REASONS = {
     "requires PyTorch backend": "on PyTorch only; load the `.keras` file there",
     "litert-torch": "needs `litert-torch` and 1.1 GB of packages; tried by hand, the "
     "export takes the traced shape only",
-    "outputs are called": "the numbers agree, but an output loses its name",
-    "Erfc": "`tf2onnx` does not know the exact GELU; `serving/to_onnx.py` tells it",
-    "unsupported numpy dtype 'bfloat16'": "`tf2onnx` mixes bfloat16 up with float16",
-    r"Type 'tensor\(bfloat16\)'": "ONNX Runtime has no `Einsum` of bfloat16",
-    "unknown element type bf16": "OpenVINO does not read constants of bfloat16",
     "not supported by the native TFLite": "LiteRT has no matrix product of half "
     "precision",
+    "Erfc": "`tf2onnx` does not know the exact GELU; `to_onnx.py` tells it",
+    r"tensor\(float16\) and tensor\(bfloat16\)": "`tf2onnx` mixes bfloat16 up with "
+    "float16",
+    r"Type 'tensor\(bfloat16\)'": "ONNX Runtime has no `Einsum` of bfloat16",
+    "unknown element type bf16": "OpenVINO does not read constants of bfloat16",
     "differs by": "OpenVINO multiplies int8 matrices wrongly: other numbers, no error",
     "squeeze_dims": "the converter does not take the `einsum` of int8 attention",
+    r"Optype \(Sub\) bound to different types": "the file subtracts int8 from float, "
+    "which ONNX does not have",
     "running Squeeze node": "the shapes of int8 attention come out wrong",
 }
 
@@ -239,9 +241,14 @@ def read_tables():
 
 def write():
     """Find out all columns, and write the generated parts of the docs."""
-    found = [table({n: column(n) for n in names}) for names in (BACKENDS, VARIANTS)]
+    write_parts({name: column(name) for name in (*BACKENDS, *VARIANTS)})
+
+
+def write_parts(columns):
+    """Write tables of the columns in the docs, and the versions."""
+    tables = [table({n: columns[n] for n in names}) for names in (BACKENDS, VARIANTS)]
     parts = DOCS.read_text().split(MARK)
-    parts[1::2] = [f"\n\n{text}\n\n" for text in (*found, versions())]
+    parts[1::2] = [f"\n\n{text}\n\n" for text in (*tables, versions())]
     DOCS.write_text(MARK.join(parts))
 
 
