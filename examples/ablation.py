@@ -43,7 +43,9 @@ def only(names, inputs):
     return {name: inputs[name] for name in names}
 
 
-def train(model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None):
+def train(
+    model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None, weights=None
+):
     """Train with a rate that rises in the first tenth and falls to 0 on a cosine."""
     samples = len(next(iter(inputs.values())))
     steps = epochs * (samples // batch_size)
@@ -54,10 +56,15 @@ def train(model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None):
     model.compile(
         keras.optimizers.AdamW(rate, weight_decay=1e-3, beta_2=0.98),
         loss=loss,
-        metrics=["accuracy"],
+        weighted_metrics=["accuracy"],
     )
     return model.fit(
-        inputs, targets, batch_size=batch_size, epochs=epochs, verbose=2
+        inputs,
+        targets,
+        sample_weight=weights,
+        batch_size=batch_size,
+        epochs=epochs,
+        verbose=2,
     ).history
 
 
@@ -72,8 +79,11 @@ def print_table(title, columns, rows):
 def draw_curves(curves, path):
     """Draw the accuracy in training of several models."""
     figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
-    for name, values in curves.items():
-        axes.plot(range(1, len(values) + 1), values, marker="o", label=name)
+    # the first is the widest, and seen where others cover it
+    for index, (name, values) in enumerate(curves.items()):
+        width = len(curves) - index
+        axes.plot(range(1, len(values) + 1), values, "o-", linewidth=width, label=name)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="epoch", ylabel="accuracy in training", ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -97,7 +97,7 @@ def known_values(tensor):
     Symbolic and traced tensors have no values yet; nor may a check copy a tensor
     from an accelerator, which would make every step wait for it.
     """
-    if tensor is None or isinstance(tensor, keras.KerasTensor):
+    if tensor is None or isinstance(tensor, keras.KerasTensor) or _is_compiling():
         return None
     if getattr(getattr(tensor, "device", None), "type", "cpu") != "cpu":
         return None
@@ -136,6 +136,15 @@ def raise_or_warn(tensor, check, consequence):
         text = f"{error} A compiled step cannot raise: {consequence}."
         warnings.warn(text, stacklevel=2)
     return False
+
+
+def _is_compiling():
+    """Whether PyTorch compiles the caller; its tensors then seem to have values."""
+    if keras.backend.backend() != "torch":
+        return False
+    import torch
+
+    return torch.compiler.is_compiling()
 
 
 def check_range(layer, argument, tensor, low, high, remedy=""):

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from keras import ops
 
 
@@ -16,11 +15,34 @@ def count(tensor, axis, skip=0):
     """
     size = tensor.shape[axis]
     if isinstance(size, int):
-        return np.arange(size - skip, dtype="int32")
+        return ops.arange(size - skip, dtype="int32")
     index = [0] * len(tensor.shape)
     index[axis] = slice(None)
     line = ops.cumsum(ops.ones_like(tensor[tuple(index)], dtype="int32")) - 1
     return ops.maximum(line - skip, 0) if skip else line
+
+
+def count_or_range(tensor, axis, skip=0):
+    """Return what `count` does, as a `range` where the size is known.
+
+    A `range` can be asked for its ends while a step is traced, on every backend.
+    """
+    size = tensor.shape[axis]
+    return range(size - skip) if isinstance(size, int) else count(tensor, axis, skip)
+
+
+def shift(line, start):
+    """Add an integer to a `range` or a tensor."""
+    if isinstance(line, range):
+        return range(line.start + start, line.stop + start)
+    return line + start
+
+
+def as_tensor(line):
+    """Return a `range` as an int32 tensor, and a tensor as it is."""
+    if isinstance(line, range):
+        return ops.arange(line.start, line.stop, dtype="int32")
+    return line
 
 
 def tensor_or_known(size):
@@ -56,8 +78,9 @@ class Coordinates:
     """Where the tokens of one call stand.
 
     Attributes:
-        axes: One tensor per axis. On a regular grid, lines of shape `(size_a,)`;
-            otherwise tensors that broadcast to the shape of the tokens.
+        axes: One tensor per axis. On a regular grid, lines of shape `(size_a,)`, each
+            a `range` where its size is known; otherwise tensors that broadcast to the
+            shape of the tokens.
         sizes: The size of the grid along each axis, an integer or a tensor that
             broadcasts with `axes`; `None` where positions were given.
         token_rank: How many axes the tokens have: 1, or one per axis of a grid.
@@ -77,7 +100,7 @@ class Coordinates:
             return self.axes
         rank = len(self.axes)
         return [
-            ops.reshape(line, (1,) * axis + (-1,) + (1,) * (rank - axis - 1))
+            ops.reshape(as_tensor(line), (1,) * axis + (-1,) + (1,) * (rank - axis - 1))
             for axis, line in enumerate(self.axes)
         ]
 
@@ -94,7 +117,7 @@ class Coordinates:
         """Add a start, a number or one per sample, to the first axis."""
         if isinstance(start_index, int):
             if start_index:
-                self.axes[0] = self.axes[0] + start_index
+                self.axes[0] = shift(self.axes[0], start_index)
             return
         self.leave_grid()
         start_index = ops.cast(ops.convert_to_tensor(start_index), "int32")
@@ -122,7 +145,7 @@ class Coordinates:
 
 def locate_axes(inputs, token_axes, skip=0):
     """Return the coordinates of tokens that have an axis of `inputs` each."""
-    lines = [count(inputs, axis, skip) for axis in token_axes]
+    lines = [count_or_range(inputs, axis, skip) for axis in token_axes]
     shape = ops.shape(inputs)
     sizes = [shape[axis] - skip for axis in token_axes]
     return Coordinates(lines, sizes, len(lines), is_grid=True)
@@ -138,9 +161,9 @@ def locate_flat(inputs, sizes, skip=0):
     whole = isinstance(sizes, (tuple, list))
     is_known = isinstance(inputs.shape[1], int)
     if whole and is_known and inputs.shape[1] == skip + math.prod(sizes):
-        lines = [np.arange(size, dtype="int32") for size in sizes]
+        lines = [range(size) for size in sizes]
         return Coordinates(lines, list(sizes), len(lines), is_grid=True)
-    index = ops.convert_to_tensor(count(inputs, 1, skip))
+    index = count(inputs, 1, skip)
     if not whole:
         sizes = ops.cast(ops.convert_to_tensor(sizes), "int32")
         sizes = [sizes[..., a, None] for a in range(sizes.shape[-1])]

@@ -1,11 +1,12 @@
 """Coordinates to vectors: the sums and concatenations of tables and sinusoids."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_mmembed import resize
-from keras_mmembed._coordinates import ravel, unravel
-from keras_mmembed._sinusoid import fourier_features, sinusoid
+from keras_mmembed._coordinates import as_tensor, ravel, unravel
+from keras_mmembed._sinusoid import fourier_features
 
 
 def term_axes(combination, rank):
@@ -23,25 +24,25 @@ def split_width(width, parts):
 
 
 def concatenate(parts):
-    """Concatenate channels of tensors whose other axes broadcast."""
+    """Concatenate channels of tensors, or arrays, whose other axes broadcast."""
     if len(parts) == 1:
         return parts[0]
-    zeros = [ops.zeros_like(part[..., :1]) for part in parts]
+    library = np if isinstance(parts[0], np.ndarray) else ops
+    zeros = [library.zeros_like(part[..., :1]) for part in parts]
     shape_of_all = sum(zeros[1:], zeros[0])
-    return ops.concatenate([part + shape_of_all for part in parts], axis=-1)
+    return library.concatenate([part + shape_of_all for part in parts], axis=-1)
 
 
 def sinusoidal_encoding(axes, terms):
     """Return sines and cosines of coordinates that broadcast to the tokens.
 
     Shapes:
-        axes: one `(...)` per axis.
-        terms: for each term a list of `(axis, frequencies, phases)`.
-        result: `(..., width)`, float32.
+        axes: one `(...)` per axis, tensors or NumPy arrays.
+        terms: for each term a list of `(axis, waves)`.
+        result: `(..., width)`, a float32 tensor or a float64 array.
     """
     vectors = [
-        concatenate([sinusoid(axes[axis], *waves) for axis, *waves in term])
-        for term in terms
+        concatenate([waves.at(axes[axis]) for axis, waves in term]) for term in terms
     ]
     return sum(vectors[1:], vectors[0])
 
@@ -104,7 +105,8 @@ def is_whole(positions):
 def _resized(coordinates, table, group, kernel, resized):
     weights = []
     for axis, size in zip(group, table.shape, strict=False):
-        index, new_size = coordinates.axes[axis], coordinates.sizes[axis]
+        index = as_tensor(coordinates.axes[axis])
+        new_size = coordinates.sizes[axis]
         if not resized[axis] and coordinates.is_grid:
             weights.append(None)
         else:

@@ -9,18 +9,23 @@ from keras import initializers, ops
 
 from keras_mmembed import _checks, _initializers, _position_checks, resize
 from keras_mmembed import _encoding as encoding
+from keras_mmembed._constant import Constant
 from keras_mmembed._coordinates import (
     Coordinates,
+    as_tensor,
     count,
     locate_axes,
     locate_flat,
+    shift,
     tensor_or_known,
 )
-from keras_mmembed._sinusoid import spectrum
+from keras_mmembed._sinusoid import Waves, spectrum
 from keras_mmembed.conventions import CONVENTIONS
 
 KINDS = ("sinusoidal", "learned")
 OUT_OF_RANGE = ("error", "clip", "zero", "resize")
+# larger tables are worked out in every call: a compiled program would hold them
+LARGEST_TABLE = 2**22
 
 
 class PositionEmbedding(keras.layers.Layer):
@@ -86,6 +91,7 @@ class PositionEmbedding(keras.layers.Layer):
         self.num_prefix_tokens = _checks.check_integer(
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
+        self._declared = None
         self.embeddings_initializer = _initializers.default_initializer(
             embeddings_initializer
         )
@@ -114,7 +120,10 @@ class PositionEmbedding(keras.layers.Layer):
         grid = _grid_sizes(grid)
         _position_checks.check_call(self, inputs, positions, start_index, grid)
         place = self._locate(inputs, positions, start_index, mask, grid)
-        if self.kind == "learned":
+        table = self._known_table(place)
+        if table is not None:
+            vectors = table
+        elif self.kind == "learned":
             vectors = self._encode_learned(place)
         else:
             vectors = self._encode_sinusoidal(place)
@@ -219,6 +228,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def _build_waves(self, width):
         who, rules = type(self).__name__, self._rules
+        self._width = width
         combination, groups = self._groups()
         if combination == "concat":
             groups = (tuple(axis for group in groups for axis in group),)
@@ -243,9 +253,58 @@ class PositionEmbedding(keras.layers.Layer):
             rule = f"be at least {least} with convention={self.convention!r}"
             _checks.check(width >= least, who, "inputs.shape[-1]", rule, width)
             wave = (rules.layout, rules.endpoint, self.max_wavelength)
+            spectra = [spectrum(share, *wave) for share in widths]
             self._waves.append(
-                [(a, *spectrum(w, *wave)) for a, w in zip(order, widths, strict=True)]
+                [(a, Waves(*s)) for a, s in zip(order, spectra, strict=True)]
             )
+        if all(self._sizes) and not rules.normalize:
+            first = rules.first_index
+            lines = [range(first, first + size) for size in self._sizes]
+            table = self._make_table(lines)
+            self._declared = None if table is None else (lines, Constant(table))
+
+    def _known_table(self, place):
+        """Return the encoding of a grid that is known before the call, or `None`.
+
+        It is worked out in float64, for the sizes of the layer when it is built, for
+        others while a step is traced; XLA would work sines out for every sample.
+        """
+        lines, rules = place.axes, self._rules
+        is_known = place.is_grid and all(isinstance(line, range) for line in lines)
+        if self.kind == "learned" or rules.normalize or rules.linear_bands:
+            return None
+        if not is_known or place.valid is not None or not self._are_inside(lines):
+            return None
+        if self._declared is not None:
+            (first, *others), table = self._declared
+            inside = first.start <= lines[0].start and lines[0].stop <= first.stop
+            if inside and others == lines[1:]:
+                start = lines[0].start - first.start
+                return table.tensor()[start : start + len(lines[0])]
+        if keras.backend.backend() == "torch":
+            return None  # whose compiler cannot trace NumPy
+        table = self._make_table(lines)
+        return None if table is None else ops.convert_to_tensor(table)
+
+    def _are_inside(self, lines):
+        """Whether a grid is read as it is, without clipping or resizing."""
+        for line, size in zip(lines, self._sizes, strict=True):
+            if size is None or self.out_of_range == "error":
+                continue
+            is_resized = self.out_of_range == "resize" and len(lines) > 1
+            if not _is_within(line, size) or (is_resized and len(line) != size):
+                return False
+        return True
+
+    def _make_table(self, lines):
+        """Return the encoding of a grid in float32, or `None` if it is too large."""
+        sizes = [len(line) for line in lines]
+        if math.prod(sizes) * self._width > LARGEST_TABLE:
+            return None
+        values = [np.arange(line.start, line.stop, dtype="float64") for line in lines]
+        axes = np.meshgrid(*values, indexing="ij", sparse=True)
+        axes = encoding.reindex(axes, sizes, self._rules.indexing)
+        return encoding.sinusoidal_encoding(axes, self._waves).astype("float32")
 
     def _locate(self, inputs, positions, start_index, mask, grid):
         rank, skip, rules = len(self.size_names), self.num_prefix_tokens, self._rules
@@ -268,7 +327,7 @@ class PositionEmbedding(keras.layers.Layer):
             place.count_valid(mask, rules.masked)
         place.start_at(start_index)
         if rules.first_index:
-            place.axes = [axis + rules.first_index for axis in place.axes]
+            place.axes = [shift(axis, rules.first_index) for axis in place.axes]
         return place
 
     def _bound(self, place):
@@ -289,9 +348,10 @@ class PositionEmbedding(keras.layers.Layer):
                 place.sizes[axis] = new_size
                 resized[axis] = not isinstance(new_size, int) or new_size != size
             is_exact = self.kind == "sinusoidal" and self.out_of_range == "error"
-            is_inside = isinstance(position, np.ndarray) and (position < size).all()
+            is_inside = _is_within(position, size)
             if resized[axis] or is_exact or is_inside:
                 continue
+            position = as_tensor(position)
             bounded = ops.clip(position, 0, size - 1)
             if self.out_of_range == "zero":
                 place.restrict(ops.equal(bounded, position))
@@ -356,6 +416,11 @@ def _put_prefix(prefix, vectors, index):
         return ops.concatenate([ops.add(empty, prefix), vectors], axis=-2)
     rows = ops.take(prefix, ops.minimum(index, prefix.shape[0] - 1), axis=0)
     return ops.where(ops.expand_dims(index < prefix.shape[0], -1), rows, vectors)
+
+
+def _is_within(line, size):
+    """Whether the coordinates of a line are known to be rows of `size` rows."""
+    return isinstance(line, range) and line.start >= 0 and line.stop <= size
 
 
 def _grid_sizes(grid):

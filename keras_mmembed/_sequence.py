@@ -1,6 +1,5 @@
 """The fused sequence, and what is known of its tokens: pure functions."""
 
-import numpy as np
 from keras import ops
 
 from keras_mmembed import _fusion_checks, _tokens
@@ -77,7 +76,7 @@ def metadata(layout, given, valid, positions, routes):
         number = ops.zeros_like(tokens[..., 0], dtype="int32") + index
         ids[name] = _tokens.pad(number, borders, -1, axis=1)
         here = positions.get(name)
-        here = np.zeros((1, 1, 3)) if here is None else here
+        here = ops.zeros((1, 1, 3)) if here is None else here
         zeros = ops.zeros_like(ops.expand_dims(mask, -1), dtype="float32")
         # not ops.add: on TensorFlow it reads three places as a bias of 3 tokens
         places[name] = zeros + ops.convert_to_tensor(here, dtype="float32")
@@ -85,7 +84,7 @@ def metadata(layout, given, valid, positions, routes):
     like = ops.expand_dims(next(iter(valid.values())), -1)
     no_places = None
     if special:
-        rows = np.zeros((special, 3))
+        rows = ops.zeros((special, 3))
         no_places = _tokens.repeat(rows, like, "float32")
     return {
         "modality_ids": join(layout, ids, _tokens.full(like, special, -1), routes),

@@ -3,6 +3,8 @@
 import numpy as np
 from keras import ops
 
+from keras_mmembed._constant import Constant
+
 # positions are split at this power of two, so that partial products are exact
 DIGIT = 4096
 
@@ -30,32 +32,47 @@ def spectrum(width, layout, endpoint, max_wavelength):
     return frequencies[:width], phases[:width]
 
 
-def sinusoid(positions, frequencies, phases):
-    """Return `sin(2 pi (frequencies p + phases))` for every position, in float32.
+class Waves:
+    """The sines `sin(2 pi (frequencies p + phases))` of positions `p`.
 
     A float32 product would lose the turn of a large position, so the position is
     split in a fraction and two digits of 12 bits, and each digit times the first 12
     bits of a frequency is exact. The error stays below 4e-6 for positions of
     magnitude below 2 ** 24.
 
-    Shapes:
-        positions: `(...)`, integer or float.
-        frequencies, phases: `(width,)`, float64 NumPy arrays, in turns.
-        result: `(..., width)`, float32.
+    Args:
+        frequencies: `(width,)`, float64 NumPy array, in turns.
+        phases: Likewise.
     """
-    positions = ops.expand_dims(ops.cast(positions, "float32"), -1)
-    whole = ops.floor(positions)
-    high = ops.floor(whole / DIGIT)
-    low = whole - DIGIT * high
-    turns = (positions - whole) * _constant(frequencies) + _constant(phases)
-    for digit, unit in ((low, 1), (high, DIGIT)):
-        per_unit = frequencies * unit % 1.0
-        coarse = np.floor(per_unit * DIGIT) / DIGIT
-        exact = digit * _constant(coarse)
-        turns = (
-            turns + (exact - ops.floor(exact)) + digit * _constant(per_unit - coarse)
-        )
-    return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))
+
+    def __init__(self, frequencies, phases):
+        self.frequencies, self.phases = frequencies, phases
+        self._constants = [Constant(frequencies), Constant(phases)]
+        for unit in (1, DIGIT):
+            per_unit = frequencies * unit % 1.0
+            coarse = np.floor(per_unit * DIGIT) / DIGIT
+            self._constants += [Constant(coarse), Constant(per_unit - coarse)]
+
+    def at(self, positions):
+        """Return the sines at every position.
+
+        Shapes:
+            positions: `(...)`, integer or float; a tensor, or a NumPy array.
+            result: `(..., width)`, a float32 tensor, or a float64 array.
+        """
+        if isinstance(positions, np.ndarray):
+            turns = positions[..., None] * self.frequencies + self.phases
+            return np.sin(2 * np.pi * turns)
+        frequencies, phases, *digits = [c.tensor() for c in self._constants]
+        positions = ops.expand_dims(ops.cast(positions, "float32"), -1)
+        whole = ops.floor(positions)
+        high = ops.floor(whole / DIGIT)
+        low = whole - DIGIT * high
+        turns = (positions - whole) * frequencies + phases
+        for digit, coarse, fine in ((low, *digits[:2]), (high, *digits[2:])):
+            exact = digit * coarse
+            turns = turns + (exact - ops.floor(exact)) + digit * fine
+        return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))
 
 
 def fourier_features(coordinates, resolutions, num_bands):
@@ -71,11 +88,7 @@ def fourier_features(coordinates, resolutions, num_bands):
     sines, cosines = [], []
     for coordinate, resolution in zip(coordinates, resolutions, strict=True):
         turns = np.linspace(1.0, resolution / 2, num_bands) / 2
-        sines.append(sinusoid(coordinate, turns, np.zeros(num_bands)))
-        cosines.append(sinusoid(coordinate, turns, np.full(num_bands, 0.25)))
+        sines.append(Waves(turns, np.zeros(num_bands)).at(coordinate))
+        cosines.append(Waves(turns, np.full(num_bands, 0.25)).at(coordinate))
     raw = [ops.expand_dims(ops.cast(c, "float32"), -1) for c in coordinates]
     return ops.concatenate(raw + sines + cosines, axis=-1)
-
-
-def _constant(values):
-    return ops.convert_to_tensor(np.asarray(values), dtype="float32")

@@ -1,7 +1,6 @@
 """Tokens of several modalities in one sequence: pure functions."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mmembed._coordinates import count
@@ -65,7 +64,7 @@ def full(x, count, value):
     if not count:
         return None
     dtype = "bool" if isinstance(value, bool) else "int32"
-    rows = repeat(np.full((count, 1), int(value)), x, "int32")
+    rows = repeat(ops.ones((count, 1), dtype="int32") * int(value), x, "int32")
     return ops.cast(rows[..., 0], dtype)
 
 

@@ -118,6 +118,15 @@ class BoxEmbedding(keras.layers.Layer):
                 )
                 for number in dict.fromkeys(NUMBERS)
             }
+        else:
+            self._waves = {
+                number: _sinusoid.Waves(
+                    *_sinusoid.spectrum(
+                        self._shares[number], "interleaved", False, self.max_wavelength
+                    )
+                )
+                for number in dict.fromkeys(NUMBERS)
+            }
         self.built = True
 
     def call(self, inputs, boxes):
@@ -133,10 +142,7 @@ class BoxEmbedding(keras.layers.Layer):
     def _encode(self, number, values):
         if self.kind == "learned":
             return resize.read_nearest_row(self.tables[number], values)
-        waves = _sinusoid.spectrum(
-            self._shares[number], "interleaved", False, self.max_wavelength
-        )
-        return _sinusoid.sinusoid(values, *waves)
+        return self._waves[number].at(values)
 
     def _check_boxes(self, boxes, inputs):
         shape = _checks.known_shape(boxes.shape)

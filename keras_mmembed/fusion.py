@@ -14,6 +14,7 @@ from keras_mmembed import (
 from keras_mmembed._branch import Given, ModalityBranch
 from keras_mmembed._layout import Layout
 from keras_mmembed._mask_layers import AttachMask
+from keras_mmembed._norm import TokenNorm
 from keras_mmembed._sequence import find_routes, join, metadata
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.split import ModalitySplit
@@ -255,7 +256,7 @@ class MultiModalFusion(keras.layers.Layer):
     def _make_norm(self, name):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         norm_class = {
-            "layer": keras.layers.LayerNormalization,
+            "layer": TokenNorm,
             "rms": keras.layers.RMSNormalization,
         }[self.norm_type]
         return norm_class(epsilon=self.epsilon, dtype=dtype, name=name)

@@ -85,7 +85,7 @@ REASONS = {
     "XLA, which a server has switched off unless told otherwise",
     "'dict' object has no attribute 'shape'": "Keras does not take dict inputs here",
     "jax2onnx": "needs `jax2onnx`, which the tests do not install; tried by hand, it "
-    "takes a text and its mask for sequences of two unknown lengths",
+    "takes the lengths of a text and of its mask for two unknowns",
     "Could not trace the TF model": "goes through a `XlaCallModule`, which OpenVINO "
     "does not know",
     "must end with dim=6": "goes through TorchScript, which does not know the sizes "
@@ -214,7 +214,9 @@ def table(columns):
 
 def versions():
     """Return the line of the docs that says what the tables were found out with."""
-    return ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    # a build for one device ends in +cpu or the like
+    found = {name: metadata.version(name).split("+")[0] for name in PACKAGES}
+    return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
 def read_parts():

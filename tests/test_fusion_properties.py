@@ -141,6 +141,25 @@ def test_a_missing_modality_equals_the_sample_without_it(fusion, x, data):
             np.testing.assert_allclose(valid, alone[key][0], atol=1e-5)
 
 
+@settings(few, max_examples=2)
+@given(x=inputs(), data=st.data())
+def test_compiled_and_loaded_equal_eager(fusion, x, data, tmp_path):
+    lengths = {
+        name: np.array([data.draw(st.integers(0, len(v))) for v in values])
+        for name, values in x.items()
+        if AXES[name] == 1
+    }
+    expected = numpy(fusion(x, mask=lengths))
+    symbols = {n: keras.Input((None,) * AXES[n] + (WIDTHS[n],)) for n in x}
+    masks = {name: keras.Input((), dtype="int32") for name in lengths}
+    model = keras.Model([symbols, masks], fusion(symbols, mask=masks))
+    model.save(tmp_path / "model.keras")
+    for same in (model, keras.models.load_model(tmp_path / "model.keras")):
+        got = same.predict([x, lengths], verbose=0)
+        for key in expected:
+            np.testing.assert_allclose(got[key], expected[key], atol=2e-6)
+
+
 @few
 @given(x=inputs(), rate=st.floats(0.1, 0.9), seed=st.integers(0, 99))
 def test_training_never_drops_every_modality(x, rate, seed):

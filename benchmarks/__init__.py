@@ -1,0 +1,1 @@
+"""How fast the fusion is: `python -m benchmarks`; see README.md."""

@@ -1,0 +1,97 @@
+"""Who is compared with whom: groups of models that do the same work."""
+
+import importlib.util
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from benchmarks import compositions, sizes
+from benchmarks.measure import FLOOR, OURS
+from keras_mmembed import MultiModalFusion
+
+
+@dataclass
+class Group:
+    """Models that are timed in turns.
+
+    Attributes:
+        base: The name of the model whose time is 1.
+        models: The models by name.
+        inputs: Arrays by name, for all of them; `own_inputs` go before.
+        same_numbers: Names of the models whose outputs must be those of this package.
+    """
+
+    name: str
+    base: str
+    models: dict
+    inputs: dict
+    own_inputs: dict = field(default_factory=dict)
+    same_numbers: tuple = ()
+
+
+def groups(size, dropout, with_peers=True):
+    """Return the groups that the installed packages allow."""
+    made = [fusion_group(size, dropout)]
+    if keras.backend.backend() == "torch" and not dropout and with_peers:
+        made += peer_groups(size)
+    return made
+
+
+def fusion_group(size, dropout):
+    """Return the floor, this package, and compositions of other layers."""
+    makers = {
+        FLOOR: compositions.Floor,
+        OURS: compositions.fusion,
+        "Keras layers": compositions.NaiveComposition,
+    }
+    if importlib.util.find_spec("keras_hub"):
+        makers["KerasHub layers"] = compositions.KerasHubComposition
+    models = {
+        name: compositions.build_at(make(size, dropout), size)
+        for name, make in makers.items()
+    }
+    if keras.backend.backend() == "torch":
+        from benchmarks.torch_modules import SpecModule
+
+        models["module of the document"] = SpecModule(size, dropout)
+    models["copy"] = compositions.Copy()
+    return Group(
+        "fusion",
+        FLOOR,
+        models,
+        sizes.inputs(size),
+        own_inputs={"copy": {"fused": np.ones(size.fused_shape, "float32")}},
+        same_numbers=("Keras layers", "module of the document"),
+    )
+
+
+def peer_groups(size):
+    """Return published modules beside this package in their configuration."""
+    from benchmarks import torch_modules
+
+    configs = sizes.modality_configs(size)
+    text = {**configs["text"], "position": "learned", "segments": 2}
+    image = {"type": "none", "dim": size.width}
+    positions = {**configs["image"], "position": "learned"}
+    features = sizes.inputs(size)
+    made = []
+    if importlib.util.find_spec("transformers"):
+        # no more freedom than this: the norm of the patches is work that Vilt lacks
+        ours = _fusion({"text": text, "image": image}, size, "per_modality")
+        models = {OURS: ours, "ViltEmbeddings": torch_modules.HuggingFaceVilt(size)}
+        given = {name: features[name] for name in ("text", "image")}
+        made.append(Group("ViLT of transformers", OURS, models, given))
+    ours = _fusion({"image": positions}, size, None, cls_token=True)
+    models = {OURS: ours, "timm": torch_modules.TimmPositions(size)}
+    given = {"image": features["image"]}
+    made.append(Group("positions of timm", OURS, models, given))
+    return made
+
+
+def _fusion(configs, size, normalization, **options):
+    layer = MultiModalFusion(
+        configs, size.width, normalization=normalization, dropout=0.0, **options
+    )
+    layer.build({name: size.shapes[name] for name in configs})
+    return layer

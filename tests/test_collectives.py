@@ -1,0 +1,78 @@
+"""The fusion on several simulated devices, each number of them in its own process."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="Keras distributes on JAX only"
+)
+WORKER = Path(__file__).with_name("collectives_worker.py")
+# batch axis, model axis
+LAYOUTS = ("1x1", "2x1", "1x2", "4x1", "2x2")
+
+# numbers per token that devices agree on where each has a share of the width
+MOST_STATISTICS = {"forward": 3, "step": 6}
+# position encodings are put together from shares of the devices
+MOST_POSITIONS_SENT = 192
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Return by layout the outputs, the weights after a step, and the collectives."""
+    folder = tmp_path_factory.mktemp("distribution")
+    found = {}
+    for count in (1, 2, 4):
+        layouts = [x for x in LAYOUTS if np.prod([*map(int, x.split("x"))]) == count]
+        command = [sys.executable, str(WORKER), str(folder), *layouts]
+        flag = f"--xla_force_host_platform_device_count={count}"
+        environment = {
+            **os.environ,
+            "XLA_FLAGS": flag,
+            # the program that users run is the one to read
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
+        }
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        for layout in layouts:
+            arrays = dict(np.load(folder / f"{layout}.npz"))
+            sent = json.loads((folder / f"{layout}.json").read_text())
+            found[layout] = arrays, sent
+    return found
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+def test_the_numbers_are_those_of_one_device(results, layout):
+    expected, _ = results["1x1"]
+    arrays, _ = results[layout]
+    assert arrays.keys() == expected.keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, expected[name], atol=2e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("layout", ["2x1", "4x1"])
+def test_a_share_of_the_batch_needs_no_other_share(results, layout):
+    _, sent = results[layout]
+    assert sent["forward"] == {}
+    # gradients of what all samples share, and nothing that has a batch axis
+    assert sent["step"]["all-reduce"] <= sent["weights"] + sent["positions"]
+    assert set(sent["step"]) == {"all-reduce"}
+
+
+@pytest.mark.parametrize("layout", ["1x2", "2x2"])
+def test_a_share_of_a_projection_sends_only_statistics(results, layout):
+    """No token is gathered: the norm works on a share of the width of each."""
+    _, sent = results[layout]
+    for kind in ("forward", "step"):
+        most = MOST_STATISTICS[kind] * sent["tokens"]
+        if kind == "step":
+            most += sent["weights"] + sent["positions"]
+        assert sent[kind]["all-reduce"] <= most
+        others = sum(sent[kind].values()) - sent[kind]["all-reduce"]
+        assert others <= MOST_POSITIONS_SENT, sent[kind]

@@ -1,0 +1,117 @@
+"""The norm of the fusion against the formula, and its derivatives of two orders."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_mmembed._norm import TokenNorm
+
+BACKEND = keras.backend.backend()
+WIDTH, EPSILON = 16, 1e-6
+
+
+def make(**options):
+    layer = TokenNorm(epsilon=EPSILON, **options)
+    layer.build((None, None, WIDTH))
+    rng = np.random.default_rng(0)
+    layer.set_weights([rng.normal(size=WIDTH) for _ in layer.weights])
+    return layer
+
+
+def formula(x, gamma, beta):
+    x = x.astype("float64")
+    centered = x - x.mean(axis=-1, keepdims=True)
+    variance = (centered**2).mean(axis=-1, keepdims=True)
+    return centered / np.sqrt(variance + EPSILON) * gamma + beta
+
+
+def derivatives(function, x, direction):
+    """Return the gradient of a scalar function, and that gradient's along `direction`.
+
+    The second is the gradient of the gradient times the direction.
+    """
+    x, direction = ops.convert_to_tensor(x), ops.convert_to_tensor(direction)
+    if BACKEND == "jax":
+        import jax
+
+        gradient = jax.grad(function)
+        slope = jax.grad(lambda x: ops.sum(gradient(x) * direction))
+        return gradient(x), slope(x)
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                value = function(x)
+            gradient = inner.gradient(value, x)
+            slope = ops.sum(gradient * direction)
+        return gradient, outer.gradient(slope, x)
+    import torch
+
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(function(x), x, create_graph=True)
+    (second,) = torch.autograd.grad(torch.sum(gradient * direction), x)
+    return gradient.detach(), second
+
+
+@pytest.mark.parametrize("mean", [0.0, 300.0])
+def test_formula(mean):
+    """A mean far above the deviation takes no digits from the result."""
+    x = np.random.default_rng(1).normal(mean, 1.0, size=(2, 5, WIDTH))
+    x = x.astype("float32")
+    layer = make()
+    expected = formula(x, *layer.get_weights())
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, atol=2e-4)
+
+
+def test_derivatives_of_two_orders():
+    rng = np.random.default_rng(2)
+    x, direction = rng.normal(1.0, 1.0, size=(2, 2, 3, WIDTH))
+    layer = make()
+    gamma, beta = layer.get_weights()
+
+    def loss(x):
+        return np.sum(formula(x, gamma, beta) ** 3)
+
+    def slope(function, x, direction, h=1e-3):
+        return (function(x + h * direction) - function(x - h * direction)) / (2 * h)
+
+    got = derivatives(
+        lambda x: ops.sum(layer(x) ** 3),
+        x.astype("float32"),
+        direction.astype("float32"),
+    )
+    first, second = (ops.convert_to_numpy(tensor) for tensor in got)
+    assert np.sum(first * direction) == pytest.approx(
+        slope(loss, x, direction), rel=1e-4
+    )
+    along = slope(lambda x: slope(loss, x, direction), x, direction)
+    assert np.sum(second * direction) == pytest.approx(along, rel=1e-3)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="PyTorch has another; TensorFlow none")
+def test_forward_mode():
+    import jax
+
+    layer = make()
+    rng = np.random.default_rng(3)
+    x, direction = rng.normal(size=(2, 2, 3, WIDTH)).astype("float32")
+    _, pushed = jax.jvp(layer, (x,), (direction,))
+    h, weights = 1e-4, layer.get_weights()
+    ahead, behind = (formula(x + s * h * direction, *weights) for s in (1.0, -1.0))
+    np.testing.assert_allclose(pushed, (ahead - behind) / (2 * h), atol=1e-3)
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="it has none without a flag of its own")
+def test_float64_is_kept():
+    layer = make(dtype="float64")
+    x = np.random.default_rng(4).normal(size=(2, 3, WIDTH))
+    outputs = ops.convert_to_numpy(layer(ops.convert_to_tensor(x, dtype="float64")))
+    assert outputs.dtype == "float64"
+    expected = formula(x, *layer.get_weights())
+    # Keras on PyTorch works the norm of a float64 out in float32
+    exact = 1e-6 if BACKEND == "torch" else 1e-12
+    np.testing.assert_allclose(outputs, expected, atol=exact)
