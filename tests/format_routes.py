@@ -179,9 +179,17 @@ def torch_pt2(folder):
 
     model, example, dynamic = for_torch(folder)
 
-    class Program(torch.nn.Module):
-        """Takes one dict."""
+    program = torch.export.export(
+        of_one_dict(model), (example,), dynamic_shapes=(dynamic,), strict=False
+    )
+    return run_pt2(program, folder / "model.pt2")
 
+
+def of_one_dict(model):
+    """Return a module that takes one dict, whatever Keras hands on."""
+    import torch
+
+    class Program(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.model = model
@@ -189,10 +197,7 @@ def torch_pt2(folder):
         def forward(self, inputs):
             return self.model(inputs)
 
-    program = torch.export.export(
-        Program().eval(), (example,), dynamic_shapes=(dynamic,), strict=False
-    )
-    return run_pt2(program, folder / "model.pt2")
+    return Program().eval()
 
 
 def keras_pt2(folder):
