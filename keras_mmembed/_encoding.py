@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed import resize
-from keras_mmembed._coordinates import as_tensor, ravel, unravel
+from keras_mmembed._coordinates import as_tensor, ravel, tensor_or_known, unravel
 from keras_mmembed._sinusoid import fourier_features
 
 
@@ -49,12 +49,20 @@ def sinusoidal_encoding(axes, terms):
 
 def fourier_encoding(axes, sizes, num_bands):
     """Return Fourier features of coordinates scaled to [-1, 1] on their grid."""
+    sizes = [tensor_or_known(size) for size in sizes]
     scaled = [
-        2.0 * ops.cast(axis, "float32") / max(size - 1, 1) - 1.0
+        2.0 * ops.cast(axis, "float32") / _last(size) - 1.0
         for axis, size in zip(axes, sizes, strict=True)
     ]
     zero = sum(ops.zeros_like(axis) for axis in scaled)
     return fourier_features([axis + zero for axis in scaled], sizes, num_bands)
+
+
+def _last(size):
+    """Return the last position of an axis, and 1 for an axis of one token."""
+    if isinstance(size, int):
+        return max(size - 1, 1)
+    return ops.maximum(ops.cast(size, "float32") - 1.0, 1.0)
 
 
 def learned_encoding(coordinates, tables, groups, combination, kernel, resized):

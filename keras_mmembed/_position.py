@@ -9,7 +9,6 @@ from keras import initializers, ops
 
 from keras_mmembed import _checks, _initializers, _position_checks, resize
 from keras_mmembed import _encoding as encoding
-from keras_mmembed._constant import Constant
 from keras_mmembed._coordinates import (
     Coordinates,
     as_tensor,
@@ -19,13 +18,12 @@ from keras_mmembed._coordinates import (
     shift,
     tensor_or_known,
 )
+from keras_mmembed._known_grid import KnownGrid
 from keras_mmembed._sinusoid import Waves, spectrum
 from keras_mmembed.conventions import CONVENTIONS
 
 KINDS = ("sinusoidal", "learned")
 OUT_OF_RANGE = ("error", "clip", "zero", "resize")
-# larger tables are worked out in every call: a compiled program would hold them
-LARGEST_TABLE = 2**22
 
 
 class PositionEmbedding(keras.layers.Layer):
@@ -91,7 +89,7 @@ class PositionEmbedding(keras.layers.Layer):
         self.num_prefix_tokens = _checks.check_integer(
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
-        self._declared = None
+        self._known_grid = None
         self.embeddings_initializer = _initializers.default_initializer(
             embeddings_initializer
         )
@@ -117,16 +115,14 @@ class PositionEmbedding(keras.layers.Layer):
         What is the same for all samples has no batch axis, so that a caller can add
         it up with other such terms before they meet the batch.
         """
-        grid = _grid_sizes(grid)
+        grid, positions = _grid_sizes(grid), _as_tensor(positions)
         _position_checks.check_call(self, inputs, positions, start_index, grid)
         place = self._locate(inputs, positions, start_index, mask, grid)
-        table = self._known_table(place)
-        if table is not None:
-            vectors = table
-        elif self.kind == "learned":
-            vectors = self._encode_learned(place)
-        else:
-            vectors = self._encode_sinusoidal(place)
+        vectors = self._read_known_grid(place)
+        if vectors is None:
+            is_learned = self.kind == "learned"
+            encode = self._encode_learned if is_learned else self._encode_sinusoidal
+            vectors = encode(place)
         if place.valid is not None:
             valid = ops.expand_dims(place.valid, -1)
             vectors = ops.where(valid, vectors, ops.zeros_like(vectors))
@@ -140,7 +136,8 @@ class PositionEmbedding(keras.layers.Layer):
 
         Prefix tokens stand at 0. There is no batch axis where all samples agree.
         """
-        place = self._locate(inputs, positions, start_index, mask, _grid_sizes(grid))
+        grid, positions = _grid_sizes(grid), _as_tensor(positions)
+        place = self._locate(inputs, positions, start_index, mask, grid)
         axes = [ops.cast(axis, "float32")[..., None] for axis in place.spread()]
         return self._arrange(encoding.concatenate(axes), inputs, place.token_rank)
 
@@ -154,7 +151,7 @@ class PositionEmbedding(keras.layers.Layer):
     def compute_output_spec(
         self, inputs, positions=None, start_index=0, mask=None, grid=None
     ):
-        grid = _grid_sizes(grid)
+        grid, positions = _grid_sizes(grid), _as_tensor(positions)
         _position_checks.check_shapes(self, inputs.shape, positions, start_index, grid)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
@@ -228,7 +225,6 @@ class PositionEmbedding(keras.layers.Layer):
 
     def _build_waves(self, width):
         who, rules = type(self).__name__, self._rules
-        self._width = width
         combination, groups = self._groups()
         if combination == "concat":
             groups = (tuple(axis for group in groups for axis in group),)
@@ -257,34 +253,20 @@ class PositionEmbedding(keras.layers.Layer):
             self._waves.append(
                 [(a, Waves(*s)) for a, s in zip(order, spectra, strict=True)]
             )
-        if all(self._sizes) and not rules.normalize:
-            first = rules.first_index
-            lines = [range(first, first + size) for size in self._sizes]
-            table = self._make_table(lines)
-            self._declared = None if table is None else (lines, Constant(table))
+        if rules.normalize:
+            return
+        declared, first = None, rules.first_index
+        if all(self._sizes):
+            declared = [range(first, first + size) for size in self._sizes]
+        self._known_grid = KnownGrid(self._waves, width, rules.indexing, declared)
 
-    def _known_table(self, place):
-        """Return the encoding of a grid that is known before the call, or `None`.
-
-        It is worked out in float64, for the sizes of the layer when it is built, for
-        others while a step is traced; XLA would work sines out for every sample.
-        """
-        lines, rules = place.axes, self._rules
+    def _read_known_grid(self, place):
+        """Return the encoding of a grid that is known before the call, or `None`."""
+        lines = place.axes
         is_known = place.is_grid and all(isinstance(line, range) for line in lines)
-        if self.kind == "learned" or rules.normalize or rules.linear_bands:
+        if self._known_grid is None or not is_known or place.valid is not None:
             return None
-        if not is_known or place.valid is not None or not self._are_inside(lines):
-            return None
-        if self._declared is not None:
-            (first, *others), table = self._declared
-            inside = first.start <= lines[0].start and lines[0].stop <= first.stop
-            if inside and others == lines[1:]:
-                start = lines[0].start - first.start
-                return table.tensor()[start : start + len(lines[0])]
-        if keras.backend.backend() == "torch":
-            return None  # whose compiler cannot trace NumPy
-        table = self._make_table(lines)
-        return None if table is None else ops.convert_to_tensor(table)
+        return self._known_grid.read(lines) if self._are_inside(lines) else None
 
     def _are_inside(self, lines):
         """Whether a grid is read as it is, without clipping or resizing."""
@@ -296,21 +278,10 @@ class PositionEmbedding(keras.layers.Layer):
                 return False
         return True
 
-    def _make_table(self, lines):
-        """Return the encoding of a grid in float32, or `None` if it is too large."""
-        sizes = [len(line) for line in lines]
-        if math.prod(sizes) * self._width > LARGEST_TABLE:
-            return None
-        values = [np.arange(line.start, line.stop, dtype="float64") for line in lines]
-        axes = np.meshgrid(*values, indexing="ij", sparse=True)
-        axes = encoding.reindex(axes, sizes, self._rules.indexing)
-        return encoding.sinusoidal_encoding(axes, self._waves).astype("float32")
-
     def _locate(self, inputs, positions, start_index, mask, grid):
         rank, skip, rules = len(self.size_names), self.num_prefix_tokens, self._rules
         is_flat = rank == 1 or len(inputs.shape) == 3
         if positions is not None:
-            positions = ops.convert_to_tensor(positions)
             axes = [positions[..., a] for a in range(rank)] if rank > 1 else [positions]
             return Coordinates(axes, None, 1 if is_flat else rank, is_grid=False)
         grid = self._sizes if grid is None else grid
@@ -372,7 +343,8 @@ class PositionEmbedding(keras.layers.Layer):
                 sizes[axis] = native
         if rules.normalize:
             lasts = [
-                ops.cast(size, "float32") - 1 + rules.first_index for size in sizes
+                ops.cast(tensor_or_known(size), "float32") - 1 + rules.first_index
+                for size in sizes
             ]
             axes = [
                 ops.cast(axis, "float32") * (rules.scale / (last + 1e-6))
@@ -411,6 +383,8 @@ class PositionEmbedding(keras.layers.Layer):
 def _put_prefix(prefix, vectors, index):
     """Put the rows of prefix tokens before the others, or over the first of them."""
     prefix = ops.cast(prefix, "float32")
+    if len(vectors.shape) == 2 and isinstance(vectors.shape[0], int):
+        return ops.concatenate([prefix, vectors], axis=0)
     if isinstance(vectors.shape[-2], int):
         empty = ops.zeros_like(vectors[..., :1, :])
         return ops.concatenate([ops.add(empty, prefix), vectors], axis=-2)
@@ -421,6 +395,13 @@ def _put_prefix(prefix, vectors, index):
 def _is_within(line, size):
     """Whether the coordinates of a line are known to be rows of `size` rows."""
     return isinstance(line, range) and line.start >= 0 and line.stop <= size
+
+
+def _as_tensor(positions):
+    """Return positions that may be lists as something with a shape and a dtype."""
+    if positions is None or hasattr(positions, "shape"):
+        return positions
+    return ops.convert_to_tensor(np.asarray(positions))
 
 
 def _grid_sizes(grid):

@@ -59,7 +59,7 @@ def check_structure(layer, shape, positions, grid):
 
 def _check_positions(layer, shape, positions):
     who, rank = type(layer).__name__, len(layer.size_names)
-    place = _checks.known_shape(getattr(positions, "shape", None) or [len(positions)])
+    place = _checks.known_shape(positions.shape)
     rule = f"have a last axis of {rank}, one coordinate for each of {layer.size_names}"
     if rank > 1:
         _checks.check(place[-1] == rank, who, "positions.shape", rule, place)
@@ -67,17 +67,19 @@ def _check_positions(layer, shape, positions):
     tokens = shape[-1 - len(shape[1:-1]) : -1] if rank > 1 else (shape[-2],)
     expected = [n - layer.num_prefix_tokens if n else n for n in tokens]
     given = place[-len(expected) :]
-    fits = len(given) == len(expected) and all(
-        a is None or b is None or a == b for a, b in zip(given, expected, strict=True)
-    )
+    fits = _checks.shapes_match(given, expected)
     rule = f"end with the axes of the tokens, {tuple(expected)}"
     _checks.check(fits, who, "positions.shape", rule, place)
     lead = place[: -len(expected)]
     rule = f"have no axis before those of the tokens, or that of {shape[0]} samples"
     fits = any(_checks.shapes_match(lead, option) for option in ((), (1,), shape[:1]))
     _checks.check(fits, who, "positions.shape", rule, place)
+    for name in _sizes_of_the_formula(layer):
+        rule = f"be given, because convention={layer.convention!r} counts with it"
+        size = getattr(layer, name)
+        _checks.check(size is not None, who, name, rule, size)
     if layer.kind == "learned" and layer.interpolation is None:
-        dtype = keras.backend.standardize_dtype(getattr(positions, "dtype", "int32"))
+        dtype = keras.backend.standardize_dtype(positions.dtype)
         rule = "be integer, because the table is read without interpolation"
         remedy = "Cast it, or give the layer interpolation='bilinear'."
         _checks.check(
@@ -89,6 +91,18 @@ def _check_positions(layer, shape, positions):
             remedy,
             error=TypeError,
         )
+
+
+def _sizes_of_the_formula(layer):
+    """Return the names of the sizes without which positions have no encoding."""
+    rules, names = layer._rules, layer.size_names
+    if layer.kind == "learned":
+        return ()
+    if rules.normalize or rules.linear_bands:
+        return names
+    if rules.indexing == "width_outer" and len(names) > 1:
+        return names
+    return names[1:] if rules.indexing == "flat" else ()
 
 
 def _check_fit(layer, shape, positions, start_index, grid):
@@ -113,6 +127,8 @@ def _check_fit(layer, shape, positions, start_index, grid):
         fits = tokens is None or tokens == expected
         _checks.check(fits, who, "inputs.shape[1]", rule, tokens, remedy)
     elif rank == 1 and sizes[0] is not None:
+        rule = f"be at least {skip}, for {skip} prefix tokens"
+        _checks.check(sizes[0] >= skip, who, "inputs.shape[-2]", rule, sizes[0])
         sizes = (sizes[0] - skip,)
     if layer.out_of_range != "error":
         return

@@ -83,12 +83,23 @@ def fourier_features(coordinates, resolutions, num_bands):
 
     Shapes:
         coordinates: one tensor `(...)` per axis, from -1 to 1, of one shape.
+        resolutions: an integer per axis, or a tensor that broadcasts with them.
         result: `(..., axes (2 num_bands + 1))`, float32.
     """
     sines, cosines = [], []
     for coordinate, resolution in zip(coordinates, resolutions, strict=True):
-        turns = np.linspace(1.0, resolution / 2, num_bands) / 2
-        sines.append(Waves(turns, np.zeros(num_bands)).at(coordinate))
-        cosines.append(Waves(turns, np.full(num_bands, 0.25)).at(coordinate))
+        for waves, phase in ((sines, 0.0), (cosines, 0.25)):
+            waves.append(_bands(coordinate, resolution, num_bands, phase))
     raw = [ops.expand_dims(ops.cast(c, "float32"), -1) for c in coordinates]
     return ops.concatenate(raw + sines + cosines, axis=-1)
+
+
+def _bands(coordinate, resolution, num_bands, phase):
+    """Return the waves of one axis, `phase` of a turn ahead."""
+    if isinstance(resolution, int):
+        turns = np.linspace(1.0, resolution / 2, num_bands) / 2
+        return Waves(turns, np.full(num_bands, phase)).at(coordinate)
+    share = np.linspace(0.0, 1.0, num_bands, dtype="float32")
+    widest = ops.expand_dims(ops.cast(resolution, "float32") / 4.0 - 0.5, -1)
+    turns = ops.expand_dims(coordinate, -1) * (0.5 + widest * share) + phase
+    return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))
