@@ -3,7 +3,6 @@
 import functools
 import operator
 import types
-from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -22,25 +21,6 @@ from keras_mmembed.gate import ZeroGate
 from keras_mmembed.segment import SegmentEmbedding
 
 WHO = "MultiModalFusion"
-
-
-@dataclass
-class Given:
-    """What a call gives of one modality.
-
-    Attributes:
-        features: `(batch, ..., dim)`.
-        mask: Which tokens are valid, `(batch, length)`, or `None` for all.
-        flag: Which samples have the modality, `(batch,)`, or `None` for all.
-        positions: Positions in place of 0, 1, 2, ..., or `None`.
-        segment_ids: Segment of each token, or `None`.
-    """
-
-    features: object
-    mask: object = None
-    flag: object = None
-    positions: object = None
-    segment_ids: object = None
 
 
 class ModalityBranch(keras.layers.Layer):

@@ -7,17 +7,18 @@ from keras_mmembed import (
     _checks,
     _fusion_checks,
     _fusion_config,
+    _given,
     _initializers,
     _sublayer_state,
     _tokens,
+    split,
 )
-from keras_mmembed._branch import Given, ModalityBranch
+from keras_mmembed._branch import ModalityBranch
 from keras_mmembed._layout import Layout
 from keras_mmembed._mask_layers import AttachMask
 from keras_mmembed._norm import TokenNorm
 from keras_mmembed._sequence import find_routes, join, metadata
 from keras_mmembed.modality import ModalityEmbedding
-from keras_mmembed.split import ModalitySplit
 
 NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
 VECTORS = {"cls_token": "cls_embedding", "num_registers": "register_embeddings"}
@@ -190,7 +191,7 @@ class MultiModalFusion(keras.layers.Layer):
             WHO, "num_registers", num_registers, minimum=0
         )
         self.modality_dropout = modality_dropout
-        self._drop_rates = _fusion_checks.check_rates(
+        self.drop_rates = _fusion_checks.check_rates(
             modality_dropout, self.modality_configs
         )
         self.missing = _checks.check_choice(WHO, "missing", missing, ("mask", "token"))
@@ -233,7 +234,7 @@ class MultiModalFusion(keras.layers.Layer):
             self.norm = self._make_norm("norm")
         self.attach_mask = AttachMask(dtype=dtype)
         self.drop = keras.layers.Dropout(self.dropout, seed=self.seed, dtype=dtype)
-        if any(self._drop_rates):
+        if any(self.drop_rates):
             self.seed_generator = keras.random.SeedGenerator(self.seed)
         configs = {n: self.branch(n).config for n in self.modalities}
         self.layout = Layout(
@@ -250,6 +251,7 @@ class MultiModalFusion(keras.layers.Layer):
 
     def branch(self, name):
         """Return the sublayer that holds the layers and vectors of a modality."""
+        _checks.check_choice(WHO, "name", name, self.modalities)
         owner = _fusion_config.owner_of(self.modality_configs, name)
         return getattr(self, f"branch_{owner}")
 
@@ -299,16 +301,8 @@ class MultiModalFusion(keras.layers.Layer):
         inputs_mask=None,
         training=None,
     ):
-        arguments = _fusion_checks.gather(
-            self,
-            inputs,
-            segment_ids,
-            positions,
-            present,
-            placeholders,
-            mask,
-            inputs_mask,
-        )
+        extras = (segment_ids, positions, present, placeholders)
+        arguments = _given.gather(self, inputs, extras, (mask, inputs_mask))
         fused = self.fuse(inputs, arguments, training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
@@ -323,7 +317,8 @@ class MultiModalFusion(keras.layers.Layer):
             training: As for a call.
         """
         _fusion_checks.check_call(self, inputs, arguments)
-        given = self._read(self._by_configuration(inputs), arguments, training)
+        inputs = self._by_configuration(inputs)
+        given = _given.read(self, inputs, arguments, training)
         like = _tokens.flatten_tokens(next(iter(given.values())).features)
         valid = self._valid(given, like)
         places = self._by_configuration(arguments["placeholders"])
@@ -360,35 +355,28 @@ class MultiModalFusion(keras.layers.Layer):
             placed token stands in its host's slice and in its own; a token that found
             no place gets zeros.
         """
-        _fusion_checks.check_inputs(like, "like")
-        _fusion_checks.check_keys("like", like, self.modalities)
-        rule = "be (batch, fused length, ...)"
-        _checks.check(len(tensor.shape) > 1, WHO, "tensor", rule, tuple(tensor.shape))
-        splitter = ModalitySplit(self.layout, grids=grids)
-        like = self._by_configuration(like)
-        inputs = {
-            "tensor": tensor,
-            "like": {n: self.branch(n).features_like(x) for n, x in like.items()},
-        }
-        if self.layout.hosts:
-            rule = "be given, because modalities are placed into others"
-            is_given = modality_ids is not None
-            _checks.check(is_given, WHO, "modality_ids", rule, None)
-            inputs["modality_ids"] = modality_ids
-            inputs["valid"] = {
-                name: mask[name]
-                for name in self.layout.hosts
-                if mask is not None and mask.get(name) is not None and name in like
-            }
-        return splitter(inputs)
+        like = self._like(like)
+        return split.split(
+            self.layout,
+            tensor,
+            like,
+            grids=grids,
+            modality_ids=modality_ids,
+            mask=mask,
+        )
 
-    def split_spec(self, tensor, like):
-        """Return the symbolic outputs of `split` for a symbolic tensor."""
+    def split_spec(self, tensor, shapes):
+        """Return the symbolic outputs of `split` for a symbolic tensor.
+
+        Args:
+            tensor: A `KerasTensor`.
+            shapes: By name, the shapes of the inputs of the fusion.
+        """
         like = {
-            name: keras.KerasTensor(self.branch(name).features_shape(x.shape))
-            for name, x in self._by_configuration(like).items()
+            name: keras.KerasTensor(self.branch(name).features_shape(shape))
+            for name, shape in self._by_configuration(shapes).items()
         }
-        splitter = ModalitySplit(self.layout)
+        splitter = split.ModalitySplit(self.layout)
         return splitter.compute_output_spec({"tensor": tensor, "like": like})
 
     def split_attention(self, scores, like, modality_ids=None, mask=None):
@@ -405,18 +393,10 @@ class MultiModalFusion(keras.layers.Layer):
             `blocks[query][key]` of `(batch, heads, query length, key length)`, by the
             names of the modalities of the queries and keys.
         """
-        axes = "(batch, heads, fused length, fused length)"
-        _checks.check_rank(WHO, "scores.shape", scores.shape, (4,), axes)
-        blocks, places = {}, {"modality_ids": modality_ids, "mask": mask}
-        rows = self.split(ops.transpose(scores, (0, 2, 1, 3)), like, **places)
-        for query, row in rows.items():
-            row = ops.transpose(row, (0, 3, 1, 2))
-            columns = self.split(row, like, **places)
-            blocks[query] = {
-                key: ops.transpose(block, (0, 3, 2, 1))
-                for key, block in columns.items()
-            }
-        return blocks
+        like = self._like(like)
+        return split.split_attention(
+            self.layout, scores, like, modality_ids=modality_ids, mask=mask
+        )
 
     def compute_mask(self, inputs, previous_mask=None):
         return None  # attached by the call
@@ -436,16 +416,8 @@ class MultiModalFusion(keras.layers.Layer):
         inputs_mask=None,
         training=None,
     ):
-        arguments = _fusion_checks.gather(
-            self,
-            inputs,
-            segment_ids,
-            positions,
-            present,
-            placeholders,
-            mask,
-            inputs_mask,
-        )
+        extras = (segment_ids, positions, present, placeholders)
+        arguments = _given.gather(self, inputs, extras, (mask, inputs_mask))
         _fusion_checks.check_call(self, inputs, arguments)
         return self._output_spec(_shapes(inputs), arguments["positions"])
 
@@ -492,6 +464,13 @@ class MultiModalFusion(keras.layers.Layer):
     def _vectors(self):
         return [name for key, name in VECTORS.items() if getattr(self, key)]
 
+    def _like(self, inputs):
+        """Return tensors with the axes of the features of inputs, for a split."""
+        _fusion_checks.check_inputs(inputs, "like")
+        _fusion_checks.check_keys("like", inputs, self.modalities)
+        given = self._by_configuration(inputs)
+        return {name: self.branch(name).features_like(x) for name, x in given.items()}
+
     def _by_configuration(self, inputs):
         """Return what is given of the inputs, in the order of the configuration."""
         given = {name: inputs.get(name) for name in self.modalities}
@@ -515,35 +494,6 @@ class MultiModalFusion(keras.layers.Layer):
             "modality_ids": keras.KerasTensor(place, dtype="int32"),
             "positions": keras.KerasTensor((*place, 3), dtype="float32"),
         }
-
-    def _read(self, inputs, arguments, training):
-        """Return what is given of each modality: features, masks and flags."""
-        given = {}
-        flags = self._draw_flags(inputs, arguments["present"], training)
-        for name, x in inputs.items():
-            features, mask = self.branch(name).read(x, flags.get(name))
-            mask = arguments["mask"].get(name, mask)
-            if mask is not None:
-                mask = _tokens.as_mask(mask, _tokens.flatten_tokens(features))
-            extra = {n: arguments[n].get(name) for n in ("positions", "segment_ids")}
-            given[name] = Given(features, mask, flags.get(name), **extra)
-        return given
-
-    def _draw_flags(self, inputs, present, training):
-        """Return which samples have each modality, where that is not all of them."""
-        flags = {
-            name: ops.cast(flag, "bool")
-            for name, flag in present.items()
-            if flag is not None
-        }
-        if not training or not any(self._drop_rates):
-            return flags
-        batch = ops.shape(next(iter(inputs.values())))[0]
-        everywhere = ops.ones((batch,), dtype="bool")
-        present = ops.stack([flags.get(n, everywhere) for n in inputs], axis=1)
-        rates = [self._drop_rates[self.modalities.index(name)] for name in inputs]
-        present = _tokens.draw_present(present, rates, self.seed_generator)
-        return {name: present[:, index] for index, name in enumerate(inputs)}
 
     def _valid(self, given, like):
         """Return the mask of each modality that has tokens in the fusion."""

@@ -1,4 +1,4 @@
-"""The layer that cuts a fused sequence back in its modalities."""
+"""What cuts fused tensors back in their modalities: a layer, and functions of it."""
 
 import keras
 from keras import ops
@@ -7,13 +7,15 @@ from keras_mmembed import _checks, _tokens
 from keras_mmembed._layout import Layout
 from keras_mmembed._placement import match, place
 
+WHO = "MultiModalFusion"
+
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class ModalitySplit(keras.layers.Layer):
     """Cuts a fused tensor in one piece per modality.
 
-    `MultiModalFusion.split` makes and calls this layer, so that a split can be part
-    of a functional model and its file.
+    `split` makes and calls this layer, so that a split can be part of a functional
+    model and its file.
     """
 
     def __init__(self, layout, *, grids=False, **kwargs):
@@ -90,4 +92,49 @@ class ModalitySplit(keras.layers.Layer):
             return
         rule = f"have the fused length {total} on its second axis"
         shape = tuple(tensor.shape)
-        _checks.check(shape[1] == total, "MultiModalFusion", "tensor", rule, shape)
+        _checks.check(shape[1] == total, WHO, "tensor", rule, shape)
+
+
+def split(layout, tensor, like, *, grids=False, modality_ids=None, mask=None):
+    """Cut a tensor of the fused length in its modalities.
+
+    Args:
+        layout: The order of the tokens.
+        tensor: `(batch, fused length, ...)`.
+        like: By name, in the order of the layout, features of the fused shapes.
+        grids: Whether what came as a grid goes back to a grid.
+        modality_ids: The ids that the fusion returned, if modalities are placed.
+        mask: By name, the masks that the fusion was given, or `None`.
+    """
+    rule = "be (batch, fused length, ...)"
+    _checks.check(len(tensor.shape) > 1, WHO, "tensor", rule, tuple(tensor.shape))
+    inputs = {"tensor": tensor, "like": like}
+    if layout.hosts:
+        rule = "be given, because modalities are placed into others"
+        _checks.check(modality_ids is not None, WHO, "modality_ids", rule, None)
+        masks = {name: (mask or {}).get(name) for name in layout.hosts if name in like}
+        inputs["modality_ids"] = modality_ids
+        inputs["valid"] = {n: m for n, m in masks.items() if m is not None}
+    return ModalitySplit(layout, grids=grids)(inputs)
+
+
+def split_attention(layout, scores, like, **places):
+    """Cut `(batch, heads, fused length, fused length)` in blocks by query and key.
+
+    Args:
+        layout: The order of the tokens.
+        scores: The weights of attention.
+        like: As for `split`.
+        **places: `modality_ids` and `mask`, as for `split`.
+    """
+    axes = "(batch, heads, fused length, fused length)"
+    _checks.check_rank(WHO, "scores.shape", scores.shape, (4,), axes)
+    blocks = {}
+    rows = split(layout, ops.transpose(scores, (0, 2, 1, 3)), like, **places)
+    for query, row in rows.items():
+        row = ops.transpose(row, (0, 3, 1, 2))
+        blocks[query] = {
+            key: ops.transpose(block, (0, 3, 2, 1))
+            for key, block in split(layout, row, like, **places).items()
+        }
+    return blocks

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_mmembed import _checks, _fusion_checks, _sublayer_state
+from keras_mmembed import _checks, _given, _sublayer_state
 from keras_mmembed._mask_layers import AttachMask
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.encoder import EncoderBlock
@@ -258,16 +258,8 @@ class MultiModalTransformer(keras.Model):
         inputs_mask=None,
         training=None,
     ):
-        arguments = _fusion_checks.gather(
-            self.fusion,
-            inputs,
-            segment_ids,
-            positions,
-            present,
-            placeholders,
-            mask,
-            inputs_mask,
-        )
+        extras = (segment_ids, positions, present, placeholders)
+        arguments = _given.gather(self.fusion, inputs, extras, (mask, inputs_mask))
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
         if self.pooling == "cls":
@@ -283,22 +275,32 @@ class MultiModalTransformer(keras.Model):
         ids, masks = fused["modality_ids"], arguments["mask"]
         return self.fusion.split(outputs, inputs, modality_ids=ids, mask=masks)
 
-    def attention_scores(self, inputs, **arguments):
+    def attention_scores(
+        self,
+        inputs,
+        segment_ids=None,
+        positions=None,
+        present=None,
+        placeholders=None,
+        mask=None,
+    ):
         """Return what each token looks at, and which token is which.
 
         Args:
-            inputs: As for a call.
-            **arguments: Other arguments of a call.
+            inputs: As for a call; so are the other arguments.
+            segment_ids: As for `MultiModalFusion`.
+            positions: As for `MultiModalFusion`.
+            present: As for `MultiModalFusion`.
+            placeholders: As for `MultiModalFusion`.
+            mask: As for `MultiModalFusion`.
 
         Returns:
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
-        names = ("segment_ids", "positions", "present", "placeholders", "mask")
-        given = _fusion_checks.gather(
-            self.fusion, inputs, *(arguments.get(n) for n in names), None
-        )
-        _, fused, scores = self._encode(inputs, given, False, with_scores=True)
+        extras = (segment_ids, positions, present, placeholders)
+        arguments = _given.gather(self.fusion, inputs, extras, (mask, None))
+        _, fused, scores = self._encode(inputs, arguments, False, with_scores=True)
         return scores, fused
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -306,19 +308,24 @@ class MultiModalTransformer(keras.Model):
 
     def compute_output_spec(self, inputs, *args, **kwargs):
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
-        dtype = fused.dtype if self.head is None else self.head.compute_dtype
+        shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
+        return self._output_spec(fused, shapes)
+
+    def compute_output_shape(self, inputs_shape, **other_shapes):
+        fused = self.fusion.compute_output_shape(inputs_shape)["embeddings"]
+        spec = self._output_spec(keras.KerasTensor(fused), inputs_shape)
+        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
+
+    def _output_spec(self, fused, inputs_shape):
+        """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
+        dtype = self.compute_dtype if self.head is None else self.head.compute_dtype
         width = self.num_outputs or self.fusion.unified_dim
         if self.pooling in ("cls", "mean"):
             return keras.KerasTensor((fused.shape[0], width), dtype=dtype)
         outputs = keras.KerasTensor((*fused.shape[:2], width), dtype=dtype)
         if self.pooling == "tokens":
             return outputs
-        return self.fusion.split_spec(outputs, inputs)
-
-    def compute_output_shape(self, inputs_shape, **other_shapes):
-        inputs = {n: keras.KerasTensor(s) for n, s in inputs_shape.items()}
-        spec = self.compute_output_spec(inputs)
-        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
+        return self.fusion.split_spec(outputs, inputs_shape)
 
     def get_config(self):
         fusion = self.fusion.get_config()
