@@ -175,6 +175,16 @@ def check_names(layer, argument, names):
     return tuple(names)
 
 
+def check_fused(who, fused, keys):
+    """Raise unless `fused` is what a fusion returns with `return_dict=True`."""
+    rule = "be what MultiModalFusion returns"
+    remedy = "Make the fusion with `return_dict=True`."
+    is_dict = isinstance(fused, dict)
+    received = sorted(fused) if is_dict else type(fused).__name__
+    has_keys = is_dict and set(keys) <= set(fused)
+    check(has_keys, who, "fused", rule, received, remedy)
+
+
 def add_once(layer, inputs, vectors):
     """Return `inputs + vectors`, summed in float32 or better and rounded once."""
     dtype = keras.backend.result_type(layer.compute_dtype, "float32")

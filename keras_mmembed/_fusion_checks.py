@@ -201,8 +201,11 @@ def _check_extra(layer, argument, name, value, features_shape):
         allowed = [batch, batch + tokens, batch + flat]
     elif argument == "segment_ids":
         allowed = [flat, batch + tokens, batch + flat]
-    else:
-        return  # the position layer checks positions
+    else:  # the position layer checks their shape
+        rule = "be left out, because the configuration has type 'none'"
+        has_positions = layer.branch(name).position is not None
+        _checks.check(has_positions, WHO, place, rule, shape)
+        return
     listed = " or ".join(str(option) for option in dict.fromkeys(allowed))
     fits = any(_checks.shapes_match(shape, option) for option in allowed)
     _checks.check(fits, WHO, f"{place}.shape", f"be {listed}", shape)

@@ -141,11 +141,7 @@ class AttentionMask(keras.layers.Layer):
         return visible
 
     def _check_call(self, fused, example_ids):
-        rule = "be what MultiModalFusion returns"
-        remedy = "Make the fusion with `return_dict=True`."
-        has_keys = isinstance(fused, dict) and {"mask", "modality_ids"} <= set(fused)
-        received = sorted(fused) if isinstance(fused, dict) else type(fused).__name__
-        _checks.check(has_keys, WHO, "fused", rule, received, remedy)
+        _checks.check_fused(WHO, fused, ("mask", "modality_ids"))
         if example_ids is None:
             return
         example_ids = ops.convert_to_tensor(example_ids)

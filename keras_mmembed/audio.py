@@ -205,13 +205,12 @@ class AudioEmbedding(keras.layers.Layer):
     def compute_mask(self, inputs, previous_mask=None):
         if previous_mask is None or isinstance(inputs, keras.KerasTensor):
             return None  # a model finds the mask that the call attaches
-        features, valid = self._features(ops.convert_to_tensor(inputs), previous_mask)
+        mask = _windows.grid_mask(previous_mask, ops.convert_to_tensor(inputs))
+        valid = self._valid_frames(mask)
         if self.patch_size is None:
             return valid
-        bands = ops.transpose(features, (0, 2, 1))
-        return self.patches.compute_mask(
-            ops.expand_dims(bands, -1), self._spread(valid, bands)
-        )
+        bands = ops.repeat(ops.expand_dims(valid, 1), self.num_mel_bins, axis=1)
+        return self.patches.compute_mask(ops.expand_dims(bands, -1), bands)
 
     def compute_output_shape(self, inputs_shape):
         batch, samples = self._check_rank(inputs_shape)
@@ -261,9 +260,7 @@ class AudioEmbedding(keras.layers.Layer):
         if mask is not None:
             mask = _windows.grid_mask(mask, waveforms)
             waveforms = ops.where(mask, waveforms, ops.zeros_like(waveforms))
-            valid = _windows.valid_windows(
-                mask, (self._reach,), (self.frame_stride,), self.remainder
-            )
+            valid = self._valid_frames(mask)
         frames = _spectrogram.cut_frames(
             self._rules,
             waveforms,
@@ -273,6 +270,12 @@ class AudioEmbedding(keras.layers.Layer):
         )
         features = _spectrogram.log_mel(self._rules, frames, self._filters, valid)
         return features, valid
+
+    def _valid_frames(self, mask):
+        """Return which frames are valid, from which samples are."""
+        return _windows.valid_windows(
+            mask, (self._reach,), (self.frame_stride,), self.remainder
+        )
 
     def _spread(self, valid, bands):
         """Return a mask of frames as one of all bands, `(batch, bands, frames)`."""

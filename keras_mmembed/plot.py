@@ -121,6 +121,7 @@ def plot_layout(fused, modalities, sample=0, axes=None):
 
     Raises:
         ImportError: if matplotlib is missing.
+        ValueError: if `fused` is not such a dict.
 
     Example:
     >>> import numpy as np
@@ -134,11 +135,10 @@ def plot_layout(fused, modalities, sample=0, axes=None):
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
     ['special', 'text', 'image']
     """
+    keys = ("modality_ids", "mask", "positions")
+    _checks.check_fused("plot_layout", fused, keys)
     axes = _axes("plot_layout", axes)
-    ids, valid, places = (
-        ops.convert_to_numpy(fused[key])[sample]
-        for key in ("modality_ids", "mask", "positions")
-    )
+    ids, valid, places = (ops.convert_to_numpy(fused[key])[sample] for key in keys)
     names = ("special", *modalities)
     for index in sorted(set(ids)):
         here = np.flatnonzero(ids == index)

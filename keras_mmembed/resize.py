@@ -194,13 +194,24 @@ def resize_positions(
     name = "resize_positions"
     check_interpolation(name, interpolation, antialias, align_corners)
     table = np.asarray(ops.convert_to_numpy(table), dtype="float32")
+    axes = (
+        "(tokens, channels)"
+        if grid
+        else "(length, channels), or with an axis for each of two or three sizes"
+    )
+    ranks = (2,) if grid else (2, 3, 4)
+    _checks.check_rank(name, "table.shape", table.shape, ranks, axes)
+    _checks.check(np.ndim(sizes) == 1, name, "sizes", "be a list of integers", sizes)
     sizes = tuple(_checks.check_integer(name, "sizes", size) for size in sizes)
-    prefix = table[: num_prefix_tokens if grid else 0]
+    skip = _checks.check_integer(name, "num_prefix_tokens", num_prefix_tokens, 0)
+    rule = "be 0 without `grid`, which says where the rows of the grid end"
+    _checks.check(grid or not skip, name, "num_prefix_tokens", rule, skip)
+    prefix = table[:skip]
     old_sizes = tuple(grid) if grid else table.shape[:-1]
     rule = f"have one integer for each axis of the old sizes {old_sizes}"
     _checks.check(len(sizes) == len(old_sizes), name, "sizes", rule, sizes)
-    rows = len(prefix) + int(np.prod(old_sizes))
-    rule = f"have {rows} rows with grid={grid}, num_prefix_tokens={num_prefix_tokens}"
+    rows = skip + int(np.prod(old_sizes))
+    rule = f"have {rows} rows with grid={grid}, num_prefix_tokens={skip}"
     _checks.check(
         not grid or len(table) == rows, name, "table.shape", rule, table.shape
     )
@@ -210,7 +221,7 @@ def resize_positions(
         )
         for new, old in zip(sizes, old_sizes, strict=True)
     ]
-    native = np.reshape(table[len(prefix) :], (*old_sizes, table.shape[-1]))
+    native = np.reshape(table[skip:], (*old_sizes, table.shape[-1]))
     resized = ops.convert_to_numpy(read_grid(ops.convert_to_tensor(native), weights))
     if not grid:
         return resized

@@ -155,11 +155,12 @@ def _check_version(directory, version):
 def _check_tensorflow(model):
     """Raise unless TensorFlow is here, and can know the classes of the model."""
     if importlib.util.find_spec("tensorflow") is None:
-        raise ImportError(
-            f"{WHO}: TensorFlow must be installed beside the "
-            f"{keras.backend.backend()} backend: pip install "
-            "'keras-mmembed[tensorflow]', or tensorflow-cpu."
+        rule = f"be installed beside the {keras.backend.backend()} backend"
+        remedy = (
+            "Install it: pip install 'keras-mmembed[tensorflow]', or tensorflow-cpu."
         )
+        text = _checks.error_text(WHO, "tensorflow", rule, "nothing", remedy)
+        raise ImportError(text)
     if keras.backend.backend() != "tensorflow":
         _tensorflow_process.custom_modules(model)
 

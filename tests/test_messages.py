@@ -488,6 +488,11 @@ CONSTRUCTORS = [
     ),
 ]
 
+
+class WithoutShape(keras.layers.Layer):
+    """An embedding that does not say the shape of what it makes."""
+
+
 LEARNED_1D = {"kind": "learned", "max_length": 4}
 LEARNED_2D = {"kind": "learned", "height": 3, "width": 4}
 
@@ -576,6 +581,51 @@ CONSTRUCTORS += [
         "modality_configs['audio']['vocabulary_size']",
         "be left out, because 'embedding' is given",
         "4",
+    ),
+    (
+        FUSION,
+        with_audio(embedding=WithoutShape()),
+        "modality_configs['audio']['embedding']",
+        "be a layer with a compute_output_shape of its own",
+        "WithoutShape",
+    ),
+    (
+        FUSION,
+        lambda: fusion(
+            {
+                **PLACED,
+                "audio_2": {"instance_of": "audio"},
+                "image": {"type": "2d", "dim": 8, "into": "audio_2"},
+            }
+        ),
+        "modality_configs['image']['into']",
+        "be a modality that is not placed into another",
+        "'audio_2'",
+    ),
+    (
+        "PositionEmbedding1D",
+        lambda: ONE().build((None, 5, None)),
+        "inputs.shape",
+        "have a last axis of known size",
+        "(None, 5, None)",
+    ),
+    (
+        "MultiModalTransformer",
+        lambda: mm.MultiModalTransformer(
+            {**text(), "audio": {"type": "1d", "dim": 8, "end_token": True}},
+            8,
+            gated=["audio"],
+        ),
+        "gated",
+        "hold no modality with a start or end token, which no rule can hide",
+        "'audio'",
+    ),
+    (
+        FUSION,
+        lambda: fusion().branch("sound"),
+        "name",
+        "be one of 'text', 'image'",
+        "'sound'",
     ),
     (
         FUSION,
@@ -688,6 +738,38 @@ CALLS = [
         "positions.shape",
         "end with the axes of the tokens, (3,)",
         "(2, 4)",
+    ),
+    (
+        ONE(),
+        zeros(2, 3, 8),
+        {"positions": ids(3, 3)},
+        "positions.shape",
+        "have no axis before those of the tokens, or that of 2 samples",
+        "(3, 3)",
+    ),
+    (
+        ONE(convention="detr"),
+        zeros(2, 3, 8),
+        {"positions": ids(2, 3)},
+        "max_length",
+        "be given, because convention='detr' counts with it",
+        "None",
+    ),
+    (
+        THREE(convention="videomae", height=4),
+        zeros(2, 3, 8),
+        {"positions": ids(2, 3, 3)},
+        "width",
+        "be given, because convention='videomae' counts with it",
+        "None",
+    ),
+    (
+        ONE(num_prefix_tokens=4),
+        zeros(2, 3, 8),
+        {},
+        "inputs.shape[-2]",
+        "be at least 4, for 4 prefix tokens",
+        "3",
     ),
     (
         TWO(),
@@ -832,6 +914,22 @@ CALLS = [
         "mask['text'].shape",
         "be (2,) or (2, 5)",
         "(2, 4)",
+    ),
+    (
+        fusion(),
+        good(),
+        {"mask": {"text": ids(2, dtype="bool")}},
+        "mask['text'].dtype",
+        "be a number for each sample, its length",
+        "bool",
+    ),
+    (
+        fusion({"text": {"type": "none", "dim": 8}}),
+        {"text": zeros(2, 5, 8)},
+        {"positions": {"text": ids(2, 5)}},
+        "positions['text']",
+        "be left out, because the configuration has type 'none'",
+        "(2, 5)",
     ),
     (
         fusion(),
@@ -992,8 +1090,26 @@ CALLS += [
     ),
 ]
 
+TWICE = {"placeholders": {n: np.eye(2, 5, dtype=bool) for n in ("audio", "image")}}
+
 VALUES = [
     # what only values tell; symbolic tensors do not have them
+    (
+        fusion({**PLACED, "image": {"type": "1d", "dim": 8, "into": "text"}}),
+        {"text": zeros(2, 5, 8), "audio": zeros(2, 1, 8), "image": zeros(2, 1, 8)},
+        TWICE,
+        "placeholders['image']",
+        "mark other places in 'text' than those of other modalities",
+        "place 0 of sample 0, which is taken",
+    ),
+    (
+        ONE(**LEARNED_1D),
+        zeros(2, 3, 8),
+        {"positions": [0.0, 0.5, 1.0]},
+        "positions.dtype",
+        "be integer, because the table is read without interpolation",
+        "float",
+    ),
     (
         fusion(PLACED),
         placed(),
@@ -1205,6 +1321,19 @@ def test_a_length_that_only_a_compiled_step_knows_warns_and_keeps_the_weights():
     "arguments, argument, rule, value",
     [
         ({"sizes": (3,)}, "sizes", "have one integer for each axis", "(3,)"),
+        ({"sizes": 3}, "sizes", "be a list of integers", "3"),
+        (
+            {"sizes": (3, 3), "num_prefix_tokens": 1},
+            "num_prefix_tokens",
+            "be 0 without `grid`",
+            "1",
+        ),
+        (
+            {"sizes": (3, 3), "grid": (2, 2), "table": zeros(2, 2, 8)},
+            "table.shape",
+            "be (tokens, channels)",
+            "(2, 2, 8)",
+        ),
         ({"sizes": (3, 0)}, "sizes", "be at least 1", "0"),
         (
             {"sizes": (3, 3), "interpolation": "area"},
@@ -1213,14 +1342,73 @@ def test_a_length_that_only_a_compiled_step_knows_warns_and_keeps_the_weights():
             "'area'",
         ),
         (
-            {"sizes": (3, 3), "grid": (2, 2), "num_prefix_tokens": 1},
+            {
+                "sizes": (3, 3),
+                "grid": (2, 2),
+                "num_prefix_tokens": 1,
+                "table": zeros(4, 8),
+            },
             "table.shape",
             "have 5 rows",
-            "(2, 2, 8)",
+            "(4, 8)",
         ),
     ],
 )
 def test_resize_positions(arguments, argument, rule, value):
     with pytest.raises((TypeError, ValueError)) as error:
-        mm.resize_positions(zeros(2, 2, 8), **arguments)
+        mm.resize_positions(**{"table": zeros(2, 2, 8), **arguments})
     assert_message(error, argument, rule, value)
+
+
+SPLITS = [
+    # configuration, arguments of the split, argument, rule, value received
+    (TEXT_AND_IMAGE, {"tensor": zeros(5)}, "tensor", "be (batch, fused", "(5,)"),
+    (
+        TEXT_AND_IMAGE,
+        {"tensor": zeros(2, 16, 8)},
+        "tensor",
+        "have the fused length 17 on its second axis",
+        "(2, 16, 8)",
+    ),
+    (TEXT_AND_IMAGE, {"like": []}, "like", "be a dict of a tensor", "list"),
+    (
+        TEXT_AND_IMAGE,
+        {"like": {"sound": zeros(2, 3, 8)}},
+        "like",
+        "name only the modalities ['text', 'image']",
+        "'sound'",
+    ),
+    (
+        PLACED,
+        {"tensor": zeros(2, 5, 8), "like": placed()},
+        "modality_ids",
+        "be given, because modalities are placed into others",
+        "None",
+    ),
+    (
+        {"image": {"type": "2d", "embedding": mm.PatchEmbedding(2, 8)}},
+        {"like": {"image": keras.Input((None, None, 3))}},
+        "like['image'].shape",
+        "be features, or give features of a known size that are not placed",
+        "(None, None, None, 3)",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "configs, arguments, argument, rule, value",
+    SPLITS,
+    ids=[f"{c[2]}-{c[4]}" for c in SPLITS],
+)
+def test_split(configs, arguments, argument, rule, value):
+    arguments = {"tensor": zeros(2, 17, 8), "like": good(), **arguments}
+    with pytest.raises((TypeError, ValueError)) as error:
+        fusion(configs).split(**arguments)
+    assert_message(error, argument, rule, value)
+
+
+def test_split_attention():
+    with pytest.raises(ValueError) as error:
+        fusion().split_attention(zeros(2, 17, 17), like=good())
+    axes = "be (batch, heads, fused length, fused length)"
+    assert_message(error, "scores.shape", axes, "(2, 17, 17)")

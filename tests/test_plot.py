@@ -60,6 +60,11 @@ def test_similarity_of_a_clip_is_not_drawn():
         mm.plot_similarity(mm.PositionEmbedding3D(), (2, 3, 4, 8))
 
 
+def test_layout_of_bare_embeddings():
+    with pytest.raises(ValueError, match=r"plot_layout: `fused` must be what .*return"):
+        mm.plot_layout(np.ones((1, 4, 8)), ["text"])
+
+
 def test_layout_has_a_box_for_every_token():
     configs = {"text": {"type": "1d", "dim": 8}, "image": {"type": "2d", "dim": 8}}
     fusion = mm.MultiModalFusion(configs, 8, cls_token=True, return_dict=True)

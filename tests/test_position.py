@@ -155,6 +155,36 @@ def test_an_unread_row_gets_no_gradient_and_no_update(policy):
     assert changed.tolist() == [True] * 3 + [False] * 3
 
 
+def test_positions_in_lists():
+    pairs = [[0, 1], [2, 0], [1, 1]]
+    expected = encoding(TWO(), 1, 3, 8, positions=np.array(pairs))
+    np.testing.assert_array_equal(encoding(TWO(), 1, 3, 8, positions=pairs), expected)
+    seconds = [0.0, 0.5, 0.75]
+    expected = [reference.interleaved(seconds, 8)]
+    got = encoding(ONE(), 1, 3, 8, positions=seconds)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_bands_of_grids_that_are_not_known_before():
+    layer, sizes = TWO(convention="perceiver"), ((2, 3), (3, 2))
+    expected = np.zeros((2, 6, 10))
+    for sample, grid in enumerate(sizes):
+        expected[sample] = encoding(layer, 1, *grid, 10).reshape(6, 10)
+    got = encoding(layer, 2, 6, 10, grid=np.array(sizes))
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    inputs = keras.Input((None, None, 10))
+    model = keras.Model(inputs, layer(inputs))
+    for sample, grid in enumerate(sizes):
+        got = model.predict(np.zeros((1, *grid, 10)), verbose=0)
+        np.testing.assert_allclose(got.reshape(6, 10), expected[sample], atol=1e-6)
+
+
+def test_nothing_but_prefix_tokens():
+    layer = ONE(4, kind="learned", num_prefix_tokens=2)
+    got = encoding(layer, 1, 2, 8)
+    np.testing.assert_array_equal(got[0], array(layer.prefix_embeddings))
+
+
 def test_prefix_tokens_come_before_the_count():
     layer = ONE(9, kind="learned", num_prefix_tokens=2)
     got = encoding(layer, 1, 6, 8)[0]

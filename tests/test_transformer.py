@@ -242,6 +242,21 @@ def test_the_head_works_in_float32():
     )
 
 
+@pytest.mark.parametrize("pooling", ["cls", "tokens", "modalities"])
+def test_the_declared_shape_takes_ids_and_absent_modalities(pooling):
+    configs = {
+        "text": {"type": "1d", "dim": 16, "vocabulary_size": 9},
+        "image": {"type": "2d", "dim": 12},
+    }
+    model = mm.MultiModalTransformer(
+        configs, 16, num_layers=1, num_heads=2, pooling=pooling
+    )
+    shapes = {"text": (2, 5), "image": None}
+    words = np.zeros((2, 5), "int32")
+    real = keras.tree.map_structure(lambda x: tuple(x.shape), model({"text": words}))
+    assert model.compute_output_shape(shapes) == real
+
+
 def test_attention_scores():
     model = make(pooling="cls")
     scores, fused = model.attention_scores(inputs(), mask={"text": np.array([5, 2, 4])})
