@@ -99,8 +99,20 @@ def known_values(tensor):
     """
     if tensor is None or isinstance(tensor, keras.KerasTensor) or _is_compiling():
         return None
-    if getattr(getattr(tensor, "device", None), "type", "cpu") != "cpu":
-        return None
+    return _values(tensor) if _is_on_cpu(tensor) else None
+
+
+def _is_on_cpu(tensor):
+    device = getattr(tensor, "device", "cpu")
+    if isinstance(device, str):  # that of TensorFlow, such as "/device:GPU:0"
+        return not device or "cpu" in device.lower()
+    # JAX: one device, or the sharding over several; PyTorch: the type of the device
+    devices = getattr(device, "device_set", [device])
+    kinds = {getattr(d, "type", None) or getattr(d, "platform", "cpu") for d in devices}
+    return kinds == {"cpu"}
+
+
+def _values(tensor):
     try:
         return np.asarray(keras.ops.convert_to_numpy(tensor))
     except Exception:  # each backend has its own error for a traced tensor
@@ -112,10 +124,12 @@ def is_traced(tensor):
     if isinstance(tensor, keras.KerasTensor):
         return True
     device = getattr(getattr(tensor, "device", None), "type", None)
-    if device is not None and device != "meta":
+    if device == "meta":
+        return True
+    if device is not None:
         # an accelerator holds real values, which are not worth a copy here
         return "Fake" in type(tensor).__name__
-    return known_values(tensor[:0]) is None
+    return _is_compiling() or _values(tensor[:0]) is None
 
 
 def raise_or_warn(tensor, check, consequence):

@@ -57,9 +57,9 @@ class ModalitySplit(keras.layers.Layer):
             name: tensor[:, start : start + lengths[name]]
             for name, start in self.layout.starts(lengths).items()
         }
-        for name, host in self.layout.hosts.items():
+        for name in self.layout.hosts:
             if name in like:
-                pieces[name] = self._take_out(name, host, tensor, inputs, masks)
+                pieces[name] = self._take_out(name, tensor, inputs, masks)
         for name, x in like.items():
             if self.grids and len(x.shape) > 3:
                 shape = ops.shape(pieces[name])
@@ -67,7 +67,7 @@ class ModalitySplit(keras.layers.Layer):
                 pieces[name] = ops.reshape(pieces[name], (shape[0], *axes, *shape[2:]))
         return {name: pieces[name] for name in like}
 
-    def _take_out(self, name, host, tensor, inputs, masks):
+    def _take_out(self, name, tensor, inputs, masks):
         """Return the tokens of a placed modality, in the order they had before."""
         tokens = _tokens.flatten_tokens(inputs["like"][name])
         mask = inputs["valid"].get(name, ((masks or {}).get("like") or {}).get(name))
