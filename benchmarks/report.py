@@ -10,11 +10,14 @@ OTHER_COLORS = ("#e69f00", "#009e73", "#d55e00", "#cc79a7")
 
 def markdown(results):
     """Return all tables."""
-    parts = ["# Speed", _conditions(results)]
+    parts = [_conditions(results), "### Goals", _goals(results)]
     for backend in results["backends"]:
         for size in dict.fromkeys(row["size"] for row in backend.get("times", [])):
             rows = [row for row in backend["times"] if row["size"] == size]
             parts += _times(backend["backend"], size, rows)
+    for backend in results["hub"]:
+        name = f"{backend['backend']} beside KerasHub"
+        parts += _times(name, backend["times"][0]["size"], backend["times"])
     for title, make in (
         ("Peak memory over inputs and outputs", _memory),
         ("Time against tokens", _scaling),
@@ -22,8 +25,9 @@ def markdown(results):
     ):
         table = [line for b in results["backends"] for line in make(b)]
         if table:
-            parts += [f"## {title}", "\n".join([*_HEADS[make], *table])]
-    parts += ["## Import", _imports(results), "## Goals", _goals(results)]
+            parts += [f"### {title}", "\n".join([*_HEADS[make], *table])]
+    if results["imports"]:
+        parts += ["### Import", _imports(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -71,6 +75,16 @@ def plot(results, path):
     plt.close(figure)
 
 
+def write_between_marks(path, name, text):
+    """Put text in the place of a page that is marked with a name."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    page = path.read_text()
+    if begin not in page or end not in page:
+        raise ValueError(f"{path} has no place between {begin} and {end}")
+    before, rest = page.split(begin)
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
+
+
 def _table(heads, rows):
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
@@ -78,7 +92,7 @@ def _table(heads, rows):
 
 def _conditions(results):
     lines = []
-    for backend in results["backends"]:
+    for backend in results["backends"] + results["hub"]:
         machine = dict(backend["machine"])
         cpu, cores = machine.pop("cpu"), machine.pop("cores")
         load = machine.pop("load")
@@ -88,15 +102,15 @@ def _conditions(results):
             f"load {load:.1f} when it started"
         )
     text = (
-        "Written by `python -m benchmarks`; see `benchmarks/README.md` for what is "
-        f"compared. Medians of {results['rounds']} rounds, with quartiles in brackets. "
-        "All numbers but times are ratios within one round."
+        f"Written by `{results['command']}`. Medians of at most {results['rounds']} "
+        "rounds, with quartiles in brackets. All numbers but times are ratios within "
+        "one round."
     )
     return "\n".join([text, "", *lines])
 
 
 def _times(backend, size, rows):
-    parts = [f"## {backend}, {size} ({SIZES[size].description})"]
+    parts = [f"### {backend}, {size} ({SIZES[size].description})"]
     for group in dict.fromkeys(row["group"] for row in rows):
         chosen = [row for row in rows if row["group"] == group]
         heads = [f"{group}: time over {chosen[0]['base']}"]
@@ -178,7 +192,7 @@ def _goals(results):
         [goal.text, f"{goal.value:.2f}", goal.limit, "yes" if goal.is_met else "no"]
         for goal in goals(results)
     ]
-    return _table([f"{OURS}", "measured", "at most", "met"], rows)
+    return _table([OURS, "measured", "at most", "met"], rows)
 
 
 def _spread(three):
