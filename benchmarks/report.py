@@ -85,7 +85,8 @@ def write_between_marks(path, name, text):
     path.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
 
 
-def _table(heads, rows):
+def table(heads, rows):
+    """Return a table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
@@ -117,14 +118,14 @@ def _times(backend, size, rows):
         heads += [f"{row['kind']}, {row['mode']}" for row in chosen]
         names = dict.fromkeys(name for row in chosen for name in row["summary"])
         body = [
-            [name, *(_spread(row["summary"][name]["ratio"]) for row in chosen)]
+            [name, *(spread(row["summary"][name]["ratio"]) for row in chosen)]
             for name in names
         ]
         base = [row["summary"][row["base"]]["seconds"][1] for row in chosen]
-        body.append([f"{chosen[0]['base']}, time", *map(_time, base)])
+        body.append([f"{chosen[0]['base']}, time", *map(time, base)])
         first = [row["first_calls"][OURS] for row in chosen]
-        body.append([f"{OURS}, first call", *map(_time, first)])
-        parts.append(_table(heads, body))
+        body.append([f"{OURS}, first call", *map(time, first)])
+        parts.append(table(heads, body))
     return parts
 
 
@@ -161,7 +162,7 @@ def _serving(backend):
             backend["backend"],
             row["size"],
             f"{row['bytes'] / 2**20:.1f} MiB",
-            _time(latency[1]) if latency else "not measured",
+            time(latency[1]) if latency else "not measured",
         )
 
 
@@ -181,10 +182,10 @@ def _line(*cells):
 
 def _imports(results):
     rows = [
-        [row["backend"], _time(row["keras"]["seconds"][1]), _spread(row[OURS]["ratio"])]
+        [row["backend"], time(row["keras"]["seconds"][1]), spread(row[OURS]["ratio"])]
         for row in results.get("imports", [])
     ]
-    return _table(["backend", "import keras", f"with {OURS}"], rows) if rows else ""
+    return table(["backend", "import keras", f"with {OURS}"], rows) if rows else ""
 
 
 def _goals(results):
@@ -192,15 +193,17 @@ def _goals(results):
         [goal.text, f"{goal.value:.2f}", goal.limit, "yes" if goal.is_met else "no"]
         for goal in goals(results)
     ]
-    return _table([OURS, "measured", "at most", "met"], rows)
+    return table([OURS, "measured", "at most", "met"], rows)
 
 
-def _spread(three):
+def spread(three):
+    """Return quartiles as `median [first, third]`."""
     low, middle, high = three
     return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _time(seconds):
+def time(seconds):
+    """Return seconds with a unit."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} us"
     return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.1f} s"
