@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks import plan, report, startup
@@ -22,6 +23,8 @@ HUB_PLAN = {
     "kinds": ("forward", "step"),
     "models": (FLOOR, OURS, HUB),
 }
+# memory, scaling, serving, import and KerasHub of one backend
+SECONDS_OF_OTHER_PARTS = 90
 # freed memory stays in the process: else the page faults that one model causes by
 # its pattern of allocations would decide
 WARM_MEMORY = {
@@ -64,6 +67,9 @@ def parse_arguments():
     parser.add_argument("--backends", nargs="+", default=here, choices=BACKENDS)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     plan.add_arguments(parser)
+    parser.add_argument(
+        "--minutes", type=float, default=12.0, help="after which rows are left out"
+    )
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(
         "--fresh-memory", action="store_true", help="let the allocator give memory back"
@@ -84,12 +90,18 @@ def measure(options):
     command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
     results = {"command": command, "rounds": options.rounds}
     results |= {"backends": [], "hub": [], "imports": []}
-    for backend in options.backends:
+    start = time.time()
+    for done, backend in enumerate(options.backends, start=1):
+        # what one backend leaves over is for the next
+        share = 60 * options.minutes * done / len(options.backends)
+        until = start + share - SECONDS_OF_OTHER_PARTS
         if parts:
-            results["backends"].append(run_worker(backend, parts, options))
+            found = run_worker(backend, parts, options, until=until)
+            results["backends"].append(found)
         if options.kerashub and "times" in parts:
             python = options.kerashub
-            found = run_worker(backend, ["times"], options, python, **HUB_PLAN)
+            changes = {**HUB_PLAN, "until": start + share}
+            found = run_worker(backend, ["times"], options, python, **changes)
             results["hub"].append(found)
         if "import" in options.parts:
             results["imports"].append(startup.measure_import(backend))

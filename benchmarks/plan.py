@@ -52,4 +52,5 @@ def arguments(options, **changes):
     line = []
     for name in ("sizes", "kinds", "modes", "models"):
         line += [f"--{name}", *values[name]]
-    return line + [f"--{name}={values[name]}" for name in ("rounds", "seconds")]
+    numbers = ("rounds", "seconds", "until")
+    return line + [f"--{name}={values[name]}" for name in numbers if name in values]

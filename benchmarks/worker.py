@@ -3,9 +3,11 @@
 import argparse
 import gc
 import json
+import math
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -59,7 +61,11 @@ def measure_times(options):
             group.keep(options.models)
             if len(group.models) < 2:
                 continue
-            print(f"{backend}: {size.name}, {kind}, {mode}, {group.name}", flush=True)
+            name = f"{backend}: {size.name}, {kind}, {mode}, {group.name}"
+            if time.time() > options.until:
+                print(f"{name}: left out, there is no time", flush=True)
+                continue
+            print(name, flush=True)
             row = measure_group(group, kind, mode, options)
             rows.append({"backend": backend, "size": size.name, **row})
             del group
@@ -101,6 +107,7 @@ def main():
     parser.add_argument("output", type=Path)
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     plan.add_arguments(parser)
+    parser.add_argument("--until", type=float, default=math.inf)
     options = parser.parse_args()
     results = {"backend": keras.backend.backend(), "machine": machine()}
     for part in options.parts:

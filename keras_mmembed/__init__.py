@@ -14,6 +14,8 @@
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
 - `plot_encoding`, `plot_similarity`, `plot_layout`: pictures of positions and tokens
+- `export_for_serving`: a model for TensorFlow Serving, from any backend
+- `with_lengths`: a model that takes lengths, for servers that pad
 - `weights_without_decay`: what an optimizer should leave out of weight decay
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
@@ -27,6 +29,7 @@ from keras_mmembed.box import BoxEmbedding
 from keras_mmembed.decay import weights_without_decay
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.gate import ZeroGate
+from keras_mmembed.lengths import with_lengths
 from keras_mmembed.modality import ModalityEmbedding
 from keras_mmembed.packing import pack_tokens, unpack_tokens
 from keras_mmembed.patch import PatchEmbedding, TubeletEmbedding
@@ -39,6 +42,7 @@ from keras_mmembed.position import (
 from keras_mmembed.presets import preset
 from keras_mmembed.resize import resize_positions
 from keras_mmembed.segment import SegmentEmbedding
+from keras_mmembed.serving import export_for_serving
 from keras_mmembed.transformer import MultiModalTransformer
 
 try:
@@ -60,6 +64,7 @@ __all__ = [
     "SegmentEmbedding",
     "TubeletEmbedding",
     "ZeroGate",
+    "export_for_serving",
     "pack_tokens",
     "plot_encoding",
     "plot_layout",
@@ -70,4 +75,5 @@ __all__ = [
     "resize_positions",
     "unpack_tokens",
     "weights_without_decay",
+    "with_lengths",
 ]

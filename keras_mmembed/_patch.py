@@ -80,11 +80,8 @@ class GridEmbedding(keras.layers.Layer):
         return self.attach_mask([outputs, self._valid(mask)])
 
     def compute_mask(self, inputs, previous_mask=None):
-        if previous_mask is None:
-            return None
-        if isinstance(inputs, keras.KerasTensor):
-            shape = self.compute_output_shape(inputs.shape)[:-1]
-            return keras.KerasTensor(shape, dtype="bool")
+        if previous_mask is None or isinstance(inputs, keras.KerasTensor):
+            return None  # a model finds the mask that the call attaches
         x = self._channels_last(ops.convert_to_tensor(inputs))
         return self._valid(_windows.grid_mask(previous_mask, x[..., 0]))
 

@@ -203,11 +203,8 @@ class AudioEmbedding(keras.layers.Layer):
         return self._features(ops.convert_to_tensor(inputs), mask)[0]
 
     def compute_mask(self, inputs, previous_mask=None):
-        if previous_mask is None:
-            return None
-        if isinstance(inputs, keras.KerasTensor):
-            shape = self.compute_output_shape(inputs.shape)[:-1]
-            return keras.KerasTensor(shape, dtype="bool")
+        if previous_mask is None or isinstance(inputs, keras.KerasTensor):
+            return None  # a model finds the mask that the call attaches
         features, valid = self._features(ops.convert_to_tensor(inputs), previous_mask)
         if self.patch_size is None:
             return valid

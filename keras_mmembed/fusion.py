@@ -419,14 +419,7 @@ class MultiModalFusion(keras.layers.Layer):
         return blocks
 
     def compute_mask(self, inputs, previous_mask=None):
-        if not any(isinstance(x, keras.KerasTensor) for x in inputs.values()):
-            return None  # attached by the call
-        shapes = _fusion_checks.features_shapes(self, _shapes(inputs))
-        mask = keras.KerasTensor(self._place(shapes), dtype="bool")
-        if not self.return_dict:
-            return mask
-        others = ("mask", "modality_ids", "positions")
-        return {"embeddings": mask, **dict.fromkeys(others)}
+        return None  # attached by the call
 
     def compute_output_shape(self, inputs_shape, **other_shapes):
         spec = self._output_spec(inputs_shape, {})

@@ -28,17 +28,8 @@ class ModalitySplit(keras.layers.Layer):
 
     def compute_mask(self, inputs, previous_mask=None):
         mask = (previous_mask or {}).get("tensor")
-        if mask is None:
-            return None
-        if isinstance(inputs["tensor"], keras.KerasTensor):
-            pieces = self.compute_output_spec(inputs)
-            return {
-                name: keras.KerasTensor(
-                    piece.shape[: 1 + len(self._axes(inputs["like"][name].shape))],
-                    dtype="bool",
-                )
-                for name, piece in pieces.items()
-            }
+        if mask is None or isinstance(mask, keras.KerasTensor):
+            return None  # a model finds the mask that the call attaches
         return self._cut(mask, inputs, previous_mask)
 
     def compute_output_spec(self, inputs, mask=None):

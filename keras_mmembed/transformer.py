@@ -302,13 +302,7 @@ class MultiModalTransformer(keras.Model):
         return scores, fused
 
     def compute_mask(self, inputs, previous_mask=None):
-        symbolic = any(isinstance(x, keras.KerasTensor) for x in inputs.values())
-        if not symbolic or self.pooling in ("cls", "mean"):
-            return None
-        if self.pooling == "tokens":
-            return self.fusion.compute_mask(inputs)["embeddings"]
-        spec = self.compute_output_spec(inputs)
-        return {n: keras.KerasTensor(x.shape[:2], "bool") for n, x in spec.items()}
+        return None  # attached by the call, if tokens leave it
 
     def compute_output_spec(self, inputs, *args, **kwargs):
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]

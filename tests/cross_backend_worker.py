@@ -1,4 +1,4 @@
-"""Saves every case, or predicts and trains with every file of test_cross_backend."""
+"""Saves every case and whole models, or predicts and trains with all the files."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from cases import CASES
+from serving_models import every_other_layer, vqa
 from test_laws import functional, model_inputs
 
 import keras_mmembed  # noqa: F401 - registers the layers
@@ -17,7 +18,8 @@ def permuted(x):
 
 def save(directory, backend):
     folder = directory / backend
-    folder.mkdir()
+    (folder / "models").mkdir(parents=True)
+    save_models(folder / "models")
     for number, case in enumerate(CASES):
         path = folder / f"{number:02d}-{case.name}.keras"
         model = functional(case, case.make())
@@ -25,6 +27,48 @@ def save(directory, backend):
         model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
         model.save(path)
         np.save(path.with_suffix(".npy"), model.predict(model_inputs(case), verbose=0))
+
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def answers(model, inputs):
+    return keras.ops.convert_to_numpy(model(inputs, training=False))
+
+
+def save_model(model, inputs, path):
+    model.save(path)
+    np.save(path.with_suffix(".npy"), answers(model, inputs))
+
+
+def save_models(folder):
+    """Save a model of the layers without a case, and the first example.
+
+    That is saved before and after a compiled step.
+    """
+    save_model(*every_other_layer(), folder / "others.keras")
+    model, inputs = vqa()
+    save_model(model, inputs, folder / "untrained.keras")
+    model.compile("adam", LOSS, metrics=["accuracy"])
+    model.train_on_batch(inputs, np.arange(8))
+    save_model(model, inputs, folder / "trained.keras")
+
+
+def load_models(directory, backend):
+    """Predict with the whole models, and train them after a compile for here."""
+    _, of_others = every_other_layer()
+    _, of_vqa = vqa()
+    for path in sorted(directory.glob("*/models/*.keras")):
+        # compiled or not, it loads as it is
+        model = keras.models.load_model(path)
+        inputs = of_others if path.stem == "others" else of_vqa
+        np.save(path.with_suffix(f".{backend}.npy"), answers(model, permuted(inputs)))
+        if path.stem == "trained":
+            model = keras.models.load_model(path, compile=False)
+            # eagerly: JAX would compile every model anew
+            model.compile("sgd", LOSS, run_eagerly=True)
+            model.train_on_batch(inputs, np.arange(8))
+            np.save(path.with_suffix(f".{backend}.after.npy"), answers(model, inputs))
 
 
 def train(model, inputs, targets):
@@ -35,6 +79,7 @@ def train(model, inputs, targets):
 
 
 def load(directory, backend):
+    load_models(directory, backend)
     for path in sorted(directory.glob("*/*.keras")):
         case = CASES[int(path.name[:2])]
         model = keras.models.load_model(path)

@@ -27,6 +27,7 @@ LAYERS = {
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }
 FUNCTIONS = {
+    "export_for_serving",
     "pack_tokens",
     "unpack_tokens",
     "plot_encoding",
@@ -35,6 +36,7 @@ FUNCTIONS = {
     "resize_positions",
     "positions_from_ids",
     "positions_from_mask",
+    "with_lengths",
     "preset",
     "weights_without_decay",
 }

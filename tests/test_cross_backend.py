@@ -41,6 +41,21 @@ def test_every_case_travels(directory, writer, reader):
         np.testing.assert_allclose(got, expected, atol=1e-5, err_msg=file.stem)
 
 
+@pytest.mark.parametrize("reader", BACKENDS)
+@pytest.mark.parametrize("writer", BACKENDS)
+def test_whole_models_travel(directory, writer, reader):
+    """Trained and compiled or not; and compiled again they train alike everywhere."""
+    for name in ("others", "untrained", "trained"):
+        path = directory / writer / "models" / name
+        expected = np.load(path.with_suffix(".npy"))
+        got = np.load(path.with_suffix(f".{reader}.npy"))
+        np.testing.assert_allclose(got, expected, atol=1e-5, err_msg=name)
+    trained = np.load(path.with_suffix(f".{reader}.after.npy"))
+    assert np.abs(trained - expected).max() > 1e-4
+    same = np.load(path.with_suffix(f".{writer}.after.npy"))
+    np.testing.assert_allclose(trained, same, atol=1e-5)
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "torch"])
 def test_a_training_step_is_the_same(directory, backend):
     files = sorted((directory / "jax").glob("*.jax.npz"))

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from cases import CASES
+from format_routes import of_one_dict
 from keras import ops
 from test_laws import functional, model_inputs
 
@@ -89,16 +90,6 @@ def exported_jax(model, traced, path):
 def exported_torch(model, traced, path):
     import torch
 
-    class Program(torch.nn.Module):
-        """Takes one argument whatever the version of Keras hands on."""
-
-        def __init__(self):
-            super().__init__()
-            self.model = model
-
-        def forward(self, inputs):
-            return self.model(inputs)
-
     dynamic = torch.export.Dim.DYNAMIC
     shapes = {
         name: {axis: dynamic for axis, size in enumerate(tensor.shape) if size is None}
@@ -107,7 +98,7 @@ def exported_torch(model, traced, path):
     traced = {name: torch.tensor(value) for name, value in traced.items()}
     with torch.no_grad():
         program = torch.export.export(
-            Program().eval(), (traced,), dynamic_shapes=(shapes,), strict=False
+            of_one_dict(model), (traced,), dynamic_shapes=(shapes,), strict=False
         )
     torch.export.save(program, path)
     call = torch.export.load(path).module()

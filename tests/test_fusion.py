@@ -369,6 +369,28 @@ def test_positions_of_three_tokens():
     np.testing.assert_array_equal(positions, expected)
 
 
+@pytest.mark.parametrize("place", ["fusion", "gate", "split"])
+def test_a_layer_of_a_model_reads_the_mask(place):
+    """Keras connects a mask that a layer takes with what the mask was made from."""
+    configs = {name: {"type": "1d", "dim": 8} for name in ("audio", "text")}
+    inputs = {name: keras.Input((None, 8), name=name) for name in configs}
+    lengths = keras.Input((None,), dtype="bool", name="valid")
+    fusion = mm.MultiModalFusion(configs, 8, dropout=0.0)
+    tokens = fusion(inputs, mask={"text": lengths})
+    if place == "gate":
+        tokens = mm.ZeroGate()([tokens, 2 * tokens])
+    if place == "split":
+        tokens = fusion.split(tokens, like=inputs)["text"]
+    pooled = keras.layers.GlobalAveragePooling1D()(tokens)
+    model = keras.Model({**inputs, "valid": lengths}, [tokens, pooled])
+    rng = np.random.default_rng(0)
+    fed = {name: rng.normal(size=(1, 4, 8)).astype("float32") for name in configs}
+    got, mean = model.predict(
+        {**fed, "valid": np.array([[1, 1, 0, 0]], bool)}, verbose=0
+    )
+    np.testing.assert_allclose(mean, got[:, :-2].mean(axis=1), atol=1e-6)
+
+
 def test_split_restores_grids(tmp_path):
     configs = {"video": {"type": "3d", "dim": 8}, "text": {"type": "1d", "dim": 8}}
     fusion = mm.MultiModalFusion(configs, 8, dropout=0.0, cls_token=True)

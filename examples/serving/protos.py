@@ -1,0 +1,77 @@
+"""The messages of TensorFlow Serving, without the Python of TensorFlow.
+
+They come with the packages `tensorflow-serving-api` and `tensorflow`, or
+`tensorflow-cpu`.
+"""
+
+import importlib.util
+import sys
+
+import numpy as np
+from c_library import DTYPES, NUMBERS
+
+
+def _find_without_running(name):
+    """Let the modules in a package be found without running the package itself."""
+    if name not in sys.modules:
+        spec = importlib.util.find_spec(name)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+
+
+_find_without_running("tensorflow")
+
+from tensorflow.core.framework.tensor_pb2 import TensorProto
+from tensorflow_serving.apis.predict_pb2 import PredictRequest, PredictResponse
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+from tensorflow_serving.apis.prediction_service_pb2_grpc import (
+    PredictionServiceServicer,
+    PredictionServiceStub,
+    add_PredictionServiceServicer_to_server,
+)
+
+__all__ = [
+    "PredictRequest",
+    "PredictResponse",
+    "PredictionLog",
+    "PredictionServiceServicer",
+    "PredictionServiceStub",
+    "add_PredictionServiceServicer_to_server",
+    "to_array",
+    "to_message",
+]
+
+# where a message without `tensor_content` has its values
+VALUES = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int64": "int64_val",
+    "bool": "bool_val",
+}
+
+
+def to_message(array):
+    """Return the TensorProto of an array."""
+    message = TensorProto(
+        dtype=NUMBERS[array.dtype], tensor_content=np.ascontiguousarray(array).tobytes()
+    )
+    for size in array.shape:
+        message.tensor_shape.dim.add(size=size)
+    return message
+
+
+def to_array(message):
+    """Return the array of a TensorProto."""
+    dtype = DTYPES[message.dtype]
+    shape = [axis.size for axis in message.tensor_shape.dim]
+    if message.tensor_content:
+        return np.frombuffer(message.tensor_content, dtype).reshape(shape)
+    if dtype == "float16":
+        values = np.array(message.half_val, "uint16").view(dtype)
+    else:
+        values = np.array(getattr(message, VALUES.get(dtype.name, "int_val")), dtype)
+    # the last value stands for all that follow
+    missing = int(np.prod(shape)) - len(values)
+    if missing > 0:
+        filler = values[-1:] if len(values) else np.zeros(1, dtype)
+        values = np.concatenate([values, np.repeat(filler, missing)])
+    return values.reshape(shape)

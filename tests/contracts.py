@@ -1,0 +1,84 @@
+"""What saved files hold: the keys of each configuration, the weights and their shapes.
+
+    python tests/contracts.py
+
+writes it to tests/contracts/. A change there is a change for everybody's files.
+"""
+
+import json
+from pathlib import Path
+
+import keras
+from cases import CASES, inputs_of
+
+import keras_mmembed as mm
+from keras_mmembed import _mask_layers, lengths, split
+
+FOLDER = Path(__file__).with_name("contracts")
+# layers that take what another layer returns have no case
+WITHOUT_CASE = {
+    "AttachMask": _mask_layers.AttachMask,
+    "AttentionMask": lambda **named: mm.AttentionMask(["text", "image"], **named),
+    "ModalitySplit": lambda **named: split.ModalitySplit(
+        mm.MultiModalFusion({"text": {"type": "1d", "dim": 4}}, 4).layout, **named
+    ),
+    "ReadLengths": lengths.ReadLengths,
+    "ReadMask": _mask_layers.ReadMask,
+    "ZeroGate": mm.ZeroGate,
+}
+
+
+def registered():
+    """Return the names of all classes that may stand in a file."""
+    names = (name.split(">") for name in keras.saving.get_custom_objects())
+    return {name[1] for name in names if name[0] == "keras_mmembed"}
+
+
+def keys(config, start=""):
+    """Yield the keys of a configuration, those within it with a dot."""
+    for key, value in config.items():
+        yield f"{start}{key}"
+        if isinstance(value, dict) and "class_name" not in value:
+            yield from keys(value, f"{start}{key}.")
+
+
+def contract(layer):
+    """Return what a file holds of a layer."""
+    weights = {weight.path: weight for weight in layer.weights}
+    return {
+        "config": sorted(keys(layer.get_config())),
+        "weights": {
+            path: f"{tuple(weight.shape)} {weight.dtype}"
+            for path, weight in sorted(weights.items())
+        },
+    }
+
+
+def contracts():
+    """Return the contracts of every case, by class and case."""
+    found = {}
+    for case in CASES:
+        layer = case.make(name="layer")
+        x, _ = inputs_of(case)
+        shapes = {k: v.shape for k, v in x.items()} if isinstance(x, dict) else x.shape
+        layer.build(shapes)
+        found.setdefault(type(layer).__name__, {})[case.name] = contract(layer)
+    for name, make in WITHOUT_CASE.items():
+        layer = make(name="layer")
+        layer.build([(2, 5, 8)] * 2)
+        found[name] = {name: contract(layer)}
+    return found
+
+
+def main():
+    """Write the contracts of all layers."""
+    FOLDER.mkdir(exist_ok=True)
+    for path in FOLDER.glob("*.json"):
+        path.unlink()
+    for name, cases in contracts().items():
+        text = json.dumps(cases, indent=1, sort_keys=True)
+        (FOLDER / f"{name}.json").write_text(f"{text}\n")
+
+
+if __name__ == "__main__":
+    main()
