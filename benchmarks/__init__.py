@@ -1,1 +1,1 @@
-"""How fast the fusion is: `python -m benchmarks`; see README.md."""
+"""How fast the fusion is: `python -m benchmarks`; see docs/performance.md."""

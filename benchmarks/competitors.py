@@ -29,11 +29,17 @@ class Group:
     own_inputs: dict = field(default_factory=dict)
     same_numbers: tuple = ()
 
+    def keep(self, names):
+        """Leave out the models that are not among names, if there are any."""
+        chosen = {name: self.models[name] for name in self.models if name in names}
+        self.models = chosen if names else self.models
 
-def groups(size, dropout, with_peers=True):
+
+def groups(size, dropout):
     """Return the groups that the installed packages allow."""
     made = [fusion_group(size, dropout)]
-    if keras.backend.backend() == "torch" and not dropout and with_peers:
+    # the work of published modules is that of one size, which they have in common
+    if keras.backend.backend() == "torch" and size.name == "reference" and not dropout:
         made += peer_groups(size)
     return made
 
@@ -56,6 +62,8 @@ def fusion_group(size, dropout):
 
         models["module of the document"] = SpecModule(size, dropout)
     models["copy"] = compositions.Copy()
+    if size.name == "nearly empty":
+        models["empty layer"] = compositions.EmptyLayer()
     return Group(
         "fusion",
         FLOOR,

@@ -1,6 +1,7 @@
 """Programs timed in turns, and what is made of the times."""
 
 import gc
+import math
 import statistics
 import time
 
@@ -8,6 +9,7 @@ import time
 OURS = "keras_mmembed"
 FLOOR = "floor"
 SHORTEST_SAMPLE = 1e-3
+FEWEST_ROUNDS = 5
 
 
 def first_call(program):
@@ -17,11 +19,17 @@ def first_call(program):
     return time.perf_counter() - start
 
 
-def alternate(programs, rounds, warm_up=3):
+def alternate(programs, rounds, warm_up=3, limit=math.inf):
     """Time programs in turns, so that what disturbs one round disturbs all.
 
     Every round starts with another program, because each finds the caches as the one
     before it left them. A program that is too short for the clock runs several times.
+
+    Args:
+        programs: Functions by name.
+        rounds: How often each of them is timed.
+        warm_up: How often each of them runs before that.
+        limit: Seconds after which no other round starts, once there are a few.
 
     Returns:
         By name, the seconds of one call in each round.
@@ -35,8 +43,11 @@ def alternate(programs, rounds, warm_up=3):
     was_enabled = gc.isenabled()
     gc.collect()
     gc.disable()
+    end = time.perf_counter() + limit
     try:
         for turn in range(rounds):
+            if turn >= FEWEST_ROUNDS and time.perf_counter() > end:
+                break
             first = turn % len(names)
             for name in names[first:] + names[:first]:
                 program, count = programs[name], repeats[name]

@@ -39,6 +39,7 @@ def tensors(arrays):
 
 def cotangent(model, inputs):
     """Return what a loss would send back to the outputs of a model."""
-    shape = tuple(model(inputs).shape)
+    outputs = model(inputs)
     rng = np.random.default_rng(1)
-    return keras.ops.convert_to_tensor(rng.standard_normal(shape, dtype="float32"))
+    numbers = rng.standard_normal(tuple(outputs.shape), dtype="float32")
+    return keras.ops.cast(keras.ops.convert_to_tensor(numbers), outputs.dtype)

@@ -10,11 +10,14 @@ OTHER_COLORS = ("#e69f00", "#009e73", "#d55e00", "#cc79a7")
 
 def markdown(results):
     """Return all tables."""
-    parts = ["# Speed", _conditions(results)]
+    parts = [_conditions(results), "### Goals", _goals(results)]
     for backend in results["backends"]:
         for size in dict.fromkeys(row["size"] for row in backend.get("times", [])):
             rows = [row for row in backend["times"] if row["size"] == size]
             parts += _times(backend["backend"], size, rows)
+    for backend in results["hub"]:
+        name = f"{backend['backend']} beside KerasHub"
+        parts += _times(name, backend["times"][0]["size"], backend["times"])
     for title, make in (
         ("Peak memory over inputs and outputs", _memory),
         ("Time against tokens", _scaling),
@@ -22,8 +25,9 @@ def markdown(results):
     ):
         table = [line for b in results["backends"] for line in make(b)]
         if table:
-            parts += [f"## {title}", "\n".join([*_HEADS[make], *table])]
-    parts += ["## Import", _imports(results), "## Goals", _goals(results)]
+            parts += [f"### {title}", "\n".join([*_HEADS[make], *table])]
+    if results["imports"]:
+        parts += ["### Import", _imports(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -71,14 +75,25 @@ def plot(results, path):
     plt.close(figure)
 
 
-def _table(heads, rows):
+def write_between_marks(path, name, text):
+    """Put text in the place of a page that is marked with a name."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    page = path.read_text()
+    if begin not in page or end not in page:
+        raise ValueError(f"{path} has no place between {begin} and {end}")
+    before, rest = page.split(begin)
+    path.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.split(end)[1]}")
+
+
+def table(heads, rows):
+    """Return a table in Markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def _conditions(results):
     lines = []
-    for backend in results["backends"]:
+    for backend in results["backends"] + results["hub"]:
         machine = dict(backend["machine"])
         cpu, cores = machine.pop("cpu"), machine.pop("cores")
         load = machine.pop("load")
@@ -88,29 +103,29 @@ def _conditions(results):
             f"load {load:.1f} when it started"
         )
     text = (
-        "Written by `python -m benchmarks`; see `benchmarks/README.md` for what is "
-        f"compared. Medians of {results['rounds']} rounds, with quartiles in brackets. "
-        "All numbers but times are ratios within one round."
+        f"Written by `{results['command']}`. Medians of at most {results['rounds']} "
+        "rounds, with quartiles in brackets. All numbers but times are ratios within "
+        "one round."
     )
     return "\n".join([text, "", *lines])
 
 
 def _times(backend, size, rows):
-    parts = [f"## {backend}, {size} ({SIZES[size].description})"]
+    parts = [f"### {backend}, {size} ({SIZES[size].description})"]
     for group in dict.fromkeys(row["group"] for row in rows):
         chosen = [row for row in rows if row["group"] == group]
         heads = [f"{group}: time over {chosen[0]['base']}"]
         heads += [f"{row['kind']}, {row['mode']}" for row in chosen]
         names = dict.fromkeys(name for row in chosen for name in row["summary"])
         body = [
-            [name, *(_spread(row["summary"][name]["ratio"]) for row in chosen)]
+            [name, *(spread(row["summary"][name]["ratio"]) for row in chosen)]
             for name in names
         ]
         base = [row["summary"][row["base"]]["seconds"][1] for row in chosen]
-        body.append([f"{chosen[0]['base']}, time", *map(_time, base)])
+        body.append([f"{chosen[0]['base']}, time", *map(time, base)])
         first = [row["first_calls"][OURS] for row in chosen]
-        body.append([f"{OURS}, first call", *map(_time, first)])
-        parts.append(_table(heads, body))
+        body.append([f"{OURS}, first call", *map(time, first)])
+        parts.append(table(heads, body))
     return parts
 
 
@@ -147,7 +162,7 @@ def _serving(backend):
             backend["backend"],
             row["size"],
             f"{row['bytes'] / 2**20:.1f} MiB",
-            _time(latency[1]) if latency else "not measured",
+            time(latency[1]) if latency else "not measured",
         )
 
 
@@ -167,10 +182,10 @@ def _line(*cells):
 
 def _imports(results):
     rows = [
-        [row["backend"], _time(row["keras"]["seconds"][1]), _spread(row[OURS]["ratio"])]
+        [row["backend"], time(row["keras"]["seconds"][1]), spread(row[OURS]["ratio"])]
         for row in results.get("imports", [])
     ]
-    return _table(["backend", "import keras", f"with {OURS}"], rows) if rows else ""
+    return table(["backend", "import keras", f"with {OURS}"], rows) if rows else ""
 
 
 def _goals(results):
@@ -178,15 +193,17 @@ def _goals(results):
         [goal.text, f"{goal.value:.2f}", goal.limit, "yes" if goal.is_met else "no"]
         for goal in goals(results)
     ]
-    return _table([f"{OURS}", "measured", "at most", "met"], rows)
+    return table([OURS, "measured", "at most", "met"], rows)
 
 
-def _spread(three):
+def spread(three):
+    """Return quartiles as `median [first, third]`."""
     low, middle, high = three
     return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _time(seconds):
+def time(seconds):
+    """Return seconds with a unit."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} us"
     return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.1f} s"

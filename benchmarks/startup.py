@@ -9,7 +9,7 @@ from benchmarks import measure
 PROGRAMS = {"keras": "import keras", "keras_mmembed": "import keras, keras_mmembed"}
 
 
-def measure_import(backend, rounds):
+def measure_import(backend, rounds=4):
     """Return the times of fresh processes that import, in turns."""
     environment = {**os.environ, "KERAS_BACKEND": backend}
 

@@ -3,25 +3,25 @@
 import argparse
 import gc
 import json
+import math
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from benchmarks import measure, memory, scaling, serving, sizes
+from benchmarks import measure, memory, plan, scaling, serving
 from benchmarks.competitors import groups
 from benchmarks.measure import OURS
-from benchmarks.programs import make_program, modes
+from benchmarks.programs import make_program
 
-# a step is measured without dropout too, whose random numbers cost more than the rest
-KINDS = {"forward": 0.0, "step": 0.0, "step with dropout": 0.1}
 TOLERANCE = 2e-5
 
 
-def measure_group(group, kind, mode, rounds):
+def measure_group(group, kind, mode, options):
     """Return the times of all models of a group."""
     programs, first_calls, outputs = {}, {}, {}
     for name, model in group.models.items():
@@ -31,7 +31,7 @@ def measure_group(group, kind, mode, rounds):
         if kind == "forward":
             outputs[name] = keras.ops.convert_to_numpy(programs[name]())
     check_numbers(group, outputs)
-    times = measure.alternate(programs, rounds)
+    times = measure.alternate(programs, options.rounds, limit=options.seconds)
     return {
         "group": group.name,
         "base": group.base,
@@ -56,18 +56,20 @@ def measure_times(options):
     """Return a row for each size, kind and mode."""
     rows = []
     backend = keras.backend.backend()
-    for name in options.sizes:
-        size = sizes.SIZES[name]
-        for kind in options.kinds:
-            for mode in [mode for mode in modes() if mode in options.modes]:
-                for group in groups(size, KINDS[kind]):
-                    print(
-                        f"{backend}: {name}, {kind}, {mode}, {group.name}", flush=True
-                    )
-                    row = measure_group(group, kind, mode, options.rounds)
-                    rows.append({"backend": backend, "size": name, **row})
-                    del group
-                    gc.collect()
+    for size, kind, mode in plan.chosen(options):
+        for group in groups(size, plan.DROPOUT[kind]):
+            group.keep(options.models)
+            if len(group.models) < 2:
+                continue
+            name = f"{backend}: {size.name}, {kind}, {mode}, {group.name}"
+            if time.time() > options.until:
+                print(f"{name}: left out, there is no time", flush=True)
+                continue
+            print(name, flush=True)
+            row = measure_group(group, kind, mode, options)
+            rows.append({"backend": backend, "size": size.name, **row})
+            del group
+            gc.collect()
     return rows
 
 
@@ -103,12 +105,9 @@ PARTS = {
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("output", type=Path)
-    parser.add_argument("--sizes", nargs="+", default=list(sizes.SIZES))
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
-    parser.add_argument("--modes", nargs="+", default=modes())
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
-    parser.add_argument("--quick", action="store_true")
+    plan.add_arguments(parser)
+    parser.add_argument("--until", type=float, default=math.inf)
     options = parser.parse_args()
     results = {"backend": keras.backend.backend(), "machine": machine()}
     for part in options.parts:

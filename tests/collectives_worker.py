@@ -2,7 +2,7 @@
 
     python collectives_worker.py FOLDER BATCHxMODEL ...
 
-with `XLA_FLAGS=--xla_force_host_platform_device_count=N`.
+with `XLA_FLAGS=--xla_force_host_platform_device_count=4`.
 """
 
 import collections
@@ -34,7 +34,7 @@ COLLECTIVES = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatte
 
 def distribute(batch, model):
     """Share the batch, or also the width of the projections; return the mesh."""
-    devices = keras.distribution.list_devices()
+    devices = keras.distribution.list_devices()[: batch * model]
     if model == 1:
         distribution = keras.distribution.DataParallel(devices=devices)
     else:
