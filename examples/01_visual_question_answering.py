@@ -8,8 +8,7 @@ models without one of its parts are trained.
 
     KERAS_BACKEND=jax python examples/01_visual_question_answering.py --quick
 
-It needs scikit-learn and matplotlib. `--quick` trains two small models and checks the
-margin between them.
+It needs scikit-learn and matplotlib. `--quick` checks the margin of small models.
 """
 
 import os

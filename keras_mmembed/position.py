@@ -68,8 +68,8 @@ class PositionEmbedding1D(PositionEmbedding):
     Raises:
         TypeError: if positions are float and the table has no interpolation.
         ValueError: if an argument is not as said above, or positions are known to be
-            beyond `max_length` with `out_of_range="error"`. Inside a compiled step,
-            which cannot raise, the nearest position is used and a warning given.
+            beyond `max_length` with `out_of_range="error"`. A compiled step cannot
+            raise; it warns, and reads the nearest row, or goes on with the formula.
 
     Example:
     >>> import numpy as np

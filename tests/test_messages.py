@@ -1317,6 +1317,17 @@ def test_a_length_that_only_a_compiled_step_knows_warns_and_keeps_the_weights():
     np.testing.assert_array_equal(model.get_weights()[0], before)
 
 
+def test_a_formula_goes_on_in_a_compiled_step():
+    if keras.backend.backend() == "torch":
+        pytest.skip("sizes are known, so that it is an error")
+    inputs = keras.Input((None, 8))
+    model = keras.Model(inputs, ONE(4)(inputs))
+    with pytest.warns(UserWarning, match="be at most max_length=4.*formula goes on"):
+        outputs = model.predict(zeros(1, 6, 8), verbose=0)
+    expected = keras.ops.convert_to_numpy(ONE()(zeros(1, 6, 8)))
+    np.testing.assert_allclose(outputs, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "arguments, argument, rule, value",
     [
