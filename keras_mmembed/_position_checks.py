@@ -22,10 +22,9 @@ def check_call(layer, inputs, positions, start_index, grid):
     def check_fit():
         _check_fit(layer, shape, positions, start_index, grid)
 
-    is_learned = layer.kind == "learned"
-    consequence = (
-        "the nearest position is used" if is_learned else "the formula goes on"
-    )
+    consequence = "the formula goes on"
+    if layer.kind == "learned":
+        consequence = "the nearest position is used"
     if _checks.raise_or_warn(inputs, check_fit, consequence):
         _check_values(layer, shape, positions, start_index)
 
