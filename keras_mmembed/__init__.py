@@ -22,10 +22,10 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from keras_mmembed._coordinates import positions_from_ids, positions_from_mask
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.audio import AudioEmbedding
 from keras_mmembed.box import BoxEmbedding
+from keras_mmembed.counting import positions_from_ids, positions_from_mask
 from keras_mmembed.decay import weights_without_decay
 from keras_mmembed.fusion import MultiModalFusion
 from keras_mmembed.gate import ZeroGate

@@ -38,6 +38,11 @@ def shift(line, start):
     return line + start
 
 
+def is_within(line, size):
+    """Whether the coordinates of a line are known to lie in `[0, size)`."""
+    return isinstance(line, range) and line.start >= 0 and line.stop <= size
+
+
 def as_tensor(line):
     """Return a `range` as an int32 tensor, and a tensor as it is."""
     if isinstance(line, range):
@@ -113,6 +118,38 @@ class Coordinates:
         """Let only `valid` tokens have an encoding, besides those ruled out before."""
         self.valid = valid if self.valid is None else ops.logical_and(self.valid, valid)
 
+    def bound(self, limits, out_of_range, is_exact=False):
+        """Bring the coordinates inside of limits; return which axes to resize.
+
+        Args:
+            limits: The size of each axis, or `None` for no limit.
+            out_of_range: `"error"`, `"clip"`, `"zero"` or `"resize"`.
+            is_exact: Whether coordinates that should not be there stay.
+        """
+        resized = [False] * len(limits)
+        if out_of_range == "zero":
+            self.leave_grid()
+        for axis, size in enumerate(limits):
+            if size is None:
+                continue
+            if out_of_range == "resize" and self.sizes is not None:
+                new_size = tensor_or_known(self.sizes[axis])
+                if len(limits) == 1:
+                    # a sequence has no size of its own: only a long one is squeezed in
+                    is_known = isinstance(new_size, int)
+                    new_size = (max if is_known else ops.maximum)(new_size, size)
+                self.sizes[axis] = new_size
+                resized[axis] = not isinstance(new_size, int) or new_size != size
+            line = self.axes[axis]
+            if resized[axis] or is_exact or is_within(line, size):
+                continue
+            line = as_tensor(line)
+            bounded = ops.clip(line, 0, size - 1)
+            if out_of_range == "zero":
+                self.restrict(ops.equal(bounded, line))
+            self.axes[axis] = bounded
+        return resized
+
     def start_at(self, start_index):
         """Add a start, a number or one per sample, to the first axis."""
         if isinstance(start_index, int):
@@ -171,60 +208,3 @@ def locate_flat(inputs, sizes, skip=0):
     place = Coordinates(unravel(index, sizes), list(sizes), 1, is_grid=False)
     place.restrict(index < math.prod(sizes))
     return place
-
-
-def positions_from_mask(mask, first_index=0):
-    """Count valid tokens only, whichever side the padding is on.
-
-    Valid token `t` gets `first_index + (number of valid tokens before t)`. A masked
-    token gets the position of the valid token before it, and at the start
-    `first_index`.
-
-    Shapes:
-        mask: `(batch, length)`, bool, or numbers that are zero at padding.
-        result: `(batch, length)`, int32.
-
-    Args:
-        mask: Which tokens are valid.
-        first_index: Position of the first valid token.
-
-    Example:
-    >>> import numpy as np
-    >>> from keras_mmembed import positions_from_mask
-    >>> left_padded = np.array([[False, False, True, True, True]])
-    >>> np.array(positions_from_mask(left_padded)).tolist()
-    [[0, 0, 0, 1, 2]]
-    """
-    mask = ops.cast(ops.convert_to_tensor(mask), "bool")
-    count_so_far = ops.cumsum(ops.cast(mask, "int32"), axis=-1)
-    return ops.maximum(count_so_far - 1, 0) + first_index
-
-
-def positions_from_ids(ids):
-    """Restart the count of positions at every example of a packed row.
-
-    Token `t` gets the number of tokens since the last change of `ids` before it.
-
-    Shapes:
-        ids: `(batch, length)`, integer; the tokens of one example stand together.
-        result: `(batch, length)`, int32.
-
-    Args:
-        ids: Which example of the row each token belongs to.
-
-    Example:
-    >>> import numpy as np
-    >>> from keras_mmembed import positions_from_ids
-    >>> packed = np.array([[1, 1, 1, 2, 2, 3]])
-    >>> np.array(positions_from_ids(packed)).tolist()
-    [[0, 1, 2, 0, 1, 0]]
-    """
-    ids = ops.convert_to_tensor(ids)
-    changed = ops.not_equal(ids[:, 1:], ids[:, :-1])
-    # a row starts an example too, so the examples of all rows count up in one line
-    first = ops.ones_like(ids[:, :1], dtype="bool")
-    starts = ops.cast(ops.concatenate([first, changed], axis=-1), "int32")
-    example = ops.cumsum(ops.reshape(starts, (-1,)))
-    start = ops.cast(ops.searchsorted(example, example), "int32")
-    positions = ops.cumsum(ops.ones_like(example)) - 1 - start
-    return ops.reshape(positions, ops.shape(ids))

@@ -11,8 +11,8 @@ from keras_mmembed import _checks, _initializers, _position_checks, resize
 from keras_mmembed import _encoding as encoding
 from keras_mmembed._coordinates import (
     Coordinates,
-    as_tensor,
     count,
+    is_within,
     locate_axes,
     locate_flat,
     shift,
@@ -274,7 +274,7 @@ class PositionEmbedding(keras.layers.Layer):
             if size is None or self.out_of_range == "error":
                 continue
             is_resized = self.out_of_range == "resize" and len(lines) > 1
-            if not _is_within(line, size) or (is_resized and len(line) != size):
+            if not is_within(line, size) or (is_resized and len(line) != size):
                 return False
         return True
 
@@ -301,39 +301,12 @@ class PositionEmbedding(keras.layers.Layer):
             place.axes = [shift(axis, rules.first_index) for axis in place.axes]
         return place
 
-    def _bound(self, place):
-        """Bring coordinates inside the declared sizes; return which axes to resize."""
-        resized = [False] * len(self.size_names)
-        if self.out_of_range == "zero":
-            place.leave_grid()
-        for axis, size in enumerate(self._sizes):
-            position = place.axes[axis]
-            if size is None:
-                continue
-            if self.out_of_range == "resize" and place.sizes is not None:
-                new_size = tensor_or_known(place.sizes[axis])
-                if len(resized) == 1:
-                    # a sequence has no size of its own: only a long one is squeezed in
-                    is_known = isinstance(new_size, int)
-                    new_size = (max if is_known else ops.maximum)(new_size, size)
-                place.sizes[axis] = new_size
-                resized[axis] = not isinstance(new_size, int) or new_size != size
-            is_exact = self.kind == "sinusoidal" and self.out_of_range == "error"
-            is_inside = _is_within(position, size)
-            if resized[axis] or is_exact or is_inside:
-                continue
-            position = as_tensor(position)
-            bounded = ops.clip(position, 0, size - 1)
-            if self.out_of_range == "zero":
-                place.restrict(ops.equal(bounded, position))
-            place.axes[axis] = bounded
-        return resized
-
     def _encode_sinusoidal(self, place):
         rules = self._rules
         sizes = list(self._sizes if place.sizes is None else place.sizes)
         place.leave_grid()
-        resized = self._bound(place)
+        is_exact = self.out_of_range == "error"
+        resized = place.bound(self._sizes, self.out_of_range, is_exact)
         axes = list(place.axes)
         for axis, native in enumerate(self._sizes):
             if resized[axis]:
@@ -357,7 +330,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def _encode_learned(self, place):
         combination, groups = self._groups()
-        resized = self._bound(place)
+        resized = place.bound(self._sizes, self.out_of_range)
         kernel = (self.interpolation, self.antialias, self.align_corners)
         tables = [ops.cast(getattr(self, n), "float32") for n in self._table_names]
         return encoding.learned_encoding(
@@ -390,11 +363,6 @@ def _put_prefix(prefix, vectors, index):
         return ops.concatenate([ops.add(empty, prefix), vectors], axis=-2)
     rows = ops.take(prefix, ops.minimum(index, prefix.shape[0] - 1), axis=0)
     return ops.where(ops.expand_dims(index < prefix.shape[0], -1), rows, vectors)
-
-
-def _is_within(line, size):
-    """Whether the coordinates of a line are known to be rows of `size` rows."""
-    return isinstance(line, range) and line.start >= 0 and line.stop <= size
 
 
 def _as_tensor(positions):
