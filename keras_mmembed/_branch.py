@@ -155,10 +155,12 @@ class ModalityBranch(keras.layers.Layer):
         needs_mask = self.embedding.supports_masking and "into" in self.config
         if isinstance(self.embedding, keras.layers.Embedding) and not needs_mask:
             return ops.expand_dims(x, -1)
-        if not isinstance(x, keras.KerasTensor):
-            return self.embedding(x)
-        # a functional model would save its embedding twice, and could not read it
         shape = self.features_shape(x.shape)
+        if not isinstance(x, keras.KerasTensor):
+            is_known = None not in shape[:-1] and not needs_mask
+            zeros = (*shape[:-1], 1)
+            return ops.zeros(zeros, "int32") if is_known else self.embedding(x)
+        # a functional model would save its embedding twice, and could not read it
         rule = "be features, or give features of a known size that are not placed"
         remedy = (
             "Make the features in front of the fusion, without the embedding in it."

@@ -242,6 +242,26 @@ def test_the_head_works_in_float32():
     )
 
 
+def test_an_embedding_works_once():
+    class Counted(keras.layers.Dense):
+        calls = 0
+
+        def call(self, inputs):
+            self.calls += 1
+            return super().call(inputs)
+
+    embedding = Counted(12)
+    configs = {"image": {"type": "2d", "dim": 12, "embedding": embedding}}
+    model = mm.MultiModalTransformer(
+        configs, 16, num_layers=1, num_heads=2, pooling="modalities"
+    )
+    images = np.ones((2, 3, 4, 5), "float32")
+    model({"image": images})
+    embedding.calls = 0
+    assert tuple(model({"image": images})["image"].shape) == (2, 12, 16)
+    assert embedding.calls == 1
+
+
 @pytest.mark.parametrize("pooling", ["cls", "tokens", "modalities"])
 def test_the_declared_shape_takes_ids_and_absent_modalities(pooling):
     configs = {
