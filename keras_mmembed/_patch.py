@@ -69,6 +69,7 @@ class GridEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, mask=None):
+        mask = None if mask is None else ops.convert_to_tensor(mask)
         self._check_call(inputs, mask)
         x = ops.cast(self._channels_last(inputs), self.compute_dtype)
         if mask is None:

@@ -254,6 +254,7 @@ class AudioEmbedding(keras.layers.Layer):
 
     def _features(self, inputs, mask):
         """Return the log-mel values, and which frames are valid or `None`."""
+        mask = None if mask is None else ops.convert_to_tensor(mask)
         self._check_call(inputs, mask)
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         waveforms, valid = ops.cast(inputs, dtype), None

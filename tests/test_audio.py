@@ -123,6 +123,8 @@ def test_lengths_and_a_mask_of_samples_are_the_same():
     by_lengths = layer(waves, mask=np.array([200, 90], "int32"))
     by_samples = layer(waves, mask=samples)
     np.testing.assert_array_equal(array(by_samples), array(by_lengths))
+    in_a_list = layer(waves, mask=[200, 90])
+    np.testing.assert_array_equal(array(in_a_list), array(by_lengths))
     mask = array(by_lengths._keras_mask)
     np.testing.assert_array_equal(array(by_samples._keras_mask), mask)
     np.testing.assert_array_equal(array(layer.compute_mask(waves, samples)), mask)
