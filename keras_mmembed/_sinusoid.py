@@ -99,7 +99,7 @@ def _bands(coordinate, resolution, num_bands, phase):
     if isinstance(resolution, int):
         turns = np.linspace(1.0, resolution / 2, num_bands) / 2
         return Waves(turns, np.full(num_bands, phase)).at(coordinate)
-    share = np.linspace(0.0, 1.0, num_bands, dtype="float32")
+    share = ops.arange(num_bands, dtype="float32") / max(num_bands - 1, 1)
     widest = ops.expand_dims(ops.cast(resolution, "float32") / 4.0 - 0.5, -1)
     turns = ops.expand_dims(coordinate, -1) * (0.5 + widest * share) + phase
     return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))
