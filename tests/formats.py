@@ -4,7 +4,7 @@
 
 finds out, and writes the tables in docs/formats.md. Every export is called at shapes
 that were not traced, and compared with the model. It takes the three backends and the
-packages of the extra `formats`; `tox -e formats` has them.
+packages of the extra `export`; `tox -e formats` has them.
 """
 
 import json
