@@ -155,6 +155,13 @@ def test_an_unread_row_gets_no_gradient_and_no_update(policy):
     assert changed.tolist() == [True] * 3 + [False] * 3
 
 
+@pytest.mark.parametrize("start", [0, 5, 14])
+def test_a_part_of_the_declared_sequence(start):
+    got = encoding(ONE(20), 1, 6, 8, start_index=start)
+    expected = [reference.interleaved(range(start, start + 6), 8)]
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
 def test_positions_in_lists():
     pairs = [[0, 1], [2, 0], [1, 1]]
     expected = encoding(TWO(), 1, 3, 8, positions=np.array(pairs))
