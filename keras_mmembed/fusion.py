@@ -326,9 +326,13 @@ class MultiModalFusion(keras.layers.Layer):
 
         parts = {name: self._embed(name, given, like) for name in valid}
         gates = {name: self.branch(name).gate for name in self.layout.hosts}
-        fused = join(self.layout, parts, self._special_tokens(like), routes, gates)
-        norm = getattr(self, "norm", None)
-        fused = fused if norm is None else norm(fused)
+        special, norm = self._special_tokens(like), getattr(self, "norm", None)
+        if norm and not self.layout.hosts and keras.backend.backend() == "torch":
+            # its compiler writes a norm in its place; others need fewer passes for one
+            parts = {name: norm(part) for name, part in parts.items()}
+            special, norm = norm(special) if self.layout.num_special else None, None
+        fused = join(self.layout, parts, special, routes, gates)
+        fused = norm(fused) if norm else fused
         fused = self.drop(ops.cast(fused, self.compute_dtype), training=training)
         special = _tokens.full(like, self.layout.num_special, True)
         fused = {"embeddings": fused, "mask": join(self.layout, joined_valid, special)}
