@@ -115,6 +115,9 @@ def step(rank, world, path, port):
     if rank == 0:
         save(model, path)
     if world > 1:
+        # a process must not end with threads of a group that others still use
+        torch.distributed.barrier()
+        del runner
         torch.distributed.destroy_process_group()
 
 
