@@ -9,27 +9,44 @@ class TokenNorm(keras.layers.LayerNormalization):
 
     Keras scales `(batch, length, 1)` by `(width,)` before it meets the tokens, which
     writes a tensor of their size. PyTorch has a kernel of its own.
+
+    Args:
+        has_dropout: Whether dropout follows.
     """
 
-    def call(self, inputs):
-        if keras.backend.backend() == "torch":
+    def __init__(self, has_dropout=False, **options):
+        super().__init__(**options)
+        self.has_dropout = has_dropout
+
+    def call(self, inputs, training=None):
+        backend = keras.backend.backend()
+        if backend == "torch":
             return super().call(inputs)
-        unit = standardize(inputs, self.epsilon)
+        # XLA draws the numbers of a dropout anew for every reader of its gradient
+        few_passes = training and not self.has_dropout and backend == "jax"
+        unit = (standardize_apart if few_passes else standardize)(inputs, self.epsilon)
         gamma, beta = map(ops.convert_to_tensor, (self.gamma, self.beta))
         return ops.cast(unit * gamma + beta, self.compute_dtype)
 
 
 def standardize(x, epsilon):
-    """Return `(x - mean) / sqrt(variance + epsilon)` over the last axis."""
-    center = ops.mean(x, axis=-1, keepdims=True)
-    if keras.backend.backend() == "jax":
-        # What is taken off as a constant changes no derivative of any order. Then the
-        # gradients of mean and variance need one pass, and not one after the other.
-        x = x - ops.stop_gradient(center)
-        mean = ops.mean(x, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(x), axis=-1, keepdims=True) - ops.square(mean)
-        scale = ops.rsqrt(variance + epsilon)
-        return x * scale - mean * scale
-    x = x - center
+    """Return `(x - mean) / sqrt(variance + epsilon)` over the last axis.
+
+    XLA makes one kernel of it.
+    """
+    x = x - ops.mean(x, axis=-1, keepdims=True)
     variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(variance + epsilon)
+
+
+def standardize_apart(x, epsilon):
+    """Return the same in more passes, with gradients that need fewer and less memory.
+
+    What is taken off as a constant changes no derivative of any order. The gradient of
+    the variance then does not wait for that of the mean.
+    """
+    x = x - ops.stop_gradient(ops.mean(x, axis=-1, keepdims=True))
+    mean = ops.mean(x, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(x), axis=-1, keepdims=True) - ops.square(mean)
+    scale = ops.rsqrt(variance + epsilon)
+    return x * scale - mean * scale

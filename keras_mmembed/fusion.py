@@ -257,11 +257,10 @@ class MultiModalFusion(keras.layers.Layer):
 
     def _make_norm(self, name):
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        norm_class = {
-            "layer": TokenNorm,
-            "rms": keras.layers.RMSNormalization,
-        }[self.norm_type]
-        return norm_class(epsilon=self.epsilon, dtype=dtype, name=name)
+        options = {"epsilon": self.epsilon, "dtype": dtype, "name": name}
+        if self.norm_type == "rms":
+            return keras.layers.RMSNormalization(**options)
+        return TokenNorm(has_dropout=self.dropout > 0, **options)
 
     def build(self, inputs_shape, **other_shapes):
         _fusion_checks.features_shapes(self, inputs_shape)
@@ -332,7 +331,7 @@ class MultiModalFusion(keras.layers.Layer):
             parts = {name: norm(part) for name, part in parts.items()}
             special, norm = norm(special) if self.layout.num_special else None, None
         fused = join(self.layout, parts, special, routes, gates)
-        fused = norm(fused) if norm else fused
+        fused = norm(fused, training=training) if norm else fused
         fused = self.drop(ops.cast(fused, self.compute_dtype), training=training)
         special = _tokens.full(like, self.layout.num_special, True)
         fused = {"embeddings": fused, "mask": join(self.layout, joined_valid, special)}

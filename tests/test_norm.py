@@ -1,5 +1,7 @@
 """The norm of the fusion against the formula, and its derivatives of two orders."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -57,17 +59,20 @@ def derivatives(function, x, direction):
     return gradient.detach(), second
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("mean", [0.0, 300.0])
-def test_formula(mean):
+def test_formula(mean, training):
     """A mean far above the deviation takes no digits from the result."""
     x = np.random.default_rng(1).normal(mean, 1.0, size=(2, 5, WIDTH))
     x = x.astype("float32")
     layer = make()
     expected = formula(x, *layer.get_weights())
-    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), expected, atol=2e-4)
+    outputs = ops.convert_to_numpy(layer(x, training=training))
+    np.testing.assert_allclose(outputs, expected, atol=2e-4)
 
 
-def test_derivatives_of_two_orders():
+@pytest.mark.parametrize("training", [False, True])
+def test_derivatives_of_two_orders(training):
     rng = np.random.default_rng(2)
     x, direction = rng.normal(1.0, 1.0, size=(2, 2, 3, WIDTH))
     layer = make()
@@ -80,7 +85,7 @@ def test_derivatives_of_two_orders():
         return (function(x + h * direction) - function(x - h * direction)) / (2 * h)
 
     got = derivatives(
-        lambda x: ops.sum(layer(x) ** 3),
+        lambda x: ops.sum(layer(x, training=training) ** 3),
         x.astype("float32"),
         direction.astype("float32"),
     )
@@ -93,13 +98,15 @@ def test_derivatives_of_two_orders():
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="PyTorch has another; TensorFlow none")
-def test_forward_mode():
+@pytest.mark.parametrize("training", [False, True])
+def test_forward_mode(training):
     import jax
 
     layer = make()
     rng = np.random.default_rng(3)
     x, direction = rng.normal(size=(2, 2, 3, WIDTH)).astype("float32")
-    _, pushed = jax.jvp(layer, (x,), (direction,))
+    call = functools.partial(layer, training=training)
+    _, pushed = jax.jvp(call, (x,), (direction,))
     h, weights = 1e-4, layer.get_weights()
     ahead, behind = (formula(x + s * h * direction, *weights) for s in (1.0, -1.0))
     np.testing.assert_allclose(pushed, (ahead - behind) / (2 * h), atol=1e-3)

@@ -29,7 +29,8 @@ def compiled_jax(layer, inputs, cotangent=None):
     state = [v.value for v in layer.non_trainable_variables]
 
     def call(weights, inputs):
-        return layer.stateless_call(weights, state, inputs, training=False)[0]
+        training = cotangent is not None
+        return layer.stateless_call(weights, state, inputs, training=training)[0]
 
     def step(weights, inputs, cotangent):
         outputs, pullback = jax.vjp(call, weights, inputs)
@@ -68,7 +69,7 @@ def _operations_tensorflow(layer, inputs, cotangent):
             return layer(inputs, training=False)
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = layer(inputs, training=False)
+            outputs = layer(inputs, training=True)
         sources = (weights, inputs)
         return outputs, tape.gradient(outputs, sources, output_gradients=cotangent)
 
@@ -103,7 +104,7 @@ def _operations_torch(layer, inputs, cotangent):
     weights = [v.value for v in layer.trainable_variables]
     inputs = {name: x.detach().requires_grad_() for name, x in inputs.items()}
     with Recorder():
-        outputs = layer(inputs, training=False)
+        outputs = layer(inputs, training=cotangent is not None)
         if cotangent is not None:
             sources = [*inputs.values(), *weights]
             torch.autograd.grad(outputs, sources, cotangent)
