@@ -37,7 +37,7 @@ def plot(results, path):
 
     backends = [b for b in results["backends"] if b.get("times")]
     figure, grid = plt.subplots(
-        len(backends), 1, squeeze=False, figsize=(8, 3.2 * len(backends))
+        len(backends), 1, squeeze=False, figsize=(10, 2.6 * len(backends))
     )
     for axes, backend in zip(grid[:, 0], backends, strict=True):
         rows = [
@@ -64,12 +64,11 @@ def plot(results, path):
                 label=name,
             )
         axes.axhline(1.0, color="gray", linewidth=0.8)
-        axes.set_yscale("log")
         axes.set_ylabel("time / floor")
         labels = [f"{row['kind']}\n{row['mode']}" for row in rows]
         axes.set_xticks(range(len(rows)), labels, fontsize=7)
         axes.set_title(f"{backend['backend']}, {SIZES['reference'].description}")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     plt.close(figure)

@@ -332,7 +332,8 @@ class MultiModalFusion(keras.layers.Layer):
             special, norm = norm(special) if self.layout.num_special else None, None
         fused = join(self.layout, parts, special, routes, gates)
         fused = norm(fused, training=training) if norm else fused
-        fused = self.drop(ops.cast(fused, self.compute_dtype), training=training)
+        fused = ops.cast(fused, self.compute_dtype)
+        fused = self.drop(fused, training=True) if training else fused
         special = _tokens.full(like, self.layout.num_special, True)
         fused = {"embeddings": fused, "mask": join(self.layout, joined_valid, special)}
         if not self.return_dict:
