@@ -14,12 +14,12 @@ import numpy as np
 MODES = {
     "jax": ("eager", "jit"),
     "tensorflow": ("eager", "graph", "xla"),
-    "torch": ("eager", "compile"),
+    "torch": ("eager", "fixed", "compile"),
 }
 
 
 def modes():
-    """Return the ways to run a model on the running backend, the fastest last."""
+    """Return the ways to run a model on the running backend, compiled ones last."""
     return MODES[keras.backend.backend()]
 
 

@@ -1,5 +1,7 @@
 """Programs on PyTorch, of Keras layers and of modules of its own."""
 
+import types
+
 import keras
 import torch
 
@@ -50,6 +52,13 @@ def step(model, inputs, cotangent, mode):
 
 
 def _compiled(call, mode):
+    if mode == "fixed":
+        # PyTorch keeps programs by the code, and here cannot tell the models apart
+        code = (lambda inputs: call(inputs)).__code__
+        cells = (types.CellType(call),)
+        own = types.FunctionType(code.replace(), globals(), closure=cells)
+        options = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
+        return torch.compile(own, dynamic=False, options=options)
     return torch.compile(call, dynamic=False) if mode == "compile" else call
 
 
