@@ -123,10 +123,6 @@ def is_traced(tensor):
     """Whether `tensor` stands for values of a later run: symbolic, traced or meta."""
     if isinstance(tensor, keras.KerasTensor):
         return True
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return isinstance(tensor, jax.core.Tracer)
     device = getattr(getattr(tensor, "device", None), "type", None)
     if device == "meta":
         return True

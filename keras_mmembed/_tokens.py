@@ -50,10 +50,7 @@ def as_mask(mask, x):
 
 def all_valid(x):
     """Return a mask of a sequence `x` that lets every token through."""
-    shape = tuple(x.shape[:-1])
-    # not on PyTorch, where it must be on the device of `x`
-    if keras.backend.backend() != "torch" and None not in shape:
-        return ops.ones(shape, dtype="bool")
+    # of `x`, and not of its shape, so that the mask is placed and sharded as `x` is
     return ops.ones_like(x[..., 0], dtype="bool")
 
 
