@@ -413,3 +413,18 @@ def test_split_restores_grids(tmp_path):
     np.testing.assert_allclose(
         got["video"], whole[:, 1:25].reshape(2, 3, 2, 4, 8), atol=1e-6
     )
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="meshes of JAX")
+def test_the_mask_is_sharded_as_the_tokens():
+    import jax
+
+    configs = {name: {"type": "1d", "dim": 8} for name in ("text", "image")}
+    layer = mm.MultiModalFusion(configs, 8, cls_token=True)
+    inputs = {name: np.ones((2, 3, 8), "float32") for name in configs}
+    layer(inputs)
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
+    sharding = jax.NamedSharding(mesh, jax.P("batch"))
+    with jax.set_mesh(mesh):
+        fused = layer({name: jax.device_put(x, sharding) for name, x in inputs.items()})
+        assert jax.typeof(fused._keras_mask).sharding.spec[0] == "batch"
