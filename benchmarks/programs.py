@@ -19,7 +19,7 @@ MODES = {
 
 
 def modes():
-    """Return the ways to run a model on the running backend, compiled ones last."""
+    """Return the ways to run a model on this backend, plainly compiled last."""
     return MODES[keras.backend.backend()]
 
 

@@ -1,7 +1,5 @@
 """Programs on PyTorch, of Keras layers and of modules of its own."""
 
-import types
-
 import keras
 import torch
 
@@ -52,14 +50,18 @@ def step(model, inputs, cotangent, mode):
 
 
 def _compiled(call, mode):
-    if mode == "fixed":
-        # PyTorch keeps programs by the code, and here cannot tell the models apart
-        code = (lambda inputs: call(inputs)).__code__
-        cells = (types.CellType(call),)
-        own = types.FunctionType(code.replace(), globals(), closure=cells)
-        options = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
-        return torch.compile(own, dynamic=False, options=options)
-    return torch.compile(call, dynamic=False) if mode == "compile" else call
+    if mode == "eager":
+        return call
+    if mode == "compile":
+        return torch.compile(call, dynamic=False)
+
+    def own(inputs):
+        return call(inputs)
+
+    # PyTorch keeps programs by the code, and without guards takes models for the same
+    own.__code__ = own.__code__.replace()
+    options = {"guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
+    return torch.compile(own, dynamic=False, options=options)
 
 
 def _wait():

@@ -156,7 +156,7 @@ def _is_compiling():
     """Whether PyTorch compiles the caller; its tensors then seem to have values."""
     if keras.backend.backend() != "torch":
         return False
-    import torch
+    import torch  # Keras has no function that tells
 
     return torch.compiler.is_compiling()
 

@@ -22,9 +22,11 @@ class TokenNorm(keras.layers.LayerNormalization):
         backend = keras.backend.backend()
         if backend == "torch":
             return super().call(inputs)
+        method = standardize
         # XLA draws the numbers of a dropout anew for every reader of its gradient
-        few_passes = training and not self.has_dropout and backend == "jax"
-        unit = (standardize_apart if few_passes else standardize)(inputs, self.epsilon)
+        if backend == "jax" and training and not self.has_dropout:
+            method = standardize_for_gradients
+        unit = method(inputs, self.epsilon)
         gamma, beta = map(ops.convert_to_tensor, (self.gamma, self.beta))
         return ops.cast(unit * gamma + beta, self.compute_dtype)
 
@@ -39,8 +41,8 @@ def standardize(x, epsilon):
     return x * ops.rsqrt(variance + epsilon)
 
 
-def standardize_apart(x, epsilon):
-    """Return the same in more passes, with gradients that need fewer and less memory.
+def standardize_for_gradients(x, epsilon):
+    """Return the same in more passes, whose gradients take fewer and less memory.
 
     What is taken off as a constant changes no derivative of any order. The gradient of
     the variance then does not wait for that of the mean.
