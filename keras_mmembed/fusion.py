@@ -1,23 +1,22 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
 import keras
-from keras import initializers, ops
+from keras import initializers
 
 from keras_mmembed import (
     _checks,
+    _fuse,
     _fusion_checks,
     _fusion_config,
     _given,
     _initializers,
     _sublayer_state,
-    _tokens,
     split,
 )
 from keras_mmembed._branch import ModalityBranch
 from keras_mmembed._layout import Layout
 from keras_mmembed._mask_layers import AttachMask
 from keras_mmembed._norm import TokenNorm
-from keras_mmembed._sequence import find_routes, join, metadata
 from keras_mmembed.modality import ModalityEmbedding
 
 NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
@@ -302,44 +301,10 @@ class MultiModalFusion(keras.layers.Layer):
     ):
         extras = (segment_ids, positions, present, placeholders)
         arguments = _given.gather(self, inputs, extras, (mask, inputs_mask))
-        fused = self.fuse(inputs, arguments, training)
+        fused = _fuse.fuse(self, inputs, arguments, training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
         return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
-
-    def fuse(self, inputs, arguments, training=None):
-        """Return what `return_dict` promises, without a mask on the embeddings.
-
-        Args:
-            inputs: As for a call.
-            arguments: The other arguments by modality, as `gather` returns them.
-            training: As for a call.
-        """
-        _fusion_checks.check_call(self, inputs, arguments)
-        inputs = self._by_configuration(inputs)
-        given = _given.read(self, inputs, arguments, training)
-        like = _tokens.flatten_tokens(next(iter(given.values())).features)
-        valid = self._valid(given, like)
-        places = self._by_configuration(arguments["placeholders"])
-        routes, joined_valid = find_routes(self.layout, given, valid, places)
-
-        parts = {name: self._embed(name, given, like) for name in valid}
-        gates = {name: self.branch(name).gate for name in self.layout.hosts}
-        special, norm = self._special_tokens(like), getattr(self, "norm", None)
-        if norm and not self.layout.hosts and keras.backend.backend() == "torch":
-            # its compiler writes a norm in its place; others need fewer passes for one
-            parts = {name: norm(part) for name, part in parts.items()}
-            special, norm = norm(special) if self.layout.num_special else None, None
-        fused = join(self.layout, parts, special, routes, gates)
-        fused = norm(fused, training=training) if norm else fused
-        fused = ops.cast(fused, self.compute_dtype)
-        fused = self.drop(fused, training=True) if training else fused
-        special = _tokens.full(like, self.layout.num_special, True)
-        fused = {"embeddings": fused, "mask": join(self.layout, joined_valid, special)}
-        if not self.return_dict:
-            return fused
-        positions = {n: self.branch(n).token_positions(x) for n, x in given.items()}
-        return {**fused, **metadata(self.layout, given, valid, positions, routes)}
 
     def split(self, tensor, like, grids=False, modality_ids=None, mask=None):
         """Cut a tensor of the fused length back in its modalities.
@@ -378,7 +343,7 @@ class MultiModalFusion(keras.layers.Layer):
         """
         like = {
             name: keras.KerasTensor(self.branch(name).features_shape(shape))
-            for name, shape in self._by_configuration(shapes).items()
+            for name, shape in _fuse.by_configuration(self, shapes).items()
         }
         splitter = split.ModalitySplit(self.layout)
         return splitter.compute_output_spec({"tensor": tensor, "like": like})
@@ -406,7 +371,7 @@ class MultiModalFusion(keras.layers.Layer):
         return None  # attached by the call
 
     def compute_output_shape(self, inputs_shape, **other_shapes):
-        spec = self._output_spec(inputs_shape, {})
+        spec = _fuse.output_spec(self, inputs_shape, {})
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
     def compute_output_spec(
@@ -423,7 +388,7 @@ class MultiModalFusion(keras.layers.Layer):
         extras = (segment_ids, positions, present, placeholders)
         arguments = _given.gather(self, inputs, extras, (mask, inputs_mask))
         _fusion_checks.check_call(self, inputs, arguments)
-        return self._output_spec(_shapes(inputs), arguments["positions"])
+        return _fuse.output_spec(self, _shapes(inputs), arguments["positions"])
 
     def get_config(self):
         names = (
@@ -459,76 +424,22 @@ class MultiModalFusion(keras.layers.Layer):
         _sublayer_state.repeat_changes(self, config["changes"])
 
     def save_own_variables(self, store):
-        _sublayer_state.save_by_name(self, self._vectors, store)
+        _sublayer_state.save_by_name(self, self.special_vectors, store)
 
     def load_own_variables(self, store):
-        _sublayer_state.load_by_name(self, self._vectors, store)
+        _sublayer_state.load_by_name(self, self.special_vectors, store)
 
     @property
-    def _vectors(self):
+    def special_vectors(self):
+        """The attributes that hold class and register tokens."""
         return [name for key, name in VECTORS.items() if getattr(self, key)]
 
     def _like(self, inputs):
         """Return tensors with the axes of the features of inputs, for a split."""
         _fusion_checks.check_inputs(inputs, "like")
         _fusion_checks.check_keys("like", inputs, self.modalities)
-        given = self._by_configuration(inputs)
+        given = _fuse.by_configuration(self, inputs)
         return {name: self.branch(name).features_like(x) for name, x in given.items()}
-
-    def _by_configuration(self, inputs):
-        """Return what is given of the inputs, in the order of the configuration."""
-        given = {name: inputs.get(name) for name in self.modalities}
-        return {name: x for name, x in given.items() if x is not None}
-
-    def _place(self, shapes):
-        """Return the batch size and the fused length, `None` where unknown."""
-        lengths = {n: _tokens.token_count(shape) for n, shape in shapes.items()}
-        return next(iter(shapes.values()))[0], self.layout.total(lengths)
-
-    def _output_spec(self, inputs_shape, positions):
-        shapes = _fusion_checks.features_shapes(self, inputs_shape)
-        _fusion_checks.check_lengths(self, shapes, positions)
-        place = self._place(shapes)
-        fused = keras.KerasTensor((*place, self.unified_dim), dtype=self.compute_dtype)
-        if not self.return_dict:
-            return fused
-        return {
-            "embeddings": fused,
-            "mask": keras.KerasTensor(place, dtype="bool"),
-            "modality_ids": keras.KerasTensor(place, dtype="int32"),
-            "positions": keras.KerasTensor((*place, 3), dtype="float32"),
-        }
-
-    def _valid(self, given, like):
-        """Return the mask of each modality that has tokens in the fusion."""
-        valid = {}
-        for name in self.modalities:
-            if name in given:
-                valid[name] = self.branch(name).valid(given[name])
-            elif self.layout.stands_in:
-                valid[name] = _tokens.full(like, 1, True)
-        return valid
-
-    def _embed(self, name, given, like):
-        """Return the tokens of a modality, `(batch, length, unified_dim)`."""
-        branch, vector = self.branch(name), self.modality.encode(name)
-        owner = _fusion_config.owner_of(self.modality_configs, name)
-        if owner != name:
-            # the row of an instance is what sets it apart from its modality
-            vector = ops.add(self.modality.encode(owner), vector)
-        if name not in given:
-            return branch.stand_in(vector, like)
-        with _fusion_checks.naming(name):
-            return branch.embed(given[name], vector)
-
-    def _special_tokens(self, like):
-        rows = [ops.convert_to_tensor(getattr(self, name)) for name in self._vectors]
-        if not rows:
-            return None
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        tokens = _tokens.repeat(_tokens.concatenate(rows, 0), like, dtype)
-        norm = getattr(self, "norm_special", None)
-        return tokens if norm is None else norm(tokens)
 
 
 def _shapes(inputs):

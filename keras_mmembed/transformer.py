@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_mmembed import _checks, _given, _sublayer_state
+from keras_mmembed import _checks, _fuse, _given, _sublayer_state
 from keras_mmembed._mask_layers import AttachMask
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.encoder import EncoderBlock
@@ -359,7 +359,7 @@ class MultiModalTransformer(keras.Model):
 
     def _encode(self, inputs, arguments, training, with_scores=False):
         """Return the tokens after the blocks, the fusion, and attention scores."""
-        fused, scores = self.fusion.fuse(inputs, arguments, training), []
+        fused, scores = _fuse.fuse(self.fusion, inputs, arguments, training), []
         tokens = fused["embeddings"]
         if self.narrow_mask is not None:
             masks = [self.attention_mask(fused), self.narrow_mask(fused)]
