@@ -3,8 +3,10 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed import _checks, _spectrogram, _window_checks, _windows
+from keras_mmembed import _checks, _window_checks, _windows
+from keras_mmembed._frames import Frames
 from keras_mmembed._mask_layers import AttachMask
+from keras_mmembed._spectrogram import CONVENTIONS
 from keras_mmembed.patch import PatchEmbedding
 
 WHO = "AudioEmbedding"
@@ -111,7 +113,7 @@ class AudioEmbedding(keras.layers.Layer):
         self.supports_masking = True
         self.output_dim = _checks.check_integer(WHO, "output_dim", output_dim)
         self.convention = _checks.check_choice(
-            WHO, "convention", convention, tuple(_spectrogram.CONVENTIONS)
+            WHO, "convention", convention, tuple(CONVENTIONS)
         )
         self.sampling_rate = _checks.check_integer(WHO, "sampling_rate", sampling_rate)
         self.frame_length = _checks.check_integer(WHO, "frame_length", frame_length, 2)
@@ -127,12 +129,13 @@ class AudioEmbedding(keras.layers.Layer):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self._set_patches(patch_size, strides)
         self._make_sublayers()
-        self._rules = _spectrogram.CONVENTIONS[self.convention]
-        self._filters = _spectrogram.mel_filters(
-            self._rules,
-            self.num_mel_bins,
-            _spectrogram.fft_length(self._rules, self.frame_length),
+        self._frames = Frames(
+            CONVENTIONS[self.convention],
             self.sampling_rate,
+            self.frame_length,
+            self.frame_stride,
+            self.num_mel_bins,
+            self.remainder,
         )
 
     def _set_patches(self, patch_size, strides):
@@ -206,7 +209,7 @@ class AudioEmbedding(keras.layers.Layer):
         if previous_mask is None or isinstance(inputs, keras.KerasTensor):
             return None  # a model finds the mask that the call attaches
         mask = _windows.grid_mask(previous_mask, ops.convert_to_tensor(inputs))
-        valid = self._valid_frames(mask)
+        valid = self._frames.valid(mask)
         if self.patch_size is None:
             return valid
         bands = ops.repeat(ops.expand_dims(valid, 1), self.num_mel_bins, axis=1)
@@ -215,9 +218,7 @@ class AudioEmbedding(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape):
         batch, samples = self._check_rank(inputs_shape)
         self._check_length(samples)
-        frames = _windows.count_windows(
-            samples, self._reach, self.frame_stride, self.remainder
-        )
+        frames = self._frames.count(samples)
         if self.patch_size is None:
             return (batch, frames, self.output_dim)
         return self.patches.compute_output_shape((batch, self.num_mel_bins, frames, 1))
@@ -246,37 +247,12 @@ class AudioEmbedding(keras.layers.Layer):
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
         }
 
-    @property
-    def _reach(self):
-        return _spectrogram.frame_reach(
-            self._rules, self.frame_length, self.frame_stride
-        )
-
     def _features(self, inputs, mask):
         """Return the log-mel values, and which frames are valid or `None`."""
         mask = None if mask is None else ops.convert_to_tensor(mask)
         self._check_call(inputs, mask)
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        waveforms, valid = ops.cast(inputs, dtype), None
-        if mask is not None:
-            mask = _windows.grid_mask(mask, waveforms)
-            waveforms = ops.where(mask, waveforms, ops.zeros_like(waveforms))
-            valid = self._valid_frames(mask)
-        frames = _spectrogram.cut_frames(
-            self._rules,
-            waveforms,
-            self.frame_length,
-            self.frame_stride,
-            self.remainder,
-        )
-        features = _spectrogram.log_mel(self._rules, frames, self._filters, valid)
-        return features, valid
-
-    def _valid_frames(self, mask):
-        """Return which frames are valid, from which samples are."""
-        return _windows.valid_windows(
-            mask, (self._reach,), (self.frame_stride,), self.remainder
-        )
+        return self._frames.log_mel(ops.cast(inputs, dtype), mask)
 
     def _spread(self, valid, bands):
         """Return a mask of frames as one of all bands, `(batch, bands, frames)`."""
@@ -309,7 +285,7 @@ class AudioEmbedding(keras.layers.Layer):
 
     def _check_length(self, samples):
         frames = self.patch_size[1] if self.patch_size else 1
-        least = (frames - 1) * self.frame_stride + self._reach
+        least = self._frames.samples_of(frames)
         _window_checks.check_size(
             WHO, "samples", samples, least, self.frame_stride, self.remainder
         )
