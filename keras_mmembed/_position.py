@@ -1,17 +1,16 @@
 """What the position layers of one, two and three axes share."""
 
-import math
 from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed import _checks, _initializers, _position_checks, resize
+from keras_mmembed import _checks, _initializers, _position_checks, _terms, resize
 from keras_mmembed import _encoding as encoding
+from keras_mmembed._arrangement import arrange
 from keras_mmembed._coordinates import (
     Coordinates,
-    count,
     is_within,
     locate_axes,
     locate_flat,
@@ -19,7 +18,6 @@ from keras_mmembed._coordinates import (
     tensor_or_known,
 )
 from keras_mmembed._known_grid import KnownGrid
-from keras_mmembed._sinusoid import Waves, spectrum
 from keras_mmembed.conventions import CONVENTIONS
 
 KINDS = ("sinusoidal", "learned")
@@ -127,7 +125,7 @@ class PositionEmbedding(keras.layers.Layer):
             valid = ops.expand_dims(place.valid, -1)
             vectors = ops.where(valid, vectors, ops.zeros_like(vectors))
         prefix = getattr(self, "prefix_embeddings", None)
-        return self._arrange(vectors, inputs, place.token_rank, prefix)
+        return self._arrange(vectors, inputs, place, prefix)
 
     def token_positions(
         self, inputs, positions=None, start_index=0, mask=None, grid=None
@@ -139,7 +137,7 @@ class PositionEmbedding(keras.layers.Layer):
         grid, positions = _grid_sizes(grid), _as_tensor(positions)
         place = self._locate(inputs, positions, start_index, mask, grid)
         axes = [ops.cast(axis, "float32")[..., None] for axis in place.spread()]
-        return self._arrange(encoding.concatenate(axes), inputs, place.token_rank)
+        return self._arrange(encoding.concatenate(axes), inputs, place)
 
     def compute_mask(self, inputs, previous_mask):
         return previous_mask
@@ -190,19 +188,13 @@ class PositionEmbedding(keras.layers.Layer):
 
     def _groups(self):
         """Return how axes are combined, and the axes of each term in channel order."""
-        rank = 1 if self._rules.indexing == "flat" else len(self.size_names)
-        default = self._rules.combination.get(rank, self.default_combination[self.kind])
-        combination = (self.combination or default) if rank > 1 else "joint"
-        groups = encoding.term_axes(combination, rank)
-        if combination == "concat":
-            groups = tuple((a,) for a in self._rules.axis_order.get(rank, range(rank)))
-        return combination, groups
+        default = self.default_combination[self.kind]
+        rank = len(self.size_names)
+        return _terms.make_groups(self._rules, rank, self.combination, default)
 
     def _build_tables(self, width):
         combination, groups = self._groups()
-        widths = [width] * len(groups)
-        if combination == "concat":
-            widths = encoding.split_width(width, len(groups))
+        widths = _terms.table_widths(width, combination, groups)
         self._table_names = []
         for group, table_width in zip(groups, widths, strict=True):
             names = [self.size_names[axis] for axis in group]
@@ -225,34 +217,13 @@ class PositionEmbedding(keras.layers.Layer):
 
     def _build_waves(self, width):
         who, rules = type(self).__name__, self._rules
-        combination, groups = self._groups()
-        if combination == "concat":
-            groups = (tuple(axis for group in groups for axis in group),)
         if rules.linear_bands:
             rank = len(self.size_names)
-            rule = f"be {rank} * (2 * bands + 1) with convention={self.convention!r}"
-            fits = width % rank == 0 and width // rank % 2 == 1 and width > rank
-            _checks.check(fits, who, "inputs.shape[-1]", rule, width)
-            self._num_bands = width // rank // 2
+            self._num_bands = _terms.make_bands(who, self.convention, width, rank)
             return
-        self._waves = []
-        for group in groups:
-            order = group
-            if combination == "space_time" and len(group) in rules.axis_order:
-                order = [group[axis] for axis in rules.axis_order[len(group)]]
-            widths = encoding.split_width(width, len(order))
-            step = 2 * len(order)
-            if rules.layout == "halves":
-                rule = f"be divisible by {step} with convention={self.convention!r}"
-                _checks.check(width % step == 0, who, "inputs.shape[-1]", rule, width)
-            least = 2 * step if rules.endpoint else len(order)
-            rule = f"be at least {least} with convention={self.convention!r}"
-            _checks.check(width >= least, who, "inputs.shape[-1]", rule, width)
-            wave = (rules.layout, rules.endpoint, self.max_wavelength)
-            spectra = [spectrum(share, *wave) for share in widths]
-            self._waves.append(
-                [(a, Waves(*s)) for a, s in zip(order, spectra, strict=True)]
-            )
+        self._waves = _terms.make_waves(
+            who, self.convention, rules, width, self._groups(), self.max_wavelength
+        )
         if rules.normalize:
             return
         declared, first = None, rules.first_index
@@ -337,32 +308,12 @@ class PositionEmbedding(keras.layers.Layer):
             place, tables, groups, combination, kernel, resized
         )
 
-    def _arrange(self, vectors, inputs, token_rank, prefix=None):
+    def _arrange(self, vectors, inputs, place, prefix=None):
         """Give vectors the shape of the tokens of `inputs`, prefix tokens in front."""
-        rank, skip = len(self.size_names), self.num_prefix_tokens
-        if token_rank > 1 and len(inputs.shape) == 3:
-            batch = [-1] if len(vectors.shape) > rank + 1 else []
-            tokens = math.prod(ops.shape(vectors)[len(batch) : len(batch) + rank])
-            vectors = ops.reshape(vectors, (*batch, tokens, vectors.shape[-1]))
-        if skip:
-            prefix = ops.zeros((skip, vectors.shape[-1])) if prefix is None else prefix
-            vectors = _put_prefix(prefix, vectors, count(inputs, -2))
-        if rank == 1 and len(vectors.shape) == 3:
-            for _ in range(len(inputs.shape) - 3):
-                vectors = ops.expand_dims(vectors, 1)
-        return vectors
-
-
-def _put_prefix(prefix, vectors, index):
-    """Put the rows of prefix tokens before the others, or over the first of them."""
-    prefix = ops.cast(prefix, "float32")
-    if len(vectors.shape) == 2 and isinstance(vectors.shape[0], int):
-        return ops.concatenate([prefix, vectors], axis=0)
-    if isinstance(vectors.shape[-2], int):
-        empty = ops.zeros_like(vectors[..., :1, :])
-        return ops.concatenate([ops.add(empty, prefix), vectors], axis=-2)
-    rows = ops.take(prefix, ops.minimum(index, prefix.shape[0] - 1), axis=0)
-    return ops.where(ops.expand_dims(index < prefix.shape[0], -1), rows, vectors)
+        if self.num_prefix_tokens and prefix is None:
+            prefix = ops.zeros((self.num_prefix_tokens, vectors.shape[-1]))
+        rank = len(self.size_names)
+        return arrange(vectors, inputs, rank, place.token_rank, prefix)
 
 
 def _as_tensor(positions):
