@@ -5,12 +5,12 @@ from keras import ops
 
 from keras_mmembed import _checks, _fuse, _given, _sublayer_state
 from keras_mmembed._mask_layers import AttachMask
+from keras_mmembed._pooling import POOLINGS, pool, pooled_spec
 from keras_mmembed.attention_mask import AttentionMask
 from keras_mmembed.encoder import EncoderBlock
 from keras_mmembed.fusion import MultiModalFusion
 
 WHO = "MultiModalTransformer"
-POOLINGS = ("cls", "mean", "tokens", "modalities")
 FUSION_OPTIONS = ("normalization", "num_registers", "modality_dropout", "missing")
 OWN_OPTIONS = (
     "num_layers",
@@ -262,10 +262,8 @@ class MultiModalTransformer(keras.Model):
         arguments = _given.gather(self.fusion, inputs, extras, (mask, inputs_mask))
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
-        if self.pooling == "cls":
-            tokens = tokens[:, 0]
-        elif self.pooling == "mean":
-            tokens = self._mean(tokens, fused)
+        names = self.fusion.modalities
+        tokens = pool(self.pooling, tokens, fused, names, left_out=self.gated)
         outputs = tokens if self.head is None else self.head(tokens)
         if self.pooling in ("cls", "mean"):
             return outputs
@@ -320,10 +318,8 @@ class MultiModalTransformer(keras.Model):
         """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
         dtype = self.compute_dtype if self.head is None else self.head.compute_dtype
         width = self.num_outputs or self.fusion.unified_dim
-        if self.pooling in ("cls", "mean"):
-            return keras.KerasTensor((fused.shape[0], width), dtype=dtype)
-        outputs = keras.KerasTensor((*fused.shape[:2], width), dtype=dtype)
-        if self.pooling == "tokens":
+        outputs = pooled_spec(self.pooling, fused, width, dtype)
+        if self.pooling != "modalities":
             return outputs
         return self.fusion.split_spec(outputs, inputs_shape)
 
@@ -372,15 +368,3 @@ class MultiModalTransformer(keras.Model):
                 scores.append(block.attention_scores(tokens, masks[0]))
             tokens = block(tokens, *masks, training=training)
         return tokens, fused, scores
-
-    def _mean(self, tokens, fused):
-        """Return the mean of the valid tokens that stand for inputs."""
-        ids = fused["modality_ids"]
-        counts = ops.logical_and(fused["mask"], ids >= 0)
-        for name in self.gated:
-            is_other = ops.not_equal(ids, self.fusion.modalities.index(name))
-            counts = ops.logical_and(counts, is_other)
-        weights = ops.cast(ops.expand_dims(counts, -1), "float32")
-        total = ops.sum(ops.cast(tokens, "float32") * weights, axis=1)
-        mean = total / ops.maximum(ops.sum(weights, axis=1), 1.0)
-        return ops.cast(mean, self.compute_dtype)
