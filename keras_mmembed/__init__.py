@@ -20,34 +20,34 @@
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata as _metadata
 
-from keras_mmembed.attention_mask import AttentionMask
-from keras_mmembed.audio import AudioEmbedding
-from keras_mmembed.box import BoxEmbedding
-from keras_mmembed.counting import positions_from_ids, positions_from_mask
-from keras_mmembed.decay import weights_without_decay
-from keras_mmembed.fusion import MultiModalFusion
-from keras_mmembed.gate import ZeroGate
-from keras_mmembed.lengths import with_lengths
-from keras_mmembed.modality import ModalityEmbedding
-from keras_mmembed.packing import pack_tokens, unpack_tokens
-from keras_mmembed.patch import PatchEmbedding, TubeletEmbedding
-from keras_mmembed.plot import plot_encoding, plot_layout, plot_similarity
-from keras_mmembed.position import (
+from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.fusion.modality import ModalityEmbedding
+from keras_mmembed.fusion.packing import pack_tokens, unpack_tokens
+from keras_mmembed.fusion.segment import SegmentEmbedding
+from keras_mmembed.inputs.audio import AudioEmbedding
+from keras_mmembed.inputs.patch import PatchEmbedding, TubeletEmbedding
+from keras_mmembed.models.presets import preset
+from keras_mmembed.models.transformer import MultiModalTransformer
+from keras_mmembed.models.weight_decay import weights_without_decay
+from keras_mmembed.plotting import plot_encoding, plot_layout, plot_similarity
+from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.layers import (
     PositionEmbedding1D,
     PositionEmbedding2D,
     PositionEmbedding3D,
 )
-from keras_mmembed.presets import preset
-from keras_mmembed.resize import resize_positions
-from keras_mmembed.segment import SegmentEmbedding
-from keras_mmembed.serving import export_for_serving
-from keras_mmembed.transformer import MultiModalTransformer
+from keras_mmembed.positions.position_ids import positions_from_ids, positions_from_mask
+from keras_mmembed.positions.resize import resize_positions
+from keras_mmembed.serving.export import export_for_serving
+from keras_mmembed.serving.lengths import with_lengths
 
 try:
-    __version__ = version("keras-mmembed")
-except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = _metadata.version("keras-mmembed")
+except _metadata.PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 
 __all__ = [
@@ -77,3 +77,8 @@ __all__ = [
     "weights_without_decay",
     "with_lengths",
 ]
+
+
+def __dir__():
+    """List the public names: the rooms are where they live, and no part of them."""
+    return [*__all__, "__version__"]

@@ -12,18 +12,20 @@ import keras
 from cases import CASES, inputs_of
 
 import keras_mmembed as mm
-from keras_mmembed import _mask_layers, lengths, split
+from keras_mmembed.common import mask_layers
+from keras_mmembed.fusion import split
+from keras_mmembed.serving import lengths
 
 FOLDER = Path(__file__).with_name("contracts")
 # layers that take what another layer returns have no case
 WITHOUT_CASE = {
-    "AttachMask": _mask_layers.AttachMask,
+    "AttachMask": mask_layers.AttachMask,
     "AttentionMask": lambda **named: mm.AttentionMask(["text", "image"], **named),
     "ModalitySplit": lambda **named: split.ModalitySplit(
         mm.MultiModalFusion({"text": {"type": "1d", "dim": 4}}, 4).layout, **named
     ),
     "ReadLengths": lengths.ReadLengths,
-    "ReadMask": _mask_layers.ReadMask,
+    "ReadMask": mask_layers.ReadMask,
     "ZeroGate": mm.ZeroGate,
 }
 

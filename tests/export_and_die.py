@@ -11,13 +11,14 @@ from pathlib import Path
 
 import serving_models as models
 
-from keras_mmembed import _version_folder, export_for_serving, serving
+from keras_mmembed import export_for_serving
+from keras_mmembed.serving import export, version_folder
 
 POINTS = {
-    "before it is written": (serving, "_write"),
+    "before it is written": (export, "_write"),
     "while it is written": (subprocess.Popen, "wait"),
-    "before it is compared": (serving, "_compare"),
-    "before it is moved": (_version_folder, "publish"),
+    "before it is compared": (export, "_compare"),
+    "before it is moved": (version_folder, "publish"),
 }
 
 

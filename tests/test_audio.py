@@ -7,7 +7,7 @@ import reference
 from keras import ops
 
 import keras_mmembed as mm
-from keras_mmembed import _spectrogram
+from keras_mmembed.inputs import spectrogram
 
 SMALL = {"frame_length": 40, "frame_stride": 16, "num_mel_bins": 9}
 
@@ -151,8 +151,8 @@ def test_integers_are_cast_and_not_scaled():
 
 @pytest.mark.parametrize("rate, bins", [(16000, 128), (8000, 20)])
 def test_filters_of_ast_are_those_of_keras(rate, bins):
-    rules = _spectrogram.CONVENTIONS["ast"]
-    got = _spectrogram.mel_filters(rules, bins, 512, rate)
+    rules = spectrogram.CONVENTIONS["ast"]
+    got = spectrogram.mel_filters(rules, bins, 512, rate)
     expected = keras.layers.MelSpectrogram().linear_to_mel_weight_matrix(
         bins, 257, rate, 20.0, rate / 2
     )

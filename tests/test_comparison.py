@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_mmembed import _comparison, _model_signature
+from keras_mmembed.serving import comparison, signature
 
 
 def test_axes_of_unknown_size_differ_if_the_model_takes_that():
@@ -12,7 +12,7 @@ def test_axes_of_unknown_size_differ_if_the_model_takes_that():
         return {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
 
     def sizes(model):
-        made, answers = _comparison.requests_and_answers(
+        made, answers = comparison.requests_and_answers(
             model, {"serve": tuple(model.input)}, []
         )
         assert len(answers) == 4
@@ -28,7 +28,7 @@ def test_axes_of_unknown_size_differ_if_the_model_takes_that():
 
 def test_names_of_outputs():
     def names(outputs):
-        return list(_model_signature.outputs_by_name(outputs))
+        return list(signature.outputs_by_name(outputs))
 
     assert names("x") == ["output_0"]
     assert names(["x", "y"]) == ["output_0", "output_1"]
@@ -37,7 +37,7 @@ def test_names_of_outputs():
 
 def test_differences():
     def difference(a, b):
-        return _comparison.largest_difference({"x": np.array(a)}, {"x": np.array(b)})
+        return comparison.largest_difference({"x": np.array(a)}, {"x": np.array(b)})
 
     assert difference([0.5, 1.0], [0.5, 0.75]) == 0.25
     assert difference([0.0, 100.0], [1.0, 100.0]) == 0.01
@@ -46,7 +46,7 @@ def test_differences():
     assert difference(np.ones((0, 3)), np.ones((0, 3))) == 0
     for other in ([np.inf, 2.0], [1.0], [1, 2], np.array([1.0, 2.0], "float32")):
         assert difference([1.0, 2.0], other) == np.inf
-    assert _comparison.largest_difference({"x": np.ones(1)}, {"y": np.ones(1)}) > 1
+    assert comparison.largest_difference({"x": np.ones(1)}, {"y": np.ones(1)}) > 1
 
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
@@ -57,7 +57,7 @@ def test_tolerance_of_the_precision():
         model = keras.Model(x, keras.layers.Dense(4, dtype=dtype)(x))
         if mode:
             model.quantize(mode)
-        return _comparison.default_tolerance(model)
+        return comparison.default_tolerance(model)
 
     exact, half, coarse = map(tolerance, ("float32", "float16", "mixed_bfloat16"))
     assert exact == 1e-5

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_mmembed._norm import TokenNorm
+from keras_mmembed.fusion.norm import TokenNorm
 
 BACKEND = keras.backend.backend()
 WIDTH, EPSILON = 16, 1e-6

@@ -15,7 +15,7 @@ import pytest
 import serving_models as models
 
 import keras_mmembed as mm
-from keras_mmembed import _version_folder, serving
+from keras_mmembed.serving import export, version_folder
 
 pytestmark = [
     pytest.mark.serving,
@@ -128,14 +128,14 @@ def test_no_permission_any_more(open_directory, monkeypatch):
             stack.enter_context(without_privileges())
             return ()
 
-        monkeypatch.setattr(serving, "_write", pretend_to_write)
-        monkeypatch.setattr(serving, "_compare", compare)
+        monkeypatch.setattr(export, "_write", pretend_to_write)
+        monkeypatch.setattr(export, "_compare", compare)
         with pytest.raises(OSError, match="Permission denied"):
             mm.export_for_serving(models.small(), open_directory)
     os.chmod(open_directory, 0o755)
     # what could not be removed is no version, and goes with the next export
-    assert _version_folder.versions(open_directory) == {1}
-    with _version_folder.staging(open_directory):
+    assert version_folder.versions(open_directory) == {1}
+    with version_folder.staging(open_directory):
         pass
     assert os.listdir(open_directory) == ["1"]
 
@@ -193,9 +193,9 @@ def test_killed_exports(tmp_path):
     for directory, process in processes.items():
         assert process.wait(timeout=300) == -signal.SIGKILL
         left = set(os.listdir(directory)) - {"1"}
-        assert all(name.startswith(_version_folder.PREFIX) for name in left)
+        assert all(name.startswith(version_folder.PREFIX) for name in left)
         # a process on TensorFlow that is left alone holds the lock until it ends
-        with _version_folder.staging(directory) as (folder, _):
+        with version_folder.staging(directory) as (folder, _):
             assert set(os.listdir(directory)) == {"1", folder.name}
         assert content(directory) == {"1": None, "1/saved_model.pb": b"served now"}
     export = mm.export_for_serving(models.small(), directory)
@@ -210,8 +210,8 @@ def test_a_version_that_another_export_took_meanwhile(directory, monkeypatch):
         (directory / "2" / "saved_model.pb").write_text("of another")
         return ()
 
-    monkeypatch.setattr(serving, "_write", pretend_to_write)
-    monkeypatch.setattr(serving, "_compare", compare)
+    monkeypatch.setattr(export, "_write", pretend_to_write)
+    monkeypatch.setattr(export, "_compare", compare)
     with pytest.raises(OSError, match="Directory not empty"):
         mm.export_for_serving(models.small(), directory)
     assert (directory / "2" / "saved_model.pb").read_text() == "of another"

@@ -6,7 +6,7 @@ from keras import ops
 from test_export import exported_jax, exported_tensorflow, exported_torch  # noqa: F401
 
 import keras_mmembed as mm
-from keras_mmembed._mask_layers import AttachMask
+from keras_mmembed.common.mask_layers import AttachMask
 
 FUSION = {
     "image": {"type": "2d", "dim": 8},

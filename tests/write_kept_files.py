@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=jax python tests/write_kept_files.py
 
-writes tests/data/<name>.keras, and tests/data/<name>.npz with inputs and outputs. A file
-that stands there is never written again: it is what users of that day have.
+writes tests/data/<name>.keras, and tests/data/<name>.npz with inputs and outputs. What
+stands there is never written again: it is what users of that day have.
 """
 
 from pathlib import Path

@@ -1,0 +1,1 @@
+"""What acts inside attention: who may attend to whom."""

@@ -1,0 +1,74 @@
+"""Tokens along an axis: their index, padding mask and stable sort: pure functions."""
+
+import keras
+from keras import ops
+
+
+def count(tensor, axis, skip=0):
+    """Return 0, 1, 2, ... along an axis of `tensor`, as int32 of shape `(size,)`.
+
+    The first `skip` entries are left out. Where the size is unknown they count as 0
+    instead, because a slice of an unknown size has a size that nothing is known of.
+    The sum of ones is the only form that every exporter accepts.
+    """
+    size = tensor.shape[axis]
+    if isinstance(size, int):
+        return ops.arange(size - skip, dtype="int32")
+    index = [0] * len(tensor.shape)
+    index[axis] = slice(None)
+    line = ops.cumsum(ops.ones_like(tensor[tuple(index)], dtype="int32")) - 1
+    return ops.maximum(line - skip, 0) if skip else line
+
+
+def product(sizes):
+    """Multiply sizes, of which some may be tensors."""
+    total = 1
+    for size in sizes:
+        total = total * size
+    return total
+
+
+def as_mask(mask, x):
+    """Return a mask of a sequence `x` as bool `(batch, length)`.
+
+    `mask` is of any dtype, and has the axes of the tokens, or `(batch,)` lengths.
+    """
+    mask = ops.convert_to_tensor(mask)
+    if len(mask.shape) == 1:
+        lengths = ops.expand_dims(ops.cast(mask, "int32"), 1)
+        return ops.less(count(x, axis=1), lengths)
+    mask = ops.cast(mask, "bool")
+    if len(mask.shape) > 2:
+        shape = ops.shape(mask)
+        mask = ops.reshape(mask, (shape[0], product(shape[1:])))
+    return mask
+
+
+def packed_order(mask):
+    """Return the index that puts the valid tokens of `(batch, length)` first."""
+    mask = ops.cast(mask, "bool")
+    # distinct keys, because not every backend sorts equal ones in their order
+    behind = ops.cast(ops.logical_not(mask), "int32") * 2**24
+    return ops.argsort(ops.add(behind, count(mask, axis=1)), axis=1)
+
+
+def take_tokens(tensor, index):
+    """Return the tokens of each sample that an index names.
+
+    Shapes:
+        tensor: `(batch, length, ...)`.
+        index: `(batch, other length)`, integer, inside the length.
+        result: `(batch, other length, ...)`.
+    """
+    index = ops.cast(index, "int32")
+    is_symbolic = isinstance(tensor, keras.KerasTensor)
+    if keras.backend.backend() == "torch" and not is_symbolic:
+        # its exporter fixes the sizes of take_along_axis; elsewhere a look-up in the
+        # tokens of all samples would make devices that share a batch exchange them
+        shape = ops.shape(tensor)
+        start = ops.expand_dims(count(tensor, axis=0) * shape[1], 1)
+        rows = ops.reshape(tensor, (shape[0] * shape[1], *shape[2:]))
+        return ops.take(rows, ops.add(index, start), axis=0)
+    for _ in tensor.shape[2:]:
+        index = ops.expand_dims(index, -1)
+    return ops.take_along_axis(tensor, index, axis=1)

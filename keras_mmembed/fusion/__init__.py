@@ -1,0 +1,1 @@
+"""One sequence of tokens out of several modalities, and the way back."""

@@ -1,0 +1,68 @@
+"""Valid tokens first, and back: pure functions."""
+
+from keras import ops
+
+from keras_mmembed.common import checks
+from keras_mmembed.common.sequences import packed_order, take_tokens
+
+
+def pack_tokens(tensor, mask):
+    """Move the valid tokens of every sample to the front, in their order.
+
+    The length stays, so that shapes stay known; cut the pads off where the longest
+    sample is known. `unpack_tokens` is the exact inverse.
+
+    Shapes:
+        tensor: `(batch, length, ...)`, of any dtype; pack the mask with itself.
+        mask: `(batch, length)`, bool.
+        result: as `tensor`.
+
+    Args:
+        tensor: Tokens, their ids, or anything else with an entry for each.
+        mask: Which tokens are valid.
+
+    Raises:
+        ValueError: if `tensor` and `mask` differ in batch or length.
+
+    Example:
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_mmembed import (pack_tokens, unpack_tokens)
+    >>> mask = np.array([[True, False, True, True]])
+    >>> tokens = np.array([[10, 0, 30, 40]])
+    >>> packed = pack_tokens(tokens, mask)
+    >>> keras.ops.convert_to_numpy(packed).tolist()
+    [[10, 30, 40, 0]]
+    >>> keras.ops.convert_to_numpy(unpack_tokens(packed, mask)).tolist()
+    [[10, 0, 30, 40]]
+    """
+    return _pack("pack_tokens", tensor, mask, packed_order(mask))
+
+
+def unpack_tokens(tensor, mask):
+    """Move packed tokens back to where they were: the inverse of `pack_tokens`.
+
+    Shapes:
+        tensor: `(batch, length, ...)`, of any dtype.
+        mask: `(batch, length)`, bool, as it was before packing.
+        result: as `tensor`.
+
+    Args:
+        tensor: Packed tokens, such as the outputs of an encoder.
+        mask: Which tokens were valid.
+
+    Raises:
+        ValueError: if `tensor` and `mask` differ in batch or length.
+
+    Example: see `pack_tokens`.
+    """
+    return _pack("unpack_tokens", tensor, mask, ops.argsort(packed_order(mask), axis=1))
+
+
+def _pack(function, tensor, mask, order):
+    tensor = ops.convert_to_tensor(tensor)
+    shapes = [checks.known_shape(x.shape)[:2] for x in (tensor, mask)]
+    agree = checks.shapes_match(*shapes)
+    rule = f"have the batch and length {shapes[1]} of the mask"
+    checks.check(agree, function, "tensor.shape", rule, tuple(tensor.shape))
+    return take_tokens(tensor, order)

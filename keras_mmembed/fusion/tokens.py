@@ -1,0 +1,91 @@
+"""Tokens of several modalities in one sequence: pure functions."""
+
+import keras
+from keras import ops
+
+from keras_mmembed.common.sequences import product
+
+
+def token_count(shape):
+    """Return the number of tokens of `(batch, ..., width)`, `None` if unknown."""
+    axes = shape[1:-1]
+    return product(axes) if all(isinstance(axis, int) for axis in axes) else None
+
+
+def flatten_tokens(x):
+    """Turn `(batch, height, width, channels)` and the like into a sequence."""
+    return x if len(x.shape) == 3 else flatten_grid(x, len(x.shape) - 2)
+
+
+def flatten_grid(vectors, rank):
+    """Turn the `rank` axes of tokens before the last axis of `vectors` into one."""
+    shape = ops.shape(vectors)
+    batch = shape[: len(shape) - rank - 1]
+    return ops.reshape(vectors, (*batch, product(shape[len(batch) : -1]), shape[-1]))
+
+
+def all_valid(x):
+    """Return a mask of a sequence `x` that lets every token through."""
+    # of `x`, and not of its shape, so that the mask is placed and sharded as `x` is
+    return ops.ones_like(x[..., 0], dtype="bool")
+
+
+def repeat(rows, x, dtype):
+    """Repeat `(tokens, width)` for every sample of a sequence `x`."""
+    zero = ops.zeros_like(ops.sum(x[:, :1, :1], axis=(1, 2), keepdims=True))
+    return ops.add(ops.cast(zero, dtype), ops.cast(rows, dtype))
+
+
+def full(x, count, value):
+    """Return `(batch, count)` of one value for a sequence `x`, `None` for no count."""
+    if not count:
+        return None
+    dtype = "bool" if isinstance(value, bool) else "int32"
+    rows = repeat(ops.ones((count, 1), dtype="int32") * int(value), x, "int32")
+    return ops.cast(rows[..., 0], dtype)
+
+
+def pad(x, sizes, value, axis):
+    """Put `sizes` entries of `value` before and behind those of an axis."""
+    if not any(sizes):
+        return x
+    widths = [(0, 0)] * len(x.shape)
+    widths[axis] = tuple(sizes)
+    dtype = x.dtype
+    x = ops.cast(x, "int32") if isinstance(value, bool) else x
+    return ops.cast(ops.pad(x, widths, constant_values=value), dtype)
+
+
+def concatenate(parts, axis=1):
+    """Concatenate tensors; a single one comes back as it is."""
+    return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
+
+
+def to_thw(positions, axes):
+    """Place coordinates `(..., axes)` in (frame, row, column) order.
+
+    A sequence counts along the first of the three, like frames.
+    """
+    if axes == 3:
+        return positions
+    zeros = ops.zeros_like(positions[..., :1])
+    if axes == 2:
+        return ops.concatenate([zeros, positions], axis=-1)
+    return ops.concatenate([positions, zeros, zeros], axis=-1)
+
+
+def draw_present(present, rates, seed):
+    """Drop modalities of samples at random, and never all that a sample has.
+
+    Shapes:
+        present: `(batch, modalities)`, bool.
+        rates: one probability per modality.
+        result: `(batch, modalities)`, bool.
+    """
+    draws = keras.random.uniform(ops.shape(present), seed=seed, dtype="float32")
+    kept = draws >= ops.convert_to_tensor(rates, dtype="float32")
+    kept = ops.logical_and(present, kept)
+    scores = ops.where(present, draws, ops.zeros_like(draws) - 1.0)
+    luckiest = ops.equal(scores, ops.max(scores, axis=-1, keepdims=True))
+    rescued = ops.logical_and(luckiest, ops.logical_not(ops.any(kept, -1, True)))
+    return ops.logical_or(kept, ops.logical_and(present, rescued))

@@ -1,0 +1,1 @@
+"""Raw images, videos and waveforms to features."""

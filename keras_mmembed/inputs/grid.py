@@ -1,0 +1,167 @@
+"""What the layers that make patches of images and of videos have in common."""
+
+import math
+
+import keras
+from keras import initializers, ops
+
+from keras_mmembed.common import checks
+from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.inputs import checks as window_checks
+from keras_mmembed.inputs import windows
+
+
+class GridEmbedding(keras.layers.Layer):
+    """Cuts a grid in patches and projects them; a subclass names the axes."""
+
+    axis_names = ()
+
+    def __init__(
+        self,
+        patch_size,
+        output_dim,
+        *,
+        strides=None,
+        remainder="error",
+        data_format=None,
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        # the projection casts for itself, and sizes stay integers
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        who, names = type(self).__name__, self.axis_names
+        self.patch_size = window_checks.check_axes(who, "patch_size", patch_size, names)
+        self.output_dim = checks.check_integer(who, "output_dim", output_dim)
+        self.strides = window_checks.check_strides(who, strides, self.patch_size, names)
+        self.remainder = checks.check_choice(
+            who, "remainder", remainder, windows.REMAINDERS
+        )
+        self.data_format = checks.check_choice(
+            who,
+            "data_format",
+            data_format or keras.config.image_data_format(),
+            ("channels_last", "channels_first"),
+        )
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.projection = keras.layers.Dense(
+            self.output_dim,
+            use_bias=self.use_bias,
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            name="projection",
+        )
+        self.attach_mask = AttachMask(dtype=self.dtype_policy)
+
+    def build(self, inputs_shape):
+        batch, *grid, channels = self._channels_last_shape(inputs_shape)
+        who = type(self).__name__
+        rule = "have a known number of channels"
+        is_known = channels is not None
+        checks.check(is_known, who, "inputs.shape", rule, tuple(inputs_shape))
+        self._channels = channels
+        values = math.prod(self.patch_size) * channels
+        self.projection.build((batch, *[None] * len(grid), values))
+        self.built = True
+
+    def call(self, inputs, mask=None):
+        mask = None if mask is None else ops.convert_to_tensor(mask)
+        self._check_call(inputs, mask)
+        x = ops.cast(self._channels_last(inputs), self.compute_dtype)
+        if mask is None:
+            return self.projection(self._patches(x))
+        mask = windows.grid_mask(mask, x[..., 0])
+        # not even a NaN in a pad gets further
+        x = ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
+        outputs = self.projection(self._patches(x))
+        return self.attach_mask([outputs, self._valid(mask)])
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if previous_mask is None or isinstance(inputs, keras.KerasTensor):
+            return None  # a model finds the mask that the call attaches
+        x = self._channels_last(ops.convert_to_tensor(inputs))
+        return self._valid(windows.grid_mask(previous_mask, x[..., 0]))
+
+    def compute_output_shape(self, inputs_shape):
+        batch, *grid, _ = self._channels_last_shape(inputs_shape)
+        self._check_sizes(grid)
+        axes = zip(grid, self.patch_size, self.strides, strict=True)
+        counts = [windows.count_windows(*axis, self.remainder) for axis in axes]
+        return (batch, *counts, self.output_dim)
+
+    def compute_output_spec(self, inputs, mask=None):
+        self._check_structure(inputs, mask)
+        shape = self.compute_output_shape(inputs.shape)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "patch_size": list(self.patch_size),
+            "output_dim": self.output_dim,
+            "strides": list(self.strides),
+            "remainder": self.remainder,
+            "data_format": self.data_format,
+            "use_bias": self.use_bias,
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+        }
+
+    def _patches(self, x):
+        return windows.patches(x, self.patch_size, self.strides, self.remainder)
+
+    def _valid(self, mask):
+        return windows.valid_windows(
+            mask, self.patch_size, self.strides, self.remainder
+        )
+
+    def _channels_last(self, inputs):
+        if self.data_format == "channels_last":
+            return inputs
+        return ops.transpose(inputs, (0, *range(2, len(inputs.shape)), 1))
+
+    def _channels_last_shape(self, shape):
+        shape = checks.known_shape(shape)
+        names = ", ".join(self.axis_names)
+        is_last = self.data_format == "channels_last"
+        axes = (
+            f"(batch, {names}, channels)" if is_last else f"(batch, channels, {names})"
+        )
+        ranks = (len(self.axis_names) + 2,)
+        checks.check_rank(type(self).__name__, "inputs.shape", shape, ranks, axes)
+        return shape if is_last else (shape[0], *shape[2:], shape[1])
+
+    def _check_structure(self, inputs, mask):
+        """Raise for wrong axes and channels; return the shape of the grid."""
+        who = type(self).__name__
+        *grid, channels = self._channels_last_shape(inputs.shape)
+        if self.built:
+            rule = f"have {self._channels} channels, as in the first call"
+            remedy = f"The data_format is {self.data_format!r}."
+            fits = channels in (None, self._channels)
+            shape = checks.known_shape(inputs.shape)
+            checks.check(fits, who, "inputs.shape", rule, shape, remedy)
+        window_checks.check_mask(who, mask, tuple(grid), self.axis_names)
+        return tuple(grid)
+
+    def _check_call(self, inputs, mask):
+        grid = self._check_structure(inputs, mask)
+        # a sample may have no whole patch, unless there must be nothing else
+        is_strict = self.remainder == "error"
+        window_checks.check_values(
+            type(self).__name__,
+            inputs,
+            mask,
+            grid,
+            self.axis_names,
+            self._check_sizes,
+            self._check_sizes if is_strict else lambda sizes: None,
+        )
+
+    def _check_sizes(self, sizes):
+        axes = zip(self.axis_names, sizes, self.patch_size, self.strides, strict=True)
+        for name, size, window, stride in axes:
+            window_checks.check_size(
+                type(self).__name__, name, size, window, stride, self.remainder
+            )

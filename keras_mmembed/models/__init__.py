@@ -1,0 +1,1 @@
+"""Whole models: transformer, blocks, pooling, presets, weight decay."""

@@ -1,0 +1,372 @@
+"""The model that encodes fused modalities."""
+
+import keras
+from keras import ops
+
+from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.fusion import call_inputs
+from keras_mmembed.fusion.fuse import fuse
+from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.models.block import EncoderBlock
+from keras_mmembed.models.pooling import POOLINGS, pool, pooled_spec
+
+WHO = "MultiModalTransformer"
+FUSION_OPTIONS = ("normalization", "num_registers", "modality_dropout", "missing")
+OWN_OPTIONS = (
+    "num_layers",
+    "num_heads",
+    "hidden_dim",
+    "norm_first",
+    "pooling",
+    "num_outputs",
+    "gated",
+    "epsilon",
+    "dropout",
+    "remat",
+    "seed",
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_mmembed")
+class MultiModalTransformer(keras.Model):
+    """Encodes text, images, audio and video in one transformer.
+
+    Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
+
+        tokens = EncoderBlock(... EncoderBlock(MultiModalFusion(inputs)))
+        outputs = head(pool(tokens))
+
+    It is a model that can be compiled and trained as it is, and a layer that can be
+    part of another model.
+
+    Shapes:
+        inputs: by name, as for `MultiModalFusion`.
+        outputs: with `pooling="cls"` or `"mean"` `(batch, width)`; with `"tokens"`
+            `(batch, fused length, width)`; with `"modalities"` by name
+            `(batch, length, width)`. The width is `num_outputs`, or `unified_dim`.
+
+    Args:
+        modality_configs: By name, the keys of a modality, as for `MultiModalFusion`.
+        unified_dim: The width of the tokens.
+        num_layers: Number of blocks.
+        num_heads: Number of attention heads, of which `unified_dim` is a multiple.
+        hidden_dim: Width of the hidden layer of a block; 4 times `unified_dim` by
+            default.
+        activation: Activation of the hidden layer.
+        norm_first: Whether blocks normalise their inputs (pre-norm), and the model its
+            last tokens; or their sums (post-norm).
+        pooling: `"cls"`, the class token; `"mean"`, the mean of the valid tokens that
+            stand for inputs; `"tokens"`, all tokens, with their mask; `"modalities"`,
+            the tokens of each modality by name.
+        num_outputs: Width of a dense head on what is pooled; none by default.
+        output_activation: Activation of the head.
+        causal: Whether tokens attend only to those before, as for `AttentionMask`.
+        prefix: Modalities that all may attend to, as for `AttentionMask`.
+        hidden: Modalities that may not be attended to, as for `AttentionMask`.
+        gated: Names of modalities that a `ZeroGate` in every block lets in. Until it
+            opens, the other tokens are as they would be without them; the mean never
+            has them.
+        normalization: As for `MultiModalFusion`.
+        num_registers: As for `MultiModalFusion`.
+        modality_dropout: As for `MultiModalFusion`.
+        missing: As for `MultiModalFusion`.
+        epsilon: Added to the variance in every norm.
+        dropout: Share that training sets to zero of the fused tokens, the attention
+            weights, and what a block adds.
+        remat: Whether the backward pass works blocks out again instead of keeping
+            what is inside of them.
+        seed: Seed of all kinds of dropout.
+        **kwargs: `name`, `dtype`, `trainable`, as for every Keras model.
+
+    Call arguments:
+        inputs: Features or raw inputs of each modality.
+        segment_ids: As for `MultiModalFusion`.
+        positions: As for `MultiModalFusion`.
+        present: As for `MultiModalFusion`.
+        placeholders: As for `MultiModalFusion`.
+        mask: As for `MultiModalFusion`.
+        inputs_mask: Filled in by Keras.
+        training: Whether to drop anything.
+
+    Masking: the mask of the fused sequence is given to every block.
+
+    Precision: the head works in float32, the rest in the compute dtype.
+
+    Raises:
+        TypeError, ValueError: as the fusion; and if heads do not divide the width, or
+            the arguments contradict each other.
+
+    Example:
+    >>> import keras
+    >>> import numpy as np
+    >>> from keras_mmembed import (MultiModalTransformer)
+    >>> model = MultiModalTransformer({
+    ...     "text": {"type": "1d", "dim": 16, "vocabulary_size": 100},
+    ...     "image": {"type": "2d", "dim": 12},
+    ... }, unified_dim=16, num_layers=2, num_heads=4, num_outputs=10)
+    >>> words, image = np.array([[5, 7, 9]]), np.ones((1, 3, 3, 12))
+    >>> tuple(model({"text": words, "image": image}).shape)
+    (1, 10)
+
+    A model is its configuration, as plain data:
+
+    >>> same = MultiModalTransformer.from_config(model.get_config())
+    >>> tuple(same({"text": words}).shape)
+    (1, 10)
+
+    References:
+        W. Kim et al., "ViLT", 2021, https://arxiv.org/abs/2102.03334.
+    """
+
+    def __init__(
+        self,
+        modality_configs,
+        unified_dim=512,
+        *,
+        num_layers=4,
+        num_heads=8,
+        hidden_dim=None,
+        activation="gelu",
+        norm_first=True,
+        pooling="cls",
+        num_outputs=None,
+        output_activation=None,
+        causal=False,
+        prefix=(),
+        hidden=None,
+        gated=(),
+        normalization="shared",
+        num_registers=0,
+        modality_dropout=0.0,
+        missing="mask",
+        epsilon=1e-6,
+        dropout=0.1,
+        remat=False,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.supports_masking = True
+        self.num_layers = checks.check_integer(WHO, "num_layers", num_layers)
+        self.num_heads = checks.check_integer(WHO, "num_heads", num_heads)
+        self.hidden_dim = checks.check_integer(
+            WHO, "hidden_dim", hidden_dim, optional=True
+        )
+        self.activation = keras.activations.get(activation)
+        self.norm_first = bool(norm_first)
+        self.pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
+        self.num_outputs = checks.check_integer(
+            WHO, "num_outputs", num_outputs, optional=True
+        )
+        self.output_activation = keras.activations.get(output_activation)
+        self.epsilon, self.dropout = epsilon, dropout
+        self.remat = bool(remat)
+        self.seed = seed
+        self.fusion = MultiModalFusion(
+            modality_configs,
+            unified_dim,
+            normalization=normalization,
+            num_registers=num_registers,
+            modality_dropout=modality_dropout,
+            missing=missing,
+            cls_token=pooling == "cls",
+            epsilon=epsilon,
+            dropout=dropout,
+            return_dict=True,
+            seed=seed,
+            dtype=self.dtype_policy,
+            name="fusion",
+        )
+        rule = f"divide unified_dim={self.fusion.unified_dim}"
+        divides = self.fusion.unified_dim % self.num_heads == 0
+        checks.check(divides, WHO, "num_heads", rule, num_heads)
+        self._make_masks(causal, prefix, hidden, gated)
+        self._make_sublayers()
+
+    def _make_masks(self, causal, prefix, hidden, gated):
+        modalities = self.fusion.modalities
+        self.rules = {"causal": causal, "prefix": list(prefix), "hidden": hidden or {}}
+        self.gated = list(gated)
+        rule = f"hold only names among {list(modalities)}"
+        known = all(name in modalities for name in self.gated)
+        checks.check(known, WHO, "gated", rule, self.gated)
+        for name in self.gated:
+            rule = "hold no modality with a start or end token, which no rule can hide"
+            is_bare = not any(self.fusion.layout.borders[name])
+            checks.check(is_bare, WHO, "gated", rule, repr(name))
+        # without rules, a mask of the keys is all that blocks need
+        self.attention_mask = self.narrow_mask = None
+        if any(self.rules.values()) or self.gated:
+            self.attention_mask = AttentionMask(modalities, **self.rules)
+        if self.gated:
+            everyone = [*self.rules["hidden"].get("*", []), *self.gated]
+            narrow = {**self.rules, "hidden": {**self.rules["hidden"], "*": everyone}}
+            self.narrow_mask = AttentionMask(modalities, **narrow)
+
+    def _make_sublayers(self):
+        width, dtype = self.fusion.unified_dim, self.dtype_policy
+        self.blocks = [
+            EncoderBlock(
+                num_heads=self.num_heads,
+                hidden_dim=self.hidden_dim or 4 * width,
+                activation=self.activation,
+                norm_first=self.norm_first,
+                epsilon=self.epsilon,
+                dropout=self.dropout,
+                is_gated=bool(self.gated),
+                remat=self.remat,
+                seed=None if self.seed is None else self.seed + index + 1,
+                dtype=dtype,
+                name=f"block_{index}",
+            )
+            for index in range(self.num_layers)
+        ]
+        self.norm = None
+        if self.norm_first:
+            self.norm = keras.layers.LayerNormalization(
+                epsilon=self.epsilon, dtype=dtype, name="norm"
+            )
+        self.head = None
+        if self.num_outputs:
+            self.head = keras.layers.Dense(
+                self.num_outputs,
+                activation=self.output_activation,
+                dtype=keras.backend.result_type(self.compute_dtype, "float32"),
+                name="head",
+            )
+        self.attach_mask = AttachMask(dtype=dtype)
+
+    def build(self, inputs_shape, **other_shapes):
+        tokens_shape = (None, None, self.fusion.unified_dim)
+        if not self.fusion.built:
+            self.fusion.build(inputs_shape)
+        own = (self.norm, self.head)
+        masks = (self.attention_mask, self.narrow_mask)
+        for sublayer in (*self.blocks, *own, *masks):
+            if sublayer is not None and not sublayer.built:
+                sublayer.build(tokens_shape)
+        self.built = True
+
+    def call(
+        self,
+        inputs,
+        segment_ids=None,
+        positions=None,
+        present=None,
+        placeholders=None,
+        mask=None,
+        inputs_mask=None,
+        training=None,
+    ):
+        extras = (segment_ids, positions, present, placeholders)
+        arguments = call_inputs.gather(self.fusion, inputs, extras, (mask, inputs_mask))
+        tokens, fused = self._encode(inputs, arguments, training)[:2]
+        tokens = tokens if self.norm is None else self.norm(tokens)
+        names = self.fusion.modalities
+        tokens = pool(self.pooling, tokens, fused, names, left_out=self.gated)
+        outputs = tokens if self.head is None else self.head(tokens)
+        if self.pooling in ("cls", "mean"):
+            return outputs
+        outputs = self.attach_mask([outputs, fused["mask"]])
+        if self.pooling == "tokens":
+            return outputs
+        ids, masks = fused["modality_ids"], arguments["mask"]
+        return self.fusion.split(outputs, inputs, modality_ids=ids, mask=masks)
+
+    def attention_scores(
+        self,
+        inputs,
+        segment_ids=None,
+        positions=None,
+        present=None,
+        placeholders=None,
+        mask=None,
+    ):
+        """Return what each token looks at, and which token is which.
+
+        Args:
+            inputs: As for a call; so are the other arguments.
+            segment_ids: As for `MultiModalFusion`.
+            positions: As for `MultiModalFusion`.
+            present: As for `MultiModalFusion`.
+            placeholders: As for `MultiModalFusion`.
+            mask: As for `MultiModalFusion`.
+
+        Returns:
+            The attention weights of every block, `(batch, heads, length, length)`,
+            and what the fusion returned, with `mask`, `modality_ids`, `positions`.
+        """
+        extras = (segment_ids, positions, present, placeholders)
+        arguments = call_inputs.gather(self.fusion, inputs, extras, (mask, None))
+        _, fused, scores = self._encode(inputs, arguments, False, with_scores=True)
+        return scores, fused
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None  # attached by the call, if tokens leave it
+
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
+        shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
+        return self._output_spec(fused, shapes)
+
+    def compute_output_shape(self, inputs_shape, **other_shapes):
+        fused = self.fusion.compute_output_shape(inputs_shape)["embeddings"]
+        spec = self._output_spec(keras.KerasTensor(fused), inputs_shape)
+        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
+
+    def _output_spec(self, fused, inputs_shape):
+        """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
+        dtype = self.compute_dtype if self.head is None else self.head.compute_dtype
+        width = self.num_outputs or self.fusion.unified_dim
+        outputs = pooled_spec(self.pooling, fused, width, dtype)
+        if self.pooling != "modalities":
+            return outputs
+        return self.fusion.split_spec(outputs, inputs_shape)
+
+    def get_config(self):
+        fusion = self.fusion.get_config()
+        names = ("modality_configs", "unified_dim", *FUSION_OPTIONS)
+        return {
+            **{name: fusion[name] for name in names},
+            **{name: getattr(self, name) for name in OWN_OPTIONS},
+            **self.rules,
+            "activation": keras.activations.serialize(self.activation),
+            "output_activation": keras.activations.serialize(self.output_activation),
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**config)
+
+    def get_build_config(self):
+        changes = sublayer_state.changes_of(self)
+        return {"build": super().get_build_config(), "changes": changes}
+
+    def build_from_config(self, config):
+        shapes = config["build"]
+        if "input_shape" in shapes:
+            self.build(shapes["input_shape"])
+        else:
+            self.build(**shapes["shapes_dict"])
+        sublayer_state.repeat_changes(self, config["changes"])
+
+    def _encode(self, inputs, arguments, training, with_scores=False):
+        """Return the tokens after the blocks, the fusion, and attention scores."""
+        fused, scores = fuse(self.fusion, inputs, arguments, training), []
+        tokens = fused["embeddings"]
+        if self.narrow_mask is not None:
+            masks = [self.attention_mask(fused), self.narrow_mask(fused)]
+        elif self.attention_mask is not None:
+            masks = [self.attention_mask(fused)]
+        else:
+            masks = [ops.expand_dims(fused["mask"], 1)]
+        for block in self.blocks:
+            if with_scores:
+                scores.append(block.attention_scores(tokens, masks[0]))
+            tokens = block(tokens, *masks, training=training)
+        return tokens, fused, scores

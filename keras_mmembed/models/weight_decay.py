@@ -1,0 +1,66 @@
+"""Which weights of a model should be left out of weight decay."""
+
+from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.fusion.branch import ModalityBranch
+from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.fusion.modality import ModalityEmbedding
+from keras_mmembed.fusion.segment import SegmentEmbedding
+from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.box import BoxEmbedding
+
+TABLE_OWNERS = (
+    BoxEmbedding,
+    ModalityBranch,
+    ModalityEmbedding,
+    MultiModalFusion,
+    PositionEmbedding,
+    SegmentEmbedding,
+    ZeroGate,
+)
+
+
+def weights_without_decay(model):
+    """Return the trainable weights that weight decay would only harm.
+
+    These are tables of positions, modalities and segments, class, register, start,
+    end and missing tokens, gates, biases, and the scales of norms. Decay pulls weights
+    to zero, where a bias or a scale has no reason to be, and a row that few samples
+    read would shrink between them.
+
+    Args:
+        model: A Keras model or layer that is built.
+
+    Returns:
+        A list of variables, for `optimizer.exclude_from_weight_decay(var_list=...)`,
+        which is to be called before the optimizer is built.
+
+    Example:
+    >>> import keras
+    >>> from keras_mmembed import (PositionEmbedding1D, weights_without_decay)
+    >>> model = keras.Sequential([
+    ...     keras.Input((None, 8)),
+    ...     PositionEmbedding1D(32, kind="learned", name="position"),
+    ...     keras.layers.Dense(4, name="head"),
+    ... ])
+    >>> excluded = weights_without_decay(model)
+    >>> sorted("/".join(weight.path.split("/")[-2:]) for weight in excluded)
+    ['head/bias', 'position/embeddings']
+    >>> optimizer = keras.optimizers.AdamW()
+    >>> optimizer.exclude_from_weight_decay(var_list=excluded)
+
+    References:
+        A. Dosovitskiy et al., "ViT", 2021, https://arxiv.org/abs/2010.11929, as
+        timm trains it.
+    """
+    tables = {
+        id(weight)
+        for layer in model._flatten_layers()
+        if isinstance(layer, TABLE_OWNERS)
+        for weight in layer._trainable_variables
+    }
+    return [
+        weight
+        for weight in model.trainable_weights
+        # the bias of an attention head has an axis for the heads
+        if id(weight) in tables or len(weight.shape) <= 1 or weight.name == "bias"
+    ]

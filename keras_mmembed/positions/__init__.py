@@ -1,0 +1,1 @@
+"""Positional encodings: where a token stands, as vectors."""

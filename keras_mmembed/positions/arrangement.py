@@ -1,0 +1,41 @@
+"""Encodings in the shape of the tokens, prefix tokens in front: pure functions."""
+
+import math
+
+from keras import ops
+
+from keras_mmembed.common.sequences import count
+
+
+def arrange(vectors, inputs, rank, token_rank, prefix=None):
+    """Give vectors the shape of the tokens of `inputs`, prefix tokens in front.
+
+    Args:
+        vectors: The encoding of the tokens, with or without a batch axis.
+        inputs: The tokens.
+        rank: The number of axes of the layer.
+        token_rank: On how many axes the tokens of `vectors` lie.
+        prefix: The vectors of prefix tokens, `(prefix tokens, channels)`, if any.
+    """
+    if token_rank > 1 and len(inputs.shape) == 3:
+        batch = [-1] if len(vectors.shape) > rank + 1 else []
+        tokens = math.prod(ops.shape(vectors)[len(batch) : len(batch) + rank])
+        vectors = ops.reshape(vectors, (*batch, tokens, vectors.shape[-1]))
+    if prefix is not None:
+        vectors = put_prefix(prefix, vectors, count(inputs, -2))
+    if rank == 1 and len(vectors.shape) == 3:
+        for _ in range(len(inputs.shape) - 3):
+            vectors = ops.expand_dims(vectors, 1)
+    return vectors
+
+
+def put_prefix(prefix, vectors, index):
+    """Put the rows of prefix tokens before the others, or over the first of them."""
+    prefix = ops.cast(prefix, "float32")
+    if len(vectors.shape) == 2 and isinstance(vectors.shape[0], int):
+        return ops.concatenate([prefix, vectors], axis=0)
+    if isinstance(vectors.shape[-2], int):
+        empty = ops.zeros_like(vectors[..., :1, :])
+        return ops.concatenate([ops.add(empty, prefix), vectors], axis=-2)
+    rows = ops.take(prefix, ops.minimum(index, prefix.shape[0] - 1), axis=0)
+    return ops.where(ops.expand_dims(index < prefix.shape[0], -1), rows, vectors)
