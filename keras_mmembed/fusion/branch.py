@@ -3,27 +3,32 @@
 import functools
 import operator
 import types
+from collections.abc import Mapping
+from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.mask_layers import AttachMask, ReadMask
-from keras_mmembed.common.sequences import count
+from keras_mmembed.common.sequences import as_mask
+from keras_mmembed.common.types import Initializer, Shape, Tensor
 from keras_mmembed.common.zero_gate import ZeroGate
-from keras_mmembed.fusion import config as fusion_config
+from keras_mmembed.fusion import features
+from keras_mmembed.fusion.arguments import CallArguments, ModalityInputs
+from keras_mmembed.fusion.config import ModalityConfig, make_position
 from keras_mmembed.fusion.segment import SegmentEmbedding
+from keras_mmembed.fusion.special_tokens import counted_positions, surround
 from keras_mmembed.fusion.tokens import (
     all_valid,
-    concatenate,
     flatten_grid,
     flatten_tokens,
     pad,
     repeat,
     to_thw,
 )
-from keras_mmembed.positions import tables
+from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.tables import clone_initializer
 
 WHO = "MultiModalFusion"
 
@@ -31,28 +36,38 @@ WHO = "MultiModalFusion"
 class ModalityBranch(keras.layers.Layer):
     """The layers and the learned vectors of one modality.
 
-    `MultiModalFusion` owns one for each modality, and calls its methods: `read`
-    makes features of raw inputs, `embed` makes `x + PE + M + S` of features.
+    `MultiModalFusion` owns one for each modality and calls its methods in this order:
+    `prepare` makes features of raw inputs, `padding_mask` and `embed` make the mask
+    and the sum `x + PE + M + S` of the tokens, start and end token included.
+
+    Args:
+        config: The configuration of the modality.
+        unified_dim: The common width.
+        norm: The norm of the modality, if it has one of its own.
+        has_stand_in: Whether a learned token stands in where the modality is absent.
+        kernel_initializer: Initializer of the projection.
+        embeddings_initializer: Initializer of the learned vectors.
+        **kwargs: As for every Keras layer.
     """
 
     def __init__(
         self,
-        config,
-        unified_dim,
+        config: ModalityConfig,
+        unified_dim: int,
         *,
-        norm=None,
-        has_stand_in=False,
-        kernel_initializer,
-        embeddings_initializer,
-        **kwargs,
-    ):
+        norm: keras.layers.Layer | None = None,
+        has_stand_in: bool = False,
+        kernel_initializer: Initializer,
+        embeddings_initializer: Initializer,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         # Keras would save the layers in a dict under the names of their classes
-        self.config = types.MappingProxyType(config)
-        self.unified_dim = unified_dim
-        self.embeddings_initializer = embeddings_initializer
-        clone, dtype = tables.clone_initializer, self.dtype_policy
-        self.embedding = config.get("embedding")
+        self.config: Mapping[str, Any] = types.MappingProxyType(config)
+        self.unified_dim: int = unified_dim
+        self.embeddings_initializer: Initializer = embeddings_initializer
+        clone, dtype = clone_initializer, self.dtype_policy
+        self.embedding: keras.layers.Layer | None = self.config.get("embedding")
         if "vocabulary_size" in config:
             self.embedding = keras.layers.Embedding(
                 config["vocabulary_size"],
@@ -62,18 +77,18 @@ class ModalityBranch(keras.layers.Layer):
                 name="embedding",
             )
         if self.embedding is not None:
-            self.read_mask = ReadMask(dtype=dtype)
-            self.attach_mask = AttachMask(dtype=dtype)
-        self.projection = None
-        if config["dim"] != unified_dim:
+            self.read_mask: ReadMask = ReadMask(dtype=dtype)
+            self.attach_mask: AttachMask = AttachMask(dtype=dtype)
+        self.projection: keras.layers.Dense | None = None
+        if self.config["dim"] != unified_dim:
             self.projection = keras.layers.Dense(
                 unified_dim,
                 kernel_initializer=clone(kernel_initializer),
                 dtype=dtype,
                 name="projection",
             )
-        self.position = fusion_config.make_position(config, dtype)
-        self.segment = None
+        self.position: PositionEmbedding | None = make_position(config, dtype)
+        self.segment: SegmentEmbedding | None = None
         if "segments" in config:
             self.segment = SegmentEmbedding(
                 config["segments"],
@@ -81,15 +96,19 @@ class ModalityBranch(keras.layers.Layer):
                 dtype=dtype,
                 name="segment",
             )
-        self.gate = ZeroGate(dtype=dtype, name="gate") if config.get("gate") else None
-        self.norm = norm
-        self.start = self.end = self.missing = None
+        self.gate: ZeroGate | None = None
+        if config.get("gate"):
+            self.gate = ZeroGate(dtype=dtype, name="gate")
+        self.norm: keras.layers.Layer | None = norm
+        self.start: keras.Variable | None = None
+        self.end: keras.Variable | None = None
+        self.missing: keras.Variable | None = None
         self._vectors = [
             *[name for name in ("start", "end") if config.get(f"{name}_token")],
             *(["missing"] if has_stand_in else []),
         ]
 
-    def build(self, inputs_shape=None):
+    def build(self, inputs_shape: Shape | None = None) -> None:
         fused_shape = (None, None, self.unified_dim)
         if self.embedding is not None and not self.embedding.built:
             needs_shape = not isinstance(self.embedding, keras.layers.Embedding)
@@ -108,151 +127,152 @@ class ModalityBranch(keras.layers.Layer):
             weight = self.add_weight(
                 name=name,
                 shape=(1, self.unified_dim),
-                initializer=tables.clone_initializer(self.embeddings_initializer),
+                initializer=clone_initializer(self.embeddings_initializer),
                 autocast=False,
             )
             setattr(self, name, weight)
         self.built = True
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         sublayer_state.save_by_name(self, self._vectors, store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         sublayer_state.load_by_name(self, self._vectors, store)
 
     @property
-    def borders(self):
+    def borders(self) -> tuple[int, int]:
         """Whether there is a start token, and an end token."""
-        return tuple(int(name in self._vectors) for name in ("start", "end"))
+        return int("start" in self._vectors), int("end" in self._vectors)
 
     @property
-    def _sum_dtype(self):
+    def _sum_dtype(self) -> str:
         return keras.backend.result_type(self.compute_dtype, "float32")
 
-    def features_shape(self, shape):
-        """Return the shape of the features that `read` makes of inputs."""
-        if self.embedding is None:
-            return checks.known_shape(shape)
-        return checks.known_shape(self.embedding.compute_output_shape(shape))
+    def features_shape(self, shape: Shape) -> Shape:
+        """Return the shape of the features of inputs."""
+        return features.features_shape(self.embedding, shape)
 
-    def read(self, x, flag=None):
-        """Return the features of inputs, and the mask that comes with them, if any.
+    def features_like(self, x: Tensor) -> Tensor:
+        """Return a tensor with the axes and the mask of the features of inputs."""
+        is_placed = "into" in self.config
+        return features.features_like(self.embedding, x, self.name, is_placed)
+
+    def passes_mask(self, x: Tensor, mask: Tensor) -> bool:
+        """Whether a mask is the Keras mask of raw inputs, which an embedding gets."""
+        if not getattr(self.embedding, "supports_masking", False):
+            return False
+        if isinstance(x, keras.KerasTensor):
+            return mask is getattr(x, "_keras_mask", None)
+        return mask is self.read_mask(x)
+
+    def prepare(
+        self,
+        x: Tensor,
+        arguments: CallArguments,
+        name: str,
+        present: Tensor | None = None,
+    ) -> ModalityInputs:
+        """Return the features of inputs, with all that the call says of them.
 
         Args:
             x: The inputs, `(batch, ...)`.
-            flag: Which samples have the modality, `(batch,)`, or `None` for all.
+            arguments: The other arguments of the call.
+            name: Name of the modality, which may be another instance of this one.
+            present: Which samples have the modality, `(batch,)`, or `None` for all.
         """
-        if self.embedding is None:
-            return x, None
-        if "vocabulary_size" in self.config:
-            x = ops.clip(ops.cast(x, "int32"), 0, self.config["vocabulary_size"] - 1)
-        elif flag is not None:
-            x = self._blank(x, flag)
-        features = self.embedding(x)
-        return features, self.read_mask(features)
+        mask = None
+        if self.embedding is not None:
+            if "vocabulary_size" in self.config:
+                last = self.config["vocabulary_size"] - 1
+                x = ops.clip(ops.cast(x, "int32"), 0, last)
+            elif present is not None:
+                x = self._blank(x, present)
+            x = self.embedding(x)
+            mask = self.read_mask(x)
+        mask = arguments.mask.get(name, mask)
+        if mask is not None:
+            mask = as_mask(mask, flatten_tokens(x))
+        positions = arguments.positions.get(name)
+        segment_ids = arguments.segment_ids.get(name)
+        return ModalityInputs(x, mask, present, positions, segment_ids)
 
-    def features_like(self, x):
-        """Return something with the axes and the mask of the features of inputs."""
-        if self.embedding is None:
-            return x
-        needs_mask = self.embedding.supports_masking and "into" in self.config
-        if isinstance(self.embedding, keras.layers.Embedding) and not needs_mask:
-            return ops.expand_dims(x, -1)
-        shape = self.features_shape(x.shape)
-        if not isinstance(x, keras.KerasTensor):
-            is_known = None not in shape[:-1] and not needs_mask
-            zeros = (*shape[:-1], 1)
-            return ops.zeros(zeros, "int32") if is_known else self.embedding(x)
-        # a functional model would save its embedding twice, and could not read it
-        rule = "be features, or give features of a known size that are not placed"
-        remedy = (
-            "Make the features in front of the fusion, without the embedding in it."
-        )
-        is_known = None not in shape[1:-1] and not needs_mask
-        argument = f"like[{self.name!r}].shape"
-        checks.check(is_known, WHO, argument, rule, tuple(x.shape), remedy)
-        first = ops.zeros_like(x[(slice(None), *[slice(0, 1)] * (len(x.shape) - 1))])
-        first = ops.reshape(first, (-1,) + (1,) * (len(shape) - 1))
-        zeros = np.zeros((1, *shape[1:-1], 1), "int32")
-        return ops.add(ops.cast(first, "int32"), zeros)
+    def padding_mask(self, inputs: ModalityInputs) -> Tensor:
+        """Return which tokens are valid, start and end token included, as bool."""
+        mask = inputs.mask
+        if mask is None:
+            mask = all_valid(flatten_tokens(inputs.features))
+        if inputs.present is None:
+            return pad(mask, self.borders, True, axis=1)
+        present = ops.expand_dims(inputs.present, 1)
+        if self.missing is not None:
+            mask = ops.logical_or(mask, ops.logical_not(present))
+            return pad(mask, self.borders, True, axis=1)
+        return ops.logical_and(pad(mask, self.borders, True, axis=1), present)
 
-    def embed(self, given, vector):
+    def embed(self, inputs: ModalityInputs, vector: Tensor) -> Tensor:
         """Return x + PE + M [+ S] of the tokens, start and end token included.
 
         Args:
-            given: What the call gives of this modality, as `Given`.
+            inputs: The features, and what the call says of them.
             vector: The vector of the modality, `(unified_dim,)`.
         """
-        features = self._project(given)
+        x = self._project(inputs)
         vector = ops.cast(vector, self._sum_dtype)
-        segment = self._segment_vectors(given)
+        segment = self._segment_vectors(inputs)
         if self.config.get("count_special"):
-            if segment is not None:
-                features = features + segment
-            features = self._surround(features, 0.0)
-            total = features + self._offset(given, [vector])
+            x = x if segment is None else x + segment
+            x = surround(x, self.start, self.end, 0.0)
+            total = x + self._sum_of_terms(inputs, [vector])
         else:
             terms = [vector] if segment is None else [vector, segment]
-            total = features + self._offset(given, terms)
-            total = self._surround(total, vector)
+            total = x + self._sum_of_terms(inputs, terms)
+            total = surround(total, self.start, self.end, vector)
         return total if self.norm is None else self.norm(total)
 
-    def stand_in(self, vector, batch_of):
+    def stand_in(self, vector: Tensor, batch_of: Tensor) -> Tensor:
         """Return one learned token in place of a modality that is absent."""
         token = repeat(ops.add(self.missing, vector), batch_of, self._sum_dtype)
         return token if self.norm is None else self.norm(token)
 
-    def valid(self, given):
-        """Return which tokens are valid, start and end token included, as bool."""
-        tokens = flatten_tokens(given.features)
-        valid = all_valid(tokens) if given.mask is None else given.mask
-        if given.flag is None:
-            return pad(valid, self.borders, True, axis=1)
-        flag = ops.expand_dims(given.flag, 1)
-        if self.missing is not None:
-            valid = ops.logical_or(valid, ops.logical_not(flag))
-            return pad(valid, self.borders, True, axis=1)
-        return ops.logical_and(pad(valid, self.borders, True, axis=1), flag)
-
-    def token_positions(self, given):
-        """Return where each token stands, `(..., length, 3)`, or `None` for nowhere."""
+    def token_positions(self, inputs: ModalityInputs) -> Tensor | None:
+        """Return the position of each token, `(..., length, 3)`, `None` for none."""
         if self.position is None:
             return None
-        x, positions, mask = self._asked(given)
-        place = self.position.token_positions(x, positions, mask=mask)
+        x, positions, mask = self._position_inputs(inputs)
+        coordinates = self.position.token_positions(x, positions, mask=mask)
         if len(x.shape) > 3:
-            place = flatten_grid(place, len(x.shape) - 2)
-        place = to_thw(place, len(self.position.size_names))
+            coordinates = flatten_grid(coordinates, len(x.shape) - 2)
+        coordinates = to_thw(coordinates, len(self.position.size_names))
         if self.config.get("count_special"):
-            return place
-        return pad(place, self.borders, 0.0, axis=-2)
+            return coordinates
+        return pad(coordinates, self.borders, 0.0, axis=-2)
 
-    def _blank(self, x, flag):
+    def _blank(self, x: Tensor, present: Tensor) -> Tensor:
         """Return raw inputs that are zero, and not NaN, where a sample has none."""
         mask = self.read_mask(x)
-        flag = ops.reshape(flag, (-1,) + (1,) * (len(x.shape) - 1))
-        x = ops.where(flag, x, ops.zeros_like(x))
+        present = ops.reshape(present, (-1,) + (1,) * (len(x.shape) - 1))
+        x = ops.where(present, x, ops.zeros_like(x))
         return x if mask is None else self.attach_mask([x, mask])
 
-    def _project(self, given):
-        tokens = flatten_tokens(given.features)
-        flag = None if given.flag is None else ops.expand_dims(given.flag, 1)
-        for known in (given.mask, flag):
+    def _project(self, inputs: ModalityInputs) -> Tensor:
+        x, present = flatten_tokens(inputs.features), inputs.present
+        present = None if present is None else ops.expand_dims(present, 1)
+        for known in (inputs.mask, present):
             if known is not None:
-                # before any arithmetic: not even a NaN in a pad gets further
+                # before any arithmetic: not even a NaN in the padding gets further
                 known = ops.expand_dims(known, -1)
-                tokens = ops.where(known, tokens, ops.zeros_like(tokens))
-        features = tokens if self.projection is None else self.projection(tokens)
-        features = ops.cast(features, self._sum_dtype)
-        if flag is not None and self.missing is not None:
+                x = ops.where(known, x, ops.zeros_like(x))
+        x = x if self.projection is None else self.projection(x)
+        x = ops.cast(x, self._sum_dtype)
+        if present is not None and self.missing is not None:
             stand_in = ops.cast(self.missing, self._sum_dtype)
-            features = ops.where(ops.expand_dims(flag, -1), features, stand_in)
-        return features
+            x = ops.where(ops.expand_dims(present, -1), x, stand_in)
+        return x
 
-    def _offset(self, given, terms):
+    def _sum_of_terms(self, inputs: ModalityInputs, terms: list[Tensor]) -> Tensor:
         """Return PE and other terms, without a batch axis where the samples agree."""
         if self.position is not None:
-            x, positions, mask = self._asked(given)
+            x, positions, mask = self._position_inputs(inputs)
             vectors = self.position.encode(x, positions, mask=mask)
             rank = len(x.shape) - 2
             vectors = flatten_grid(vectors, rank) if rank > 1 else vectors
@@ -260,36 +280,26 @@ class ModalityBranch(keras.layers.Layer):
         # not ops.add: on TensorFlow it reads no tokens at all as a bias
         return functools.reduce(operator.add, terms)
 
-    def _segment_vectors(self, given):
+    def _segment_vectors(self, inputs: ModalityInputs) -> Tensor | None:
         if self.segment is None:
             return None
-        ids, rank = given.segment_ids, len(given.features.shape) - 2
+        ids, rank = inputs.segment_ids, len(inputs.features.shape) - 2
         if ids is not None and rank > 1 and len(ids.shape) > 2:
             ids = ops.squeeze(flatten_grid(ops.expand_dims(ids, -1), rank), -1)
         return ops.cast(self.segment.encode(ids), self._sum_dtype)
 
-    def _asked(self, given):
-        """Return the tokens, positions and mask that the position layer works with."""
-        x, positions, mask = given.features, given.positions, given.mask
+    def _position_inputs(
+        self, inputs: ModalityInputs
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Return the tokens, positions and mask that the position layer encodes."""
+        x, positions, mask = inputs.features, inputs.positions, inputs.mask
         if mask is not None and len(x.shape) > 3:
             mask = ops.reshape(mask, ops.shape(x)[:-1])
-        if not self.config.get("count_special"):
+        if self.position is None or not self.config.get("count_special"):
             return x, positions, mask
         padded = pad(x, self.borders, 0.0, axis=1)
         if mask is None:
             return padded, positions, None
         if positions is None and not self.position.skips_masked:
-            # the end token follows the last valid token, not the padding after it
-            place = ops.where(mask, ops.add(count(x, axis=1), 1), 0)
-            last = ops.max(place, axis=1, keepdims=True) + self.borders[0]
-            positions = ops.minimum(count(padded, axis=1), last)
+            positions = counted_positions(x, padded, mask, self.borders[0])
         return padded, positions, pad(mask, self.borders, True, axis=1)
-
-    def _surround(self, x, vector):
-        """Put the start and end tokens, with `vector` added, around a sequence."""
-        pieces = [
-            None if row is None else repeat(ops.add(row, vector), x, x.dtype)
-            for row in (self.start, self.end)
-        ]
-        pieces = [pieces[0], x, pieces[1]]
-        return concatenate([piece for piece in pieces if piece is not None])

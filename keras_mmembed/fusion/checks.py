@@ -1,14 +1,20 @@
 """What a fusion layer demands of the arguments of a call."""
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_mmembed.common import checks
-from keras_mmembed.common.sequences import product
-from keras_mmembed.fusion.config import config_of
-from keras_mmembed.positions import checks as position_checks
+from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.fusion.arguments import CallArguments
+from keras_mmembed.fusion.branch import ModalityBranch
+from keras_mmembed.fusion.config import ModalityConfig, config_of
+from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.tokens import known_product
 
 WHO = "MultiModalFusion"
 RANKS = {"1d": (3,), "2d": (3, 4), "3d": (3, 5), "none": (3, 4, 5)}
@@ -18,87 +24,90 @@ AXES = {
     "3d": "(batch, tokens, dim) or (batch, frames, height, width, dim)",
     "none": "(batch, tokens, dim), or a grid with an axis each",
 }
+Branches = Mapping[str, ModalityBranch]
 
 
-def check_rates(rates, configs):
+def check_rates(
+    rates: float | Mapping[str, float], configs: Mapping[str, ModalityConfig]
+) -> list[float]:
     """Return the dropout rate of each modality, from one number or a dict.
 
-    What holds the tokens of others is never dropped, because they would go with it.
+    A modality that others are placed into is never dropped: they would go with it.
     """
+    argument = "modality_dropout"
     hosts = {config_of(configs, name).get("into") for name in configs}
     if not isinstance(rates, dict):
-        rate = checks.check_number(WHO, "modality_dropout", rates, 0, 1, True)
+        rate = checks.check_number(WHO, argument, rates, 0, 1, True)
         return [0.0 if name in hosts else rate for name in configs]
-    check_keys("modality_dropout", rates, configs)
+    check_keys(argument, rates, configs)
     for name in hosts & set(rates):
         rule = "be left out for a modality that others are placed into"
-        checks.check(False, WHO, f"modality_dropout[{name!r}]", rule, rates[name])
+        checks.check(False, WHO, f"{argument}[{name!r}]", rule, rates[name])
     return [
         checks.check_number(
-            WHO, f"modality_dropout[{name!r}]", rates.get(name, 0.0), 0, 1, True
+            WHO, f"{argument}[{name!r}]", rates.get(name, 0.0), 0, 1, True
         )
         for name in configs
     ]
 
 
-def check_inputs(inputs, argument="inputs"):
-    """Raise unless the inputs are a dict."""
+def check_dict(values: Any, argument: str = "inputs") -> None:
+    """Raise unless the values of an argument are a dict."""
     rule = "be a dict of a tensor for each modality"
-    is_dict = isinstance(inputs, dict)
-    received = type(inputs).__name__
+    is_dict = isinstance(values, dict)
+    received = type(values).__name__
     checks.check(is_dict, WHO, argument, rule, received, error=TypeError)
 
 
-def features_shapes(layer, inputs_shape):
+def check_keys(argument: str, values: Any, names: Any) -> None:
+    """Raise for names that no modality has."""
+    for name in values:
+        rule = f"name only the modalities {list(names)}"
+        checks.check(name in names, WHO, argument, rule, repr(name))
+
+
+def features_shapes(
+    branches: Branches, layout: Layout, inputs_shape: Mapping[str, Shape | None] | None
+) -> dict[str, Shape]:
     """Return the shapes of the features by name, without absent modalities.
 
     Raises for unknown names, wrong ranks, widths and batch sizes.
     """
-    check_inputs({} if inputs_shape is None else inputs_shape)
-    given = {n: s for n, s in (inputs_shape or {}).items() if s is not None}
-    check_keys("inputs", given, layer.modalities)
-    rule = f"have at least one of the modalities {list(layer.modalities)}"
-    checks.check(len(given) > 0, WHO, "inputs", rule, given)
+    check_dict({} if inputs_shape is None else inputs_shape)
+    named = {n: s for n, s in (inputs_shape or {}).items() if s is not None}
+    check_keys("inputs", named, layout.modalities)
+    rule = f"have at least one of the modalities {list(layout.modalities)}"
+    checks.check(len(named) > 0, WHO, "inputs", rule, named)
     shapes, sizes = {}, {}
-    for name, shape in given.items():
-        config = config_of(layer.modality_configs, name)
-        argument = f"inputs[{name!r}].shape"
-        if "vocabulary_size" in config:
-            checks.check_rank(WHO, argument, shape, (2,), "(batch, length)")
-        with naming(name):
-            shape = layer.branch(name).features_shape(shape)
-        kind = config["type"]
-        checks.check_rank(WHO, argument, shape, RANKS[kind], AXES[kind])
-        rule = f"end with dim={config['dim']} of the configuration"
-        checks.check(shape[-1] == config["dim"], WHO, argument, rule, shape)
-        if shape[0] is not None:
-            sizes[name] = shape[0]
-        shapes[name] = shape
+    for name, shape in named.items():
+        shapes[name] = _features_shape(name, branches[name], shape)
+        if shapes[name][0] is not None:
+            sizes[name] = shapes[name][0]
     rule = "have one batch size for all modalities"
     checks.check(len(set(sizes.values())) <= 1, WHO, "inputs", rule, sizes)
-    for name, host in layer.layout.hosts.items():
+    for name, host in layout.hosts.items():
         rule = f"come with inputs[{host!r}], where its tokens are placed"
         fits = name not in shapes or host in shapes
         received = f"only {sorted(shapes)}"
         checks.check(fits, WHO, f"inputs[{name!r}]", rule, received)
-    return {name: shapes[name] for name in layer.modalities if name in shapes}
+    return layout.in_order(shapes)
 
 
-def check_lengths(layer, shapes, positions):
+def check_positions(
+    branches: Branches, shapes: Mapping[str, Shape], positions: Mapping[str, Tensor]
+) -> None:
     """Raise for what a position layer cannot encode, while a model is built."""
     for name, shape in shapes.items():
-        branch = layer.branch(name)
+        branch = branches[name]
         if branch.position is not None:
             if branch.config.get("count_special") and shape[1] is not None:
                 shape = (shape[0], shape[1] + sum(branch.borders), shape[2])
             with naming(name):
-                position_checks.check_shapes(
-                    branch.position, shape, positions.get(name)
-                )
+                branch.position.check_shapes(shape, positions.get(name))
 
 
 @contextmanager
-def naming(name):
+def naming(name: str) -> Iterator[None]:
     """Say in the error of a sublayer which modality it works for."""
     try:
         yield
@@ -109,74 +118,105 @@ def naming(name):
         raise type(error)(message) from None
 
 
-def check_call(layer, inputs, arguments):
+def check_call(
+    branches: Branches,
+    layout: Layout,
+    inputs: Mapping[str, Tensor | None],
+    arguments: CallArguments,
+) -> dict[str, Shape]:
     """Return the shapes of the features; raise for arguments that do not fit them."""
-    check_inputs(inputs)
-    shapes = features_shapes(
-        layer, {name: None if x is None else x.shape for name, x in inputs.items()}
-    )
+    check_dict(inputs)
+    inputs_shape = {n: None if x is None else x.shape for n, x in inputs.items()}
+    shapes = features_shapes(branches, layout, inputs_shape)
     for name in shapes:
-        config = config_of(layer.modality_configs, name)
-        if "embedding" not in config:
-            kind = "integer" if "vocabulary_size" in config else "float"
-            checks.check_kind(WHO, f"inputs[{name!r}]", inputs[name], kind)
-        if "vocabulary_size" in config:
-            size = config["vocabulary_size"]
-            checks.check_range(WHO, f"inputs[{name!r}]", inputs[name], 0, size)
-    for argument, values in arguments.items():
-        check_inputs(values, argument)
-        check_keys(argument, values, layer.modalities)
+        _check_values(name, branches[name].config, inputs[name])
+    for argument in (field.name for field in fields(arguments)):
+        values = getattr(arguments, argument)
+        check_dict(values, argument)
+        check_keys(argument, values, layout.modalities)
         for name, value in values.items():
             if value is None:
                 continue
-            place = f"{argument}[{name!r}]"
             if argument == "placeholders":
-                _check_placeholders(layer, place, name, value, shapes)
+                _check_placeholders(layout, name, value, shapes)
                 continue
             rule = f"come with inputs[{name!r}]"
-            checks.check(name in shapes, WHO, place, rule, "inputs without it")
-            _check_extra(layer, argument, name, value, shapes[name])
-    for name in layer.layout.hosts:
+            received = "inputs without it"
+            checks.check(name in shapes, WHO, f"{argument}[{name!r}]", rule, received)
+            _check_argument(argument, name, branches[name], value, shapes[name])
+    for name in layout.hosts:
         rule = f"say where the tokens of inputs[{name!r}] go"
-        is_told = name not in shapes or arguments["placeholders"].get(name) is not None
+        is_told = name not in shapes or arguments.placeholders.get(name) is not None
         checks.check(is_told, WHO, f"placeholders[{name!r}]", rule, None)
-    _check_apart(layer.layout.hosts, arguments["placeholders"])
+    _check_apart(layout.hosts, arguments.placeholders)
     return shapes
 
 
-def check_count(name, places, valid, flag):
+def check_count(
+    name: str, places: Tensor, valid: Tensor, present: Tensor | None
+) -> None:
     """Raise if known places are not as many as the tokens that go there."""
-    values = [checks.known_values(mask) for mask in (places, valid)]
-    if any(value is None for value in values):
+    marks, mask = checks.known_values(places), checks.known_values(valid)
+    if marks is None or mask is None:
         return
-    marked, tokens = (value.sum(axis=1) for value in values)
+    marked, tokens = marks.sum(axis=1), mask.sum(axis=1)
     differs = marked != tokens
-    if flag is not None:
-        differs &= checks.known_values(flag)
+    if present is not None:
+        differs &= checks.known_values(present)
     for sample in np.flatnonzero(differs)[:1]:
         rule = f"mark a place for each valid token, {tokens[sample]} in sample {sample}"
         received = f"{marked[sample]} places"
         checks.check(False, WHO, f"placeholders[{name!r}]", rule, received)
 
 
-def _check_placeholders(layer, place, name, value, shapes):
-    host = layer.layout.hosts.get(name)
+def _features_shape(name: str, branch: ModalityBranch, shape: Shape) -> Shape:
+    """Return the shape of the features of one modality; raise for a wrong one."""
+    config, argument = branch.config, f"inputs[{name!r}].shape"
+    if "vocabulary_size" in config:
+        checks.check_rank(WHO, argument, shape, (2,), "(batch, length)")
+    with naming(name):
+        shape = branch.features_shape(shape)
+    kind = config["type"]
+    checks.check_rank(WHO, argument, shape, RANKS[kind], AXES[kind])
+    rule = f"end with dim={config['dim']} of the configuration"
+    checks.check(shape[-1] == config["dim"], WHO, argument, rule, shape)
+    return shape
+
+
+def _check_values(name: str, config: ModalityConfig, x: Tensor) -> None:
+    """Raise for inputs of a wrong dtype, and for known ids outside the vocabulary."""
+    argument = f"inputs[{name!r}]"
+    if "embedding" not in config:
+        kind = "integer" if "vocabulary_size" in config else "float"
+        checks.check_kind(WHO, argument, x, kind)
+    if "vocabulary_size" in config:
+        checks.check_range(WHO, argument, x, 0, config["vocabulary_size"])
+
+
+def _check_placeholders(
+    layout: Layout, name: str, value: Tensor, shapes: Mapping[str, Shape]
+) -> None:
+    argument = f"placeholders[{name!r}]"
+    host = layout.hosts.get(name)
     rule = "be left out, because the configuration has no 'into'"
-    checks.check(host is not None, WHO, place, rule, name)
+    checks.check(host is not None, WHO, argument, rule, name)
     rule = f"come with inputs[{host!r}]"
-    checks.check(host in shapes, WHO, place, rule, "inputs without it")
+    checks.check(host in shapes, WHO, argument, rule, "inputs without it")
     dtype = keras.backend.standardize_dtype(value.dtype)
-    rule = f"be bool, true at the places in {host!r}"
-    checks.check(dtype == "bool", WHO, f"{place}.dtype", rule, dtype, error=TypeError)
-    expected = (shapes[host][0], _product(shapes[host][1:-1]))
+    rule, is_bool = f"be bool, true at the places in {host!r}", dtype == "bool"
+    checks.check(is_bool, WHO, f"{argument}.dtype", rule, dtype, error=TypeError)
+    batch, *axes = shapes[str(host)][:-1]
+    expected = (batch, known_product(tuple(axes)))
     shape = checks.known_shape(value.shape)
     fits = checks.shapes_match(shape, expected)
-    checks.check(fits, WHO, f"{place}.shape", f"be {expected}", shape)
+    checks.check(fits, WHO, f"{argument}.shape", f"be {expected}", shape)
 
 
-def _check_apart(hosts, placeholders):
+def _check_apart(
+    hosts: Mapping[str, str], placeholders: Mapping[str, Tensor | None]
+) -> None:
     """Raise if two modalities are known to be placed at the same token."""
-    taken = {}
+    taken: dict[str, np.ndarray] = {}
     for name, host in hosts.items():
         marks = checks.known_values(placeholders.get(name))
         if marks is None:
@@ -189,25 +229,29 @@ def _check_apart(hosts, placeholders):
         taken[host] = marks | others
 
 
-def _check_extra(layer, argument, name, value, features_shape):
+def _check_argument(
+    argument: str,
+    name: str,
+    branch: ModalityBranch,
+    value: Tensor,
+    features_shape: Shape,
+) -> None:
+    """Raise if an argument does not fit the tokens of a modality."""
     place, shape = f"{argument}[{name!r}]", checks.known_shape(value.shape)
+    batch, tokens = features_shape[:1], features_shape[1:-1]
+    flat = (known_product(tokens),)
+    if argument == "positions":  # the position layer checks their shape
+        rule = "be left out, because the configuration has type 'none'"
+        checks.check(branch.position is not None, WHO, place, rule, shape)
+        return
     if argument == "segment_ids":
         rule = "be left out, because the configuration has no segments"
-        config = config_of(layer.modality_configs, name)
-        checks.check("segments" in config, WHO, place, rule, shape)
-    batch, tokens = features_shape[:1], features_shape[1:-1]
-    flat = (_product(tokens),)
-    if argument == "present":
-        allowed = [batch]
-    elif argument == "mask":
-        allowed = [batch, batch + tokens, batch + flat]
-    elif argument == "segment_ids":
-        allowed = [flat, batch + tokens, batch + flat]
-    else:  # the position layer checks their shape
-        rule = "be left out, because the configuration has type 'none'"
-        has_positions = layer.branch(name).position is not None
-        checks.check(has_positions, WHO, place, rule, shape)
-        return
+        checks.check("segments" in branch.config, WHO, place, rule, shape)
+    allowed = {
+        "present": [batch],
+        "mask": [batch, batch + tokens, batch + flat],
+        "segment_ids": [flat, batch + tokens, batch + flat],
+    }[argument]
     listed = " or ".join(str(option) for option in dict.fromkeys(allowed))
     fits = any(checks.shapes_match(shape, option) for option in allowed)
     checks.check(fits, WHO, f"{place}.shape", f"be {listed}", shape)
@@ -215,16 +259,5 @@ def _check_extra(layer, argument, name, value, features_shape):
         dtype = keras.backend.standardize_dtype(value.dtype)
         rule = "be a number for each sample, its length"
         remedy = "Say in `present` which samples have the modality."
-        fits, argument = dtype != "bool", f"{place}.dtype"
-        checks.check(fits, WHO, argument, rule, dtype, remedy, error=TypeError)
-
-
-def _product(axes):
-    return None if None in axes else product(axes)
-
-
-def check_keys(argument, values, names):
-    """Raise for names that no modality has."""
-    for name in values:
-        rule = f"name only the modalities {list(names)}"
-        checks.check(name in names, WHO, argument, rule, repr(name))
+        place, fits = f"{place}.dtype", dtype != "bool"
+        checks.check(fits, WHO, place, rule, dtype, remedy, error=TypeError)

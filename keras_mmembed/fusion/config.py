@@ -1,8 +1,12 @@
-"""What a fusion layer accepts as the configuration of its modalities."""
+"""The configuration of the modalities of a fusion: its keys, and what they accept."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import keras
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.types import Config, DType
 from keras_mmembed.positions.base import KINDS, PositionEmbedding
 from keras_mmembed.positions.layers import (
     PositionEmbedding1D,
@@ -10,13 +14,37 @@ from keras_mmembed.positions.layers import (
     PositionEmbedding3D,
 )
 
-POSITION_LAYERS = {
+ModalityType: TypeAlias = Literal["1d", "2d", "3d", "none"]
+
+
+class ModalityConfig(TypedDict, total=False):
+    """The configuration of one modality; `MultiModalFusion` says what the keys mean."""
+
+    type: ModalityType
+    dim: int
+    max_len: int | None
+    height: int | None
+    width: int | None
+    frames: int | None
+    position: Literal["sinusoidal", "learned"] | PositionEmbedding | Config
+    segments: int
+    vocabulary_size: int
+    embedding: keras.layers.Layer | Config
+    into: str
+    gate: bool
+    start_token: bool
+    end_token: bool
+    count_special: bool
+    instance_of: str
+
+
+POSITION_LAYERS: dict[str, type[PositionEmbedding] | None] = {
     "1d": PositionEmbedding1D,
     "2d": PositionEmbedding2D,
     "3d": PositionEmbedding3D,
     "none": None,
 }
-SIZE_KEYS = {
+SIZE_KEYS: dict[str, tuple[str, ...]] = {
     "1d": ("max_len",),
     "2d": ("height", "width"),
     "3d": ("frames", "height", "width"),
@@ -26,7 +54,9 @@ FLAGS = ("start_token", "end_token", "count_special", "gate")
 OTHER_KEYS = ("position", "segments", "embedding", "vocabulary_size", "into", *FLAGS)
 
 
-def check_configs(who, configs):
+def check_configs(
+    who: str, configs: Mapping[str, ModalityConfig]
+) -> dict[str, ModalityConfig]:
     """Return a plain copy of the configuration; raise for what is wrong in it."""
     is_dict = isinstance(configs, dict)
     rule = "be a dict of a dict for each modality"
@@ -40,17 +70,17 @@ def check_configs(who, configs):
     return checked
 
 
-def owner_of(configs, name):
+def owner_of(configs: Mapping[str, ModalityConfig], name: str) -> str:
     """Return the modality whose layers `name` uses: its own, or what it repeats."""
     return configs[name].get("instance_of", name)
 
 
-def config_of(configs, name):
+def config_of(configs: Mapping[str, ModalityConfig], name: str) -> ModalityConfig:
     """Return the configuration of a modality, or of what it is an instance of."""
     return configs[owner_of(configs, name)]
 
 
-def make_position(config, dtype):
+def make_position(config: ModalityConfig, dtype: DType) -> PositionEmbedding | None:
     """Return the position layer of a modality, or `None` for type `"none"`."""
     position = config.get("position", "sinusoidal")
     layer_class = POSITION_LAYERS[config["type"]]
@@ -60,8 +90,8 @@ def make_position(config, dtype):
     return layer_class(*sizes, kind=position, dtype=dtype, name="position")
 
 
-def serialize_configs(configs):
-    """Return the configuration with its layers in serialised form."""
+def serialize_configs(configs: Mapping[str, ModalityConfig]) -> dict[str, Config]:
+    """Return the configuration with its layers in serialized form."""
     return {
         name: {
             key: keras.saving.serialize_keras_object(value)
@@ -73,18 +103,17 @@ def serialize_configs(configs):
     }
 
 
-def _check_config(who, name, config):
+def _check_config(who: str, name: str, config: Any) -> Any:
     place = f"modality_configs[{name!r}]"
-    checks.check(
-        isinstance(config, dict), who, place, "be a dict", repr(config), error=TypeError
-    )
+    is_dict = isinstance(config, dict)
+    checks.check(is_dict, who, place, "be a dict", repr(config), error=TypeError)
     config = dict(config)
     if "instance_of" in config:
         rule = "have no other keys beside 'instance_of'"
         checks.check(len(config) == 1, who, place, rule, sorted(config))
         return config
     kind = config.get("type")
-    checks.check_choice(who, f"{place}['type']", kind, tuple(SIZE_KEYS))
+    checks.check_choice(who, f"{place}['type']", kind, get_args(ModalityType))
     known = ("type", "dim", *SIZE_KEYS[kind], *OTHER_KEYS)
     for key in config:
         rule = f"have no keys but {', '.join(known)} with type {kind!r}"
@@ -96,11 +125,10 @@ def _check_config(who, name, config):
     checks.check("dim" in config, who, place, "have the key 'dim'", list(config))
     for key in ("dim", *SIZE_KEYS[kind], "segments", "vocabulary_size"):
         if key in config:
+            is_optional = key in SIZE_KEYS[kind]
+            place_of_key = f"{place}[{key!r}]"
             config[key] = checks.check_integer(
-                who,
-                f"{place}[{key!r}]",
-                config[key],
-                optional=key in SIZE_KEYS[kind],
+                who, place_of_key, config[key], optional=is_optional
             )
     _check_flags(who, place, config)
     if "position" in config:
@@ -108,7 +136,7 @@ def _check_config(who, name, config):
     return config
 
 
-def _check_embedding(who, place, config):
+def _check_embedding(who: str, place: str, config: Config) -> keras.layers.Layer:
     embedding = config["embedding"]
     if isinstance(embedding, dict):
         embedding = keras.saving.deserialize_keras_object(embedding)
@@ -127,7 +155,7 @@ def _check_embedding(who, place, config):
     return embedding
 
 
-def _check_flags(who, place, config):
+def _check_flags(who: str, place: str, config: Config) -> None:
     for key in FLAGS:
         value = config.get(key, False)
         is_bool = isinstance(value, bool)
@@ -136,7 +164,7 @@ def _check_flags(who, place, config):
     tokens = [key for key in ("start_token", "end_token") if config.get(key)]
     counted = config.get("count_special", False)
     rule = "be False without a start or end token, or with another type than '1d'"
-    fits = not counted or (tokens and config["type"] == "1d")
+    fits = not counted or bool(tokens and config["type"] == "1d")
     checks.check(fits, who, f"{place}['count_special']", rule, counted)
     is_placed = "into" in config
     for key in tokens:
@@ -148,7 +176,9 @@ def _check_flags(who, place, config):
         checks.check(is_placed, who, f"{place}['gate']", rule, True, remedy)
 
 
-def _check_relation(who, name, key, configs):
+def _check_relation(
+    who: str, name: str, key: str, configs: Mapping[str, Config]
+) -> None:
     """Raise unless a modality refers to another one that refers to none."""
     place = f"modality_configs[{name!r}][{key!r}]"
     other = configs[name][key]
@@ -158,28 +188,29 @@ def _check_relation(who, name, key, configs):
     checks.check(fits, who, place, rule, repr(other))
     if key == "into":
         rule = "be a modality that is not placed into another"
-        is_host = "into" not in config_of(configs, other)
-        checks.check(is_host, who, place, rule, repr(other))
+        host = configs[configs[other].get("instance_of", other)]
+        checks.check("into" not in host, who, place, rule, repr(other))
 
 
-def _check_position(who, place, kind, config):
+def _check_position(
+    who: str, place: str, kind: str, config: Config
+) -> str | PositionEmbedding:
     place, position = f"{place}['position']", config["position"]
     if isinstance(position, dict):
         position = keras.saving.deserialize_keras_object(position)
     rule = "be left out with type 'none'"
-    checks.check(kind != "none", who, place, rule, repr(position))
     expected = POSITION_LAYERS[kind]
-    is_layer = isinstance(position, expected)
-    rule = f"be 'sinusoidal', 'learned' or a {expected.__name__}"
+    checks.check(expected is not None, who, place, rule, repr(position))
+    name = getattr(expected, "__name__", None)
+    is_layer = expected is not None and isinstance(position, expected)
+    rule = f"be 'sinusoidal', 'learned' or a {name}"
     fits = is_layer or (isinstance(position, str) and position in KINDS)
     checks.check(fits, who, place, rule, repr(position))
     for key in SIZE_KEYS[kind]:
-        rule = f"be given here or in the {expected.__name__}, not in both"
-        clash = is_layer and config.get(key) is not None
-        checks.check(
-            not clash, who, place.replace("position", key), rule, config.get(key)
-        )
+        place_of_key, size = place.replace("position", key), config.get(key)
+        rule = f"be given here or in the {name}, not in both"
+        checks.check(not is_layer or size is None, who, place_of_key, rule, size)
         rule = "be given for a learned position table"
-        lacks = position == "learned" and config.get(key) is None
-        checks.check(not lacks, who, place.replace("position", key), rule, None)
+        lacks = position == "learned" and size is None
+        checks.check(not lacks, who, place_of_key, rule, None)
     return position

@@ -1,20 +1,46 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, get_args
+
 import keras
-from keras import initializers
+from keras import initializers, ops
 
 from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
-from keras_mmembed.fusion import call_inputs, split
+from keras_mmembed.common.types import (
+    Config,
+    Initializer,
+    LayerArguments,
+    Shape,
+    Tensor,
+)
+from keras_mmembed.fusion import arguments as call_arguments
 from keras_mmembed.fusion import checks as fusion_checks
 from keras_mmembed.fusion import config as fusion_config
+from keras_mmembed.fusion import split
+from keras_mmembed.fusion.arguments import CallArguments, ModalityInputs
 from keras_mmembed.fusion.branch import ModalityBranch
-from keras_mmembed.fusion.fuse import by_configuration, fuse, output_spec
+from keras_mmembed.fusion.config import ModalityConfig
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import TokenNorm
-from keras_mmembed.positions import tables
+from keras_mmembed.fusion.placement import Placement, place_modalities
+from keras_mmembed.fusion.sequence import join, token_metadata
+from keras_mmembed.fusion.tokens import (
+    concatenate,
+    draw_present,
+    flatten_tokens,
+    full,
+    known_product,
+    repeat,
+)
+from keras_mmembed.positions.tables import clone_initializer, default_initializer
 
+Normalization: TypeAlias = Literal["shared", "per_modality", "joint", "both"] | None
+NormType: TypeAlias = Literal["layer", "rms"]
+Missing: TypeAlias = Literal["mask", "token"]
 NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
 VECTORS = {"cls_token": "cls_embedding", "num_registers": "register_embeddings"}
 WHO = "MultiModalFusion"
@@ -150,57 +176,61 @@ class MultiModalFusion(keras.layers.Layer):
 
     def __init__(
         self,
-        modality_configs,
-        unified_dim=512,
+        modality_configs: Mapping[str, ModalityConfig],
+        unified_dim: int = 512,
         *,
-        normalization="shared",
-        norm_type="layer",
-        epsilon=1e-6,
-        dropout=0.1,
-        cls_token=False,
-        num_registers=0,
-        modality_dropout=0.0,
-        missing="mask",
-        return_dict=False,
-        seed=None,
-        kernel_initializer="glorot_uniform",
-        embeddings_initializer=None,
-        **kwargs,
-    ):
+        normalization: Normalization = "shared",
+        norm_type: NormType = "layer",
+        epsilon: float = 1e-6,
+        dropout: float = 0.1,
+        cls_token: bool = False,
+        num_registers: int = 0,
+        modality_dropout: float | Mapping[str, float] = 0.0,
+        missing: Missing = "mask",
+        return_dict: bool = False,
+        seed: int | None = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        embeddings_initializer: Initializer = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         # sublayers cast for themselves; the sum of the terms is taken in float32
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.modality_configs = fusion_config.check_configs(WHO, modality_configs)
-        self.modalities = tuple(self.modality_configs)
-        self.unified_dim = checks.check_integer(WHO, "unified_dim", unified_dim)
-        self.normalization = checks.check_choice(
+        self.modality_configs: dict[str, ModalityConfig] = fusion_config.check_configs(
+            WHO, modality_configs
+        )
+        self.modalities: tuple[str, ...] = tuple(self.modality_configs)
+        self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
+        self.normalization: Normalization = checks.check_choice(
             WHO, "normalization", normalization, NORMALIZATIONS
         )
-        self.norm_type = checks.check_choice(
-            WHO, "norm_type", norm_type, ("layer", "rms")
+        self.norm_type: NormType = checks.check_choice(
+            WHO, "norm_type", norm_type, get_args(NormType)
         )
-        self.epsilon = checks.check_number(WHO, "epsilon", epsilon, 0)
-        self.dropout = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
-        self.cls_token = bool(cls_token)
-        self.num_registers = checks.check_integer(
+        self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
+        self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
+        self.cls_token: bool = bool(cls_token)
+        self.num_registers: int = checks.check_integer(
             WHO, "num_registers", num_registers, minimum=0
         )
-        self.modality_dropout = modality_dropout
-        self.drop_rates = fusion_checks.check_rates(
+        self.modality_dropout: float | Mapping[str, float] = modality_dropout
+        self.drop_rates: list[float] = fusion_checks.check_rates(
             modality_dropout, self.modality_configs
         )
-        self.missing = checks.check_choice(WHO, "missing", missing, ("mask", "token"))
-        self.return_dict = bool(return_dict)
-        self.seed = seed
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.embeddings_initializer = tables.default_initializer(embeddings_initializer)
+        self.missing: Missing = checks.check_choice(
+            WHO, "missing", missing, get_args(Missing)
+        )
+        self.return_dict: bool = bool(return_dict)
+        self.seed: int | None = seed
+        self.kernel_initializer: Any = initializers.get(kernel_initializer)
+        self.embeddings_initializer: Any = default_initializer(embeddings_initializer)
         self._make_sublayers()
 
-    def _make_sublayers(self):
-        dtype, clone = self.dtype_policy, tables.clone_initializer
-        self.modality = ModalityEmbedding(
+    def _make_sublayers(self) -> None:
+        dtype = self.dtype_policy
+        self.modality: ModalityEmbedding = ModalityEmbedding(
             self.modalities,
-            embeddings_initializer=clone(self.embeddings_initializer),
+            embeddings_initializer=clone_initializer(self.embeddings_initializer),
             dtype=dtype,
             name="modality",
         )
@@ -222,48 +252,53 @@ class MultiModalFusion(keras.layers.Layer):
             setattr(self, f"branch_{name}", branch)
         num_special = int(self.cls_token) + self.num_registers
         if self.normalization == "per_modality" and num_special:
-            self.norm_special = self._make_norm("norm_special")
+            self.norm_special: keras.layers.Layer = self._make_norm("norm_special")
         if self.normalization in ("shared", "joint", "both"):
-            self.norm = self._make_norm("norm")
-        self.attach_mask = AttachMask(dtype=dtype)
-        self.drop = keras.layers.Dropout(self.dropout, seed=self.seed, dtype=dtype)
+            self.norm: keras.layers.Layer = self._make_norm("norm")
+        self.attach_mask: AttachMask = AttachMask(dtype=dtype)
+        self.drop: keras.layers.Dropout = keras.layers.Dropout(
+            self.dropout, seed=self.seed, dtype=dtype
+        )
         if any(self.drop_rates):
-            self.seed_generator = keras.random.SeedGenerator(self.seed)
-        configs = {n: self.branch(n).config for n in self.modalities}
-        self.layout = Layout(
+            self.seed_generator: Any = keras.random.SeedGenerator(self.seed)
+        branches = self._branches()
+        self.layout: Layout = Layout(
             self.modalities,
             num_special,
             self.missing == "token",
-            {
-                name: config["into"]
-                for name, config in configs.items()
-                if "into" in config
-            },
-            {name: self.branch(name).borders for name in self.modalities},
+            {n: b.config["into"] for n, b in branches.items() if "into" in b.config},
+            {name: branch.borders for name, branch in branches.items()},
         )
 
-    def branch(self, name):
+    def branch(self, name: str) -> ModalityBranch:
         """Return the sublayer that holds the layers and vectors of a modality."""
         checks.check_choice(WHO, "name", name, self.modalities)
         owner = fusion_config.owner_of(self.modality_configs, name)
         return getattr(self, f"branch_{owner}")
 
-    def _make_norm(self, name):
+    def _branches(self) -> dict[str, ModalityBranch]:
+        # no property: Keras would save a dict of layers among the attributes
+        return {name: self.branch(name) for name in self.modalities}
+
+    def _make_norm(self, name: str) -> keras.layers.Layer:
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         options = {"epsilon": self.epsilon, "dtype": dtype, "name": name}
         if self.norm_type == "rms":
             return keras.layers.RMSNormalization(**options)
         return TokenNorm(has_dropout=self.dropout > 0, **options)
 
-    def build(self, inputs_shape, **other_shapes):
-        fusion_checks.features_shapes(self, inputs_shape)
-        shapes = {}
+    def build(
+        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
+    ) -> None:
+        branches = self._branches()
+        fusion_checks.features_shapes(branches, self.layout, inputs_shape)
+        shapes: dict[str, Shape | None] = {}
         for name in self.modalities:
             owner = fusion_config.owner_of(self.modality_configs, name)
             shapes[owner] = shapes.get(owner) or inputs_shape.get(name)
         for name, shape in shapes.items():
-            if not self.branch(name).built:
-                self.branch(name).build(shape)
+            if not branches[name].built:
+                branches[name].build(shape)
         fused_shape = (None, None, self.unified_dim)
         for part in ("norm", "norm_special", "modality", "drop"):
             sublayer = getattr(self, part, None)
@@ -274,32 +309,196 @@ class MultiModalFusion(keras.layers.Layer):
                 weight = self.add_weight(
                     name=name,
                     shape=(int(getattr(self, argument)), self.unified_dim),
-                    initializer=tables.clone_initializer(self.embeddings_initializer),
+                    initializer=clone_initializer(self.embeddings_initializer),
                     autocast=False,
                 )
                 setattr(self, name, weight)
         self.built = True
 
+    if TYPE_CHECKING:
+
+        def __call__(
+            self,
+            inputs: Mapping[str, Tensor | None],
+            segment_ids: Mapping[str, Tensor] | None = None,
+            positions: Mapping[str, Tensor] | None = None,
+            present: Mapping[str, Tensor] | None = None,
+            placeholders: Mapping[str, Tensor] | None = None,
+            mask: Mapping[str, Tensor] | None = None,
+            *,
+            training: bool | None = None,
+        ) -> Any: ...
+
     def call(
         self,
-        inputs,
-        segment_ids=None,
-        positions=None,
-        present=None,
-        placeholders=None,
-        mask=None,
-        inputs_mask=None,
-        training=None,
-    ):
-        extras = (segment_ids, positions, present, placeholders)
-        arguments = call_inputs.gather(self, inputs, extras, (mask, inputs_mask))
-        fused = fuse(self, inputs, arguments, training)
+        inputs: Mapping[str, Tensor | None],
+        segment_ids: Mapping[str, Tensor] | None = None,
+        positions: Mapping[str, Tensor] | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        placeholders: Mapping[str, Tensor] | None = None,
+        mask: Mapping[str, Tensor] | None = None,
+        inputs_mask: Mapping[str, Tensor] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        arguments = self.collect(
+            inputs,
+            segment_ids=segment_ids,
+            positions=positions,
+            present=present,
+            placeholders=placeholders,
+            mask=mask,
+            inputs_mask=inputs_mask,
+        )
+        fused = self.fuse(inputs, arguments, training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
         return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
 
-    def split(self, tensor, like, grids=False, modality_ids=None, mask=None):
-        """Cut a tensor of the fused length back in its modalities.
+    def collect(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        *,
+        mask: Any = None,
+        inputs_mask: Any = None,
+        **others: Any,
+    ) -> CallArguments:
+        """Return the arguments of a call, as `fuse` takes them.
+
+        Args:
+            inputs: As for a call.
+            mask: As for a call.
+            inputs_mask: The masks that Keras found on the inputs.
+            **others: The other arguments of a call but `training`.
+        """
+        masks = call_arguments.merge_masks(mask, inputs_mask)
+        if isinstance(masks, dict) and isinstance(inputs, dict):
+            masks = {
+                name: mask
+                for name, mask in masks.items()
+                if name not in self.modalities
+                or inputs.get(name) is None
+                or not self.branch(name).passes_mask(inputs[name], mask)
+            }
+        return call_arguments.collect(mask=masks, **others)
+
+    def fuse(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        arguments: CallArguments,
+        training: bool | None = None,
+    ) -> dict[str, Tensor]:
+        """Return what a call with `return_dict` does, without a mask on the embeddings.
+
+        Args:
+            inputs: As for a call.
+            arguments: The other arguments, as `collect` returns them.
+            training: As for a call.
+        """
+        layout, branches = self.layout, self._branches()
+        fusion_checks.check_call(branches, layout, inputs, arguments)
+        inputs = layout.in_order(inputs)
+        present = self._present(inputs, arguments.present, training)
+        modalities = {
+            name: branches[name].prepare(x, arguments, name, present.get(name))
+            for name, x in inputs.items()
+        }
+        like = flatten_tokens(next(iter(modalities.values())).features)
+        masks = self._padding_masks(modalities, like)
+        placeholders = layout.in_order(arguments.placeholders)
+        placements, fused_masks = place_modalities(
+            layout, modalities, masks, placeholders
+        )
+        parts = {name: self._embed(name, modalities.get(name), like) for name in masks}
+        embeddings = self._join(parts, placements, like, training)
+        embeddings = ops.cast(embeddings, self.compute_dtype)
+        embeddings = self.drop(embeddings, training=True) if training else embeddings
+        mask = join(layout, fused_masks, full(like, layout.num_special, True))
+        fused = {"embeddings": embeddings, "mask": mask}
+        if not self.return_dict:
+            return fused
+        positions = {n: branches[n].token_positions(x) for n, x in modalities.items()}
+        metadata = token_metadata(layout, modalities, masks, positions, placements)
+        return {**fused, **metadata}
+
+    def _present(
+        self,
+        inputs: Mapping[str, Tensor],
+        present: Mapping[str, Tensor | None],
+        training: bool | None,
+    ) -> dict[str, Tensor]:
+        """Return which samples have each modality, where not all do."""
+        flags = {n: ops.cast(p, "bool") for n, p in present.items() if p is not None}
+        if not training or not any(self.drop_rates):
+            return flags
+        batch = ops.shape(next(iter(inputs.values())))[0]
+        everywhere = ops.ones((batch,), dtype="bool")
+        stacked = ops.stack([flags.get(n, everywhere) for n in inputs], axis=1)
+        rates = [self.drop_rates[self.modalities.index(name)] for name in inputs]
+        kept = draw_present(stacked, rates, self.seed_generator)
+        return {name: kept[:, index] for index, name in enumerate(inputs)}
+
+    def _padding_masks(
+        self, modalities: Mapping[str, ModalityInputs], like: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the padding mask of each modality that has tokens in the fusion."""
+        masks = {}
+        for name in self.modalities:
+            if name in modalities:
+                masks[name] = self.branch(name).padding_mask(modalities[name])
+            elif self.layout.stands_in:
+                masks[name] = full(like, 1, True)
+        return masks
+
+    def _embed(self, name: str, inputs: ModalityInputs | None, like: Tensor) -> Tensor:
+        """Return the tokens of a modality, `(batch, length, unified_dim)`."""
+        branch, vector = self.branch(name), self.modality.encode(name)
+        owner = fusion_config.owner_of(self.modality_configs, name)
+        if owner != name:
+            # the row of an instance is what sets it apart from its modality
+            vector = ops.add(self.modality.encode(owner), vector)
+        if inputs is None:
+            return branch.stand_in(vector, like)
+        with fusion_checks.naming(name):
+            return branch.embed(inputs, vector)
+
+    def _join(
+        self,
+        parts: Mapping[str, Tensor],
+        placements: Mapping[str, Placement],
+        like: Tensor,
+        training: bool | None,
+    ) -> Tensor:
+        """Join the tokens of all modalities to one normalized sequence."""
+        layout = self.layout
+        gates = {name: self.branch(name).gate for name in layout.hosts}
+        special, norm = self._special_tokens(like), getattr(self, "norm", None)
+        if norm and not layout.hosts and keras.backend.backend() == "torch":
+            # its compiler writes a norm in its place; others need fewer passes for one
+            parts = {name: norm(part) for name, part in parts.items()}
+            special, norm = norm(special) if layout.num_special else None, None
+        joined = join(layout, parts, special, placements, gates)
+        return norm(joined, training=training) if norm else joined
+
+    def _special_tokens(self, like: Tensor) -> Tensor | None:
+        """Return class and register tokens for every sample, or `None`."""
+        names = self.special_vectors
+        if not names:
+            return None
+        rows = [ops.convert_to_tensor(getattr(self, name)) for name in names]
+        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        tokens = repeat(concatenate(rows, 0), like, dtype)
+        norm = getattr(self, "norm_special", None)
+        return tokens if norm is None else norm(tokens)
+
+    def split(
+        self,
+        tensor: Tensor,
+        like: Mapping[str, Tensor | None],
+        grids: bool = False,
+        modality_ids: Tensor | None = None,
+        mask: Mapping[str, Tensor | None] | None = None,
+    ) -> dict[str, Tensor]:
+        """Cut a tensor of the fused length back into its modalities.
 
         Args:
             tensor: `(batch, fused length, ...)`, such as the output of an encoder.
@@ -317,16 +516,12 @@ class MultiModalFusion(keras.layers.Layer):
             no place gets zeros.
         """
         like = self._like(like)
-        return split.split(
-            self.layout,
-            tensor,
-            like,
-            grids=grids,
-            modality_ids=modality_ids,
-            mask=mask,
-        )
+        options = {"grids": grids, "modality_ids": modality_ids, "mask": mask}
+        return split.split(self.layout, tensor, like, **options)
 
-    def split_spec(self, tensor, shapes):
+    def split_spec(
+        self, tensor: keras.KerasTensor, shapes: Mapping[str, Shape | None]
+    ) -> dict[str, keras.KerasTensor]:
         """Return the symbolic outputs of `split` for a symbolic tensor.
 
         Args:
@@ -335,12 +530,18 @@ class MultiModalFusion(keras.layers.Layer):
         """
         like = {
             name: keras.KerasTensor(self.branch(name).features_shape(shape))
-            for name, shape in by_configuration(self, shapes).items()
+            for name, shape in self.layout.in_order(shapes).items()
         }
         splitter = split.ModalitySplit(self.layout)
         return splitter.compute_output_spec({"tensor": tensor, "like": like})
 
-    def split_attention(self, scores, like, modality_ids=None, mask=None):
+    def split_attention(
+        self,
+        scores: Tensor,
+        like: Mapping[str, Tensor | None],
+        modality_ids: Tensor | None = None,
+        mask: Mapping[str, Tensor | None] | None = None,
+    ) -> dict[str, dict[str, Tensor]]:
         """Cut attention scores into blocks, one for each pair of modalities.
 
         Args:
@@ -359,30 +560,61 @@ class MultiModalFusion(keras.layers.Layer):
             self.layout, scores, like, modality_ids=modality_ids, mask=mask
         )
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None  # attached by the call
 
-    def compute_output_shape(self, inputs_shape, **other_shapes):
-        spec = output_spec(self, inputs_shape, {})
+    def compute_output_shape(
+        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
+    ) -> Any:
+        spec = self._output_spec(inputs_shape, {})
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
     def compute_output_spec(
         self,
-        inputs,
-        segment_ids=None,
-        positions=None,
-        present=None,
-        placeholders=None,
-        mask=None,
-        inputs_mask=None,
-        training=None,
-    ):
-        extras = (segment_ids, positions, present, placeholders)
-        arguments = call_inputs.gather(self, inputs, extras, (mask, inputs_mask))
-        fusion_checks.check_call(self, inputs, arguments)
-        return output_spec(self, _shapes(inputs), arguments["positions"])
+        inputs: Mapping[str, Tensor | None],
+        segment_ids: Mapping[str, Tensor] | None = None,
+        positions: Mapping[str, Tensor] | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        placeholders: Mapping[str, Tensor] | None = None,
+        mask: Mapping[str, Tensor] | None = None,
+        inputs_mask: Mapping[str, Tensor] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        arguments = self.collect(
+            inputs,
+            segment_ids=segment_ids,
+            positions=positions,
+            present=present,
+            placeholders=placeholders,
+            mask=mask,
+            inputs_mask=inputs_mask,
+        )
+        fusion_checks.check_call(self._branches(), self.layout, inputs, arguments)
+        shapes = {name: None if x is None else x.shape for name, x in inputs.items()}
+        return self._output_spec(shapes, arguments.positions)
 
-    def get_config(self):
+    def _output_spec(
+        self,
+        inputs_shape: Mapping[str, Shape | None],
+        positions: Mapping[str, Tensor],
+    ) -> Any:
+        """Return the symbolic outputs for inputs of some shapes."""
+        branches = self._branches()
+        shapes = fusion_checks.features_shapes(branches, self.layout, inputs_shape)
+        fusion_checks.check_positions(branches, shapes, positions)
+        lengths = {name: known_product(shape[1:-1]) for name, shape in shapes.items()}
+        place = next(iter(shapes.values()))[0], self.layout.total(lengths)
+        fused = keras.KerasTensor((*place, self.unified_dim), dtype=self.compute_dtype)
+        if not self.return_dict:
+            return fused
+        return {
+            "embeddings": fused,
+            "mask": keras.KerasTensor(place, dtype="bool"),
+            "modality_ids": keras.KerasTensor(place, dtype="int32"),
+            "positions": keras.KerasTensor((*place, 3), dtype="float32"),
+        }
+
+    def get_config(self) -> Config:
         names = (
             "unified_dim",
             "normalization",
@@ -407,32 +639,33 @@ class MultiModalFusion(keras.layers.Layer):
             ),
         }
 
-    def get_build_config(self):
+    def get_build_config(self) -> Config:
         changes = sublayer_state.changes_of(self)
         return {"build": super().get_build_config(), "changes": changes}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: Config) -> None:
         super().build_from_config(config["build"])
         sublayer_state.repeat_changes(self, config["changes"])
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         sublayer_state.save_by_name(self, self.special_vectors, store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         sublayer_state.load_by_name(self, self.special_vectors, store)
 
     @property
-    def special_vectors(self):
+    def special_vectors(self) -> list[str]:
         """The attributes that hold class and register tokens."""
         return [name for key, name in VECTORS.items() if getattr(self, key)]
 
-    def _like(self, inputs):
+    def __repr__(self) -> str:
+        branches = self._branches()
+        widths = {name: branch.config["dim"] for name, branch in branches.items()}
+        return describe(self, modality_configs=widths)
+
+    def _like(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         """Return tensors with the axes of the features of inputs, for a split."""
-        fusion_checks.check_inputs(inputs, "like")
+        fusion_checks.check_dict(inputs, "like")
         fusion_checks.check_keys("like", inputs, self.modalities)
-        given = by_configuration(self, inputs)
-        return {name: self.branch(name).features_like(x) for name, x in given.items()}
-
-
-def _shapes(inputs):
-    return {name: None if x is None else x.shape for name, x in inputs.items()}
+        inputs = self.layout.in_order(inputs)
+        return {name: self.branch(name).features_like(x) for name, x in inputs.items()}

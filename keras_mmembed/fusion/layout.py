@@ -1,6 +1,12 @@
 """Which tokens a fused sequence is made of, and in which order."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
+
+from keras_mmembed.common.types import Config
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -10,24 +16,30 @@ class Layout:
     Attributes:
         modalities: The names, in the order of the configuration.
         num_special: How many class and register tokens come first.
-        stands_in: Whether a modality that is absent leaves one token.
+        stands_in: Whether a stand-in token takes the place of an absent modality.
         hosts: By name of a modality that is placed into another, the other.
         borders: By name, whether a start and an end token surround the modality.
     """
 
-    modalities: tuple
+    modalities: tuple[str, ...]
     num_special: int = 0
     stands_in: bool = False
-    hosts: dict = field(default_factory=dict)
-    borders: dict = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
+    borders: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    def sizes(self, lengths):
+    def in_order(self, values: Mapping[str, Value | None]) -> dict[str, Value]:
+        """Return values by modality in the order of the layout, without `None`."""
+        ordered = {name: values.get(name) for name in self.modalities}
+        return {name: value for name, value in ordered.items() if value is not None}
+
+    def sizes(self, lengths: Mapping[str, Any]) -> dict[str, Any]:
         """Return the names in the sequence, and how many tokens each has there.
 
         Args:
-            lengths: The length of each modality that is given, `None` if unknown.
+            lengths: The length of each modality of the inputs: an integer, a tensor,
+                or `None` if unknown.
         """
-        sizes = {}
+        sizes: dict[str, Any] = {}
         for name in self.modalities:
             if name in self.hosts:
                 continue
@@ -39,13 +51,13 @@ class Layout:
                 sizes[name] = 1
         return sizes
 
-    def total(self, lengths):
+    def total(self, lengths: Mapping[str, int | None]) -> int | None:
         """Return the fused length, `None` if it is unknown."""
         sizes = list(self.sizes(lengths).values())
         return None if None in sizes else self.num_special + sum(sizes)
 
-    def starts(self, lengths):
-        """Return by name where the tokens of each modality start."""
+    def starts(self, lengths: Mapping[str, Any]) -> dict[str, Any]:
+        """Return by name the index of the first token of each modality."""
         starts, start = {}, self.num_special
         for name, size in self.sizes(lengths).items():
             if name in lengths:
@@ -53,7 +65,7 @@ class Layout:
             start = start + size
         return starts
 
-    def get_config(self):
+    def get_config(self) -> Config:
         """Return the attributes as plain data."""
         return {
             **asdict(self),
@@ -62,7 +74,7 @@ class Layout:
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> "Layout":
         """Make a layout of what `get_config` returns."""
         borders = {name: tuple(pair) for name, pair in config["borders"].items()}
         modalities = tuple(config["modalities"])

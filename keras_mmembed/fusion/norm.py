@@ -1,7 +1,11 @@
-"""The norm of the tokens, in as few passes over them as can be."""
+"""Layer normalization of the tokens, in as few passes over them as can be."""
+
+from typing import Any
 
 import keras
 from keras import ops
+
+from keras_mmembed.common.types import Tensor
 
 
 class TokenNorm(keras.layers.LayerNormalization):
@@ -11,14 +15,15 @@ class TokenNorm(keras.layers.LayerNormalization):
     writes a tensor of their size. PyTorch has a kernel of its own.
 
     Args:
-        has_dropout: Whether dropout follows.
+        has_dropout: Whether dropout follows; `False` by default.
+        **options: As for `keras.layers.LayerNormalization`.
     """
 
-    def __init__(self, has_dropout=False, **options):
+    def __init__(self, has_dropout: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.has_dropout = has_dropout
+        self.has_dropout: bool = has_dropout
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         backend = keras.backend.backend()
         if backend == "torch":
             return super().call(inputs)
@@ -31,7 +36,7 @@ class TokenNorm(keras.layers.LayerNormalization):
         return ops.cast(unit * gamma + beta, self.compute_dtype)
 
 
-def standardize(x, epsilon):
+def standardize(x: Tensor, epsilon: float) -> Tensor:
     """Return `(x - mean) / sqrt(variance + epsilon)` over the last axis.
 
     XLA makes one kernel of it.
@@ -41,11 +46,11 @@ def standardize(x, epsilon):
     return x * ops.rsqrt(variance + epsilon)
 
 
-def standardize_for_gradients(x, epsilon):
+def standardize_for_gradients(x: Tensor, epsilon: float) -> Tensor:
     """Return the same in more passes, whose gradients take fewer and less memory.
 
-    What is taken off as a constant changes no derivative of any order. The gradient of
-    the variance then does not wait for that of the mean.
+    What is subtracted as a constant changes no derivative of any order. The gradient
+    of the variance then does not wait for that of the mean.
     """
     x = x - ops.stop_gradient(ops.mean(x, axis=-1, keepdims=True))
     mean = ops.mean(x, axis=-1, keepdims=True)

@@ -1,42 +1,60 @@
-"""What cuts fused tensors back in their modalities: a layer, and functions of it."""
+"""Cuts fused tensors back into their modalities: a layer, and functions of it."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import as_mask, product
+from keras_mmembed.common.types import Config, Shape, Tensor
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.placement import match, place
-from keras_mmembed.fusion.tokens import all_valid, flatten_tokens, token_count
+from keras_mmembed.fusion.tokens import all_valid, flatten_tokens, known_product
 
 WHO = "MultiModalFusion"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class ModalitySplit(keras.layers.Layer):
-    """Cuts a fused tensor in one piece per modality.
+    """Cuts a fused tensor into one piece per modality.
 
     `split` makes and calls this layer, so that a split can be part of a functional
     model and its file.
+
+    Args:
+        layout: The order of the tokens, or its configuration.
+        grids: Whether a modality that came as a grid goes back to a grid; `False` by
+            default.
+        **kwargs: As for every Keras layer.
     """
 
-    def __init__(self, layout, *, grids=False, **kwargs):
+    def __init__(
+        self, layout: Layout | Config, *, grids: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         is_config = isinstance(layout, dict)
-        self.layout = Layout.from_config(layout) if is_config else layout
-        self.grids = grids
+        self.layout: Layout = Layout.from_config(layout) if is_config else layout
+        self.grids: bool = grids
 
-    def call(self, inputs, mask=None):
+    def call(
+        self, inputs: Mapping[str, Any], mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
         return self._cut(inputs["tensor"], inputs, mask)
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(
+        self, inputs: Mapping[str, Any], previous_mask: Any = None
+    ) -> dict[str, Tensor] | None:
         mask = (previous_mask or {}).get("tensor")
         if mask is None or isinstance(mask, keras.KerasTensor):
             return None  # a model finds the mask that the call attaches
         return self._cut(mask, inputs, previous_mask)
 
-    def compute_output_spec(self, inputs, mask=None):
+    def compute_output_spec(
+        self, inputs: Mapping[str, Any], mask: Tensor | None = None
+    ) -> dict[str, keras.KerasTensor]:
         tensor = inputs["tensor"]
         self._check_length(tensor, inputs["like"])
         return {
@@ -47,14 +65,17 @@ class ModalitySplit(keras.layers.Layer):
             for name, x in inputs["like"].items()
         }
 
-    def get_config(self):
+    def get_config(self) -> Config:
         layout = self.layout.get_config()
         return {**super().get_config(), "layout": layout, "grids": self.grids}
 
-    def _cut(self, tensor, inputs, masks):
+    def _cut(
+        self, tensor: Tensor, inputs: Mapping[str, Any], masks: Any
+    ) -> dict[str, Tensor]:
         like = inputs["like"]
         self._check_length(tensor, like)
-        lengths = {n: product(ops.shape(x)[1:-1]) for n, x in like.items()}
+        axes = {name: _token_axes(ops.shape(x)) for name, x in like.items()}
+        lengths = {name: product(sizes) for name, sizes in axes.items()}
         pieces = {
             name: tensor[:, start : start + lengths[name]]
             for name, start in self.layout.starts(lengths).items()
@@ -62,16 +83,18 @@ class ModalitySplit(keras.layers.Layer):
         for name in self.layout.hosts:
             if name in like:
                 pieces[name] = self._take_out(name, tensor, inputs, masks)
-        for name, x in like.items():
-            if self.grids and len(x.shape) > 3:
+        for name, sizes in axes.items():
+            if self.grids and len(sizes) > 1:
                 shape = ops.shape(pieces[name])
-                axes = ops.shape(x)[1:-1]
-                pieces[name] = ops.reshape(pieces[name], (shape[0], *axes, *shape[2:]))
+                pieces[name] = ops.reshape(pieces[name], (shape[0], *sizes, *shape[2:]))
         return {name: pieces[name] for name in like}
 
-    def _take_out(self, name, tensor, inputs, masks):
+    def _take_out(
+        self, name: str, tensor: Tensor, inputs: Mapping[str, Any], masks: Any
+    ) -> Tensor:
         """Return the tokens of a placed modality, in the order they had before."""
-        tokens = flatten_tokens(inputs["like"][name])
+        x = inputs["like"][name]
+        tokens = flatten_tokens(ops.expand_dims(x, -1) if len(x.shape) == 2 else x)
         mask = inputs["valid"].get(name, ((masks or {}).get("like") or {}).get(name))
         valid = all_valid(tokens) if mask is None else as_mask(mask, tokens)
         index = self.layout.modalities.index(name)
@@ -79,14 +102,14 @@ class ModalitySplit(keras.layers.Layer):
         empty = ops.zeros_like(tokens[..., 0], dtype=tensor.dtype)
         for _ in tensor.shape[2:]:
             empty = ops.expand_dims(empty, -1)
-        route = match(valid, here)
-        return place(empty, tensor, *route)
+        return place(empty, tensor, match(valid, here))
 
-    def _axes(self, shape):
-        return shape[1:-1] if self.grids else (token_count(shape),)
+    def _axes(self, shape: Shape) -> Shape:
+        axes = _token_axes(shape)
+        return axes if self.grids else (known_product(axes),)
 
-    def _check_length(self, tensor, like):
-        lengths = {n: token_count(x.shape) for n, x in like.items()}
+    def _check_length(self, tensor: Tensor, like: Mapping[str, Tensor]) -> None:
+        lengths = {n: known_product(_token_axes(x.shape)) for n, x in like.items()}
         total = self.layout.total(lengths)
         if total is None or not isinstance(tensor.shape[1], int):
             return
@@ -95,16 +118,24 @@ class ModalitySplit(keras.layers.Layer):
         checks.check(shape[1] == total, WHO, "tensor", rule, shape)
 
 
-def split(layout, tensor, like, *, grids=False, modality_ids=None, mask=None):
-    """Cut a tensor of the fused length in its modalities.
+def split(
+    layout: Layout,
+    tensor: Tensor,
+    like: Mapping[str, Tensor],
+    *,
+    grids: bool = False,
+    modality_ids: Tensor | None = None,
+    mask: Mapping[str, Tensor | None] | None = None,
+) -> dict[str, Tensor]:
+    """Cut a tensor of the fused length into its modalities.
 
     Args:
         layout: The order of the tokens.
         tensor: `(batch, fused length, ...)`.
-        like: By name, in the order of the layout, features of the fused shapes.
+        like: By name, in the order of the layout, features, or ids `(batch, length)`.
         grids: Whether what came as a grid goes back to a grid.
         modality_ids: The ids that the fusion returned, if modalities are placed.
-        mask: By name, the masks that the fusion was given, or `None`.
+        mask: By name, the masks that the fusion was called with, or `None`.
     """
     rule = "be (batch, fused length, ...)"
     checks.check(len(tensor.shape) > 1, WHO, "tensor", rule, tuple(tensor.shape))
@@ -118,23 +149,38 @@ def split(layout, tensor, like, *, grids=False, modality_ids=None, mask=None):
     return ModalitySplit(layout, grids=grids)(inputs)
 
 
-def split_attention(layout, scores, like, **places):
+def split_attention(
+    layout: Layout,
+    scores: Tensor,
+    like: Mapping[str, Tensor],
+    *,
+    modality_ids: Tensor | None = None,
+    mask: Mapping[str, Tensor | None] | None = None,
+) -> dict[str, dict[str, Tensor]]:
     """Cut `(batch, heads, fused length, fused length)` in blocks by query and key.
 
     Args:
         layout: The order of the tokens.
-        scores: The weights of attention.
+        scores: The attention weights.
         like: As for `split`.
-        **places: `modality_ids` and `mask`, as for `split`.
+        modality_ids: As for `split`.
+        mask: As for `split`.
     """
     axes = "(batch, heads, fused length, fused length)"
     checks.check_rank(WHO, "scores.shape", scores.shape, (4,), axes)
+
+    def cut(tensor: Tensor) -> dict[str, Tensor]:
+        return split(layout, tensor, like, modality_ids=modality_ids, mask=mask)
+
     blocks = {}
-    rows = split(layout, ops.transpose(scores, (0, 2, 1, 3)), like, **places)
-    for query, row in rows.items():
-        row = ops.transpose(row, (0, 3, 1, 2))
+    for query, row in cut(ops.transpose(scores, (0, 2, 1, 3))).items():
+        keys = cut(ops.transpose(row, (0, 3, 1, 2)))
         blocks[query] = {
-            key: ops.transpose(block, (0, 3, 2, 1))
-            for key, block in split(layout, row, like, **places).items()
+            key: ops.transpose(block, (0, 3, 2, 1)) for key, block in keys.items()
         }
     return blocks
+
+
+def _token_axes(shape: Shape) -> Shape:
+    """Return the token axes of ids `(batch, length)`, or of features."""
+    return shape[1:] if len(shape) == 2 else shape[1:-1]

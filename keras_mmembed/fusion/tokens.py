@@ -1,42 +1,45 @@
 """Tokens of several modalities in one sequence: pure functions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_mmembed.common.sequences import product
+from keras_mmembed.common.types import Shape, Tensor
 
 
-def token_count(shape):
-    """Return the number of tokens of `(batch, ..., width)`, `None` if unknown."""
-    axes = shape[1:-1]
+def known_product(axes: Shape) -> int | None:
+    """Return the number of tokens on some axes, `None` if any size is unknown."""
     return product(axes) if all(isinstance(axis, int) for axis in axes) else None
 
 
-def flatten_tokens(x):
-    """Turn `(batch, height, width, channels)` and the like into a sequence."""
+def flatten_tokens(x: Tensor) -> Tensor:
+    """Flatten `(batch, height, width, channels)` and the like to a sequence."""
     return x if len(x.shape) == 3 else flatten_grid(x, len(x.shape) - 2)
 
 
-def flatten_grid(vectors, rank):
-    """Turn the `rank` axes of tokens before the last axis of `vectors` into one."""
+def flatten_grid(vectors: Tensor, rank: int) -> Tensor:
+    """Flatten the `rank` token axes before the last axis of `vectors` to one."""
     shape = ops.shape(vectors)
     batch = shape[: len(shape) - rank - 1]
     return ops.reshape(vectors, (*batch, product(shape[len(batch) : -1]), shape[-1]))
 
 
-def all_valid(x):
-    """Return a mask of a sequence `x` that lets every token through."""
+def all_valid(x: Tensor) -> Tensor:
+    """Return the mask `(batch, length)` of a sequence `x` without padding."""
     # of `x`, and not of its shape, so that the mask is placed and sharded as `x` is
     return ops.ones_like(x[..., 0], dtype="bool")
 
 
-def repeat(rows, x, dtype):
+def repeat(rows: Tensor, x: Tensor, dtype: str) -> Tensor:
     """Repeat `(tokens, width)` for every sample of a sequence `x`."""
     zero = ops.zeros_like(ops.sum(x[:, :1, :1], axis=(1, 2), keepdims=True))
     return ops.add(ops.cast(zero, dtype), ops.cast(rows, dtype))
 
 
-def full(x, count, value):
+def full(x: Tensor, count: int, value: bool | int) -> Tensor | None:
     """Return `(batch, count)` of one value for a sequence `x`, `None` for no count."""
     if not count:
         return None
@@ -45,24 +48,24 @@ def full(x, count, value):
     return ops.cast(rows[..., 0], dtype)
 
 
-def pad(x, sizes, value, axis):
+def pad(x: Tensor, sizes: Sequence[int], value: Any, axis: int) -> Tensor:
     """Put `sizes` entries of `value` before and behind those of an axis."""
     if not any(sizes):
         return x
     widths = [(0, 0)] * len(x.shape)
-    widths[axis] = tuple(sizes)
+    widths[axis] = (sizes[0], sizes[1])
     dtype = x.dtype
     x = ops.cast(x, "int32") if isinstance(value, bool) else x
     return ops.cast(ops.pad(x, widths, constant_values=value), dtype)
 
 
-def concatenate(parts, axis=1):
+def concatenate(parts: Sequence[Tensor], axis: int = 1) -> Tensor:
     """Concatenate tensors; a single one comes back as it is."""
     return ops.concatenate(parts, axis=axis) if len(parts) > 1 else parts[0]
 
 
-def to_thw(positions, axes):
-    """Place coordinates `(..., axes)` in (frame, row, column) order.
+def to_thw(positions: Tensor, axes: int) -> Tensor:
+    """Return coordinates `(..., axes)` in (frame, row, column) order.
 
     A sequence counts along the first of the three, like frames.
     """
@@ -74,7 +77,9 @@ def to_thw(positions, axes):
     return ops.concatenate([positions, zeros, zeros], axis=-1)
 
 
-def draw_present(present, rates, seed):
+def draw_present(
+    present: Tensor, rates: Sequence[float], seed: keras.random.SeedGenerator
+) -> Tensor:
     """Drop modalities of samples at random, and never all that a sample has.
 
     Shapes:

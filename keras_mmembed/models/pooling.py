@@ -1,9 +1,12 @@
 """Tokens to the outputs of a model: what is pooled, and of which shape it is."""
 
+from typing import Literal, TypeAlias, get_args
+
 import keras
 from keras import ops
 
-POOLINGS = ("cls", "mean", "tokens", "modalities")
+Pooling: TypeAlias = Literal["cls", "mean", "tokens", "modalities"]
+POOLINGS = get_args(Pooling)
 
 
 def pool(pooling, tokens, fused, modalities, left_out):

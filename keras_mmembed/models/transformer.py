@@ -1,16 +1,21 @@
 """The model that encodes fused modalities."""
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
 import keras
 from keras import ops
 
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
-from keras_mmembed.fusion import call_inputs
-from keras_mmembed.fusion.fuse import fuse
-from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
+from keras_mmembed.fusion.arguments import CallArguments
+from keras_mmembed.fusion.config import ModalityConfig, config_of
+from keras_mmembed.fusion.layer import Missing, MultiModalFusion, Normalization
 from keras_mmembed.models.block import EncoderBlock
-from keras_mmembed.models.pooling import POOLINGS, pool, pooled_spec
+from keras_mmembed.models.pooling import POOLINGS, Pooling, pool, pooled_spec
 
 WHO = "MultiModalTransformer"
 FUSION_OPTIONS = ("normalization", "num_registers", "modality_dropout", "missing")
@@ -122,49 +127,50 @@ class MultiModalTransformer(keras.Model):
 
     def __init__(
         self,
-        modality_configs,
-        unified_dim=512,
+        modality_configs: Mapping[str, ModalityConfig],
+        unified_dim: int = 512,
         *,
-        num_layers=4,
-        num_heads=8,
-        hidden_dim=None,
-        activation="gelu",
-        norm_first=True,
-        pooling="cls",
-        num_outputs=None,
-        output_activation=None,
-        causal=False,
-        prefix=(),
-        hidden=None,
-        gated=(),
-        normalization="shared",
-        num_registers=0,
-        modality_dropout=0.0,
-        missing="mask",
-        epsilon=1e-6,
-        dropout=0.1,
-        remat=False,
-        seed=None,
-        **kwargs,
-    ):
+        num_layers: int = 4,
+        num_heads: int = 8,
+        hidden_dim: int | None = None,
+        activation: Activation = "gelu",
+        norm_first: bool = True,
+        pooling: Pooling = "cls",
+        num_outputs: int | None = None,
+        output_activation: Activation = None,
+        causal: bool = False,
+        prefix: Sequence[str] = (),
+        hidden: Mapping[str, Sequence[str]] | None = None,
+        gated: Sequence[str] = (),
+        normalization: Normalization = "shared",
+        num_registers: int = 0,
+        modality_dropout: float | Mapping[str, float] = 0.0,
+        missing: Missing = "mask",
+        epsilon: float = 1e-6,
+        dropout: float = 0.1,
+        remat: bool = False,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.num_layers = checks.check_integer(WHO, "num_layers", num_layers)
-        self.num_heads = checks.check_integer(WHO, "num_heads", num_heads)
-        self.hidden_dim = checks.check_integer(
+        self.num_layers: int = checks.check_integer(WHO, "num_layers", num_layers)
+        self.num_heads: int = checks.check_integer(WHO, "num_heads", num_heads)
+        self.hidden_dim: int | None = checks.check_integer(
             WHO, "hidden_dim", hidden_dim, optional=True
         )
-        self.activation = keras.activations.get(activation)
-        self.norm_first = bool(norm_first)
-        self.pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
-        self.num_outputs = checks.check_integer(
+        self.activation: Any = keras.activations.get(activation)
+        self.norm_first: bool = bool(norm_first)
+        self.pooling: Pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
+        self.num_outputs: int | None = checks.check_integer(
             WHO, "num_outputs", num_outputs, optional=True
         )
-        self.output_activation = keras.activations.get(output_activation)
-        self.epsilon, self.dropout = epsilon, dropout
-        self.remat = bool(remat)
-        self.seed = seed
-        self.fusion = MultiModalFusion(
+        self.output_activation: Any = keras.activations.get(output_activation)
+        self.epsilon: float = epsilon
+        self.dropout: float = dropout
+        self.remat: bool = bool(remat)
+        self.seed: int | None = seed
+        self.fusion: MultiModalFusion = MultiModalFusion(
             modality_configs,
             unified_dim,
             normalization=normalization,
@@ -185,10 +191,20 @@ class MultiModalTransformer(keras.Model):
         self._make_masks(causal, prefix, hidden, gated)
         self._make_sublayers()
 
-    def _make_masks(self, causal, prefix, hidden, gated):
+    def _make_masks(
+        self,
+        causal: bool,
+        prefix: Sequence[str],
+        hidden: Mapping[str, Sequence[str]] | None,
+        gated: Sequence[str],
+    ) -> None:
         modalities = self.fusion.modalities
-        self.rules = {"causal": causal, "prefix": list(prefix), "hidden": hidden or {}}
-        self.gated = list(gated)
+        self.rules: Config = {
+            "causal": causal,
+            "prefix": list(prefix),
+            "hidden": hidden or {},
+        }
+        self.gated: list[str] = list(gated)
         rule = f"hold only names among {list(modalities)}"
         known = all(name in modalities for name in self.gated)
         checks.check(known, WHO, "gated", rule, self.gated)
@@ -197,7 +213,8 @@ class MultiModalTransformer(keras.Model):
             is_bare = not any(self.fusion.layout.borders[name])
             checks.check(is_bare, WHO, "gated", rule, repr(name))
         # without rules, a mask of the keys is all that blocks need
-        self.attention_mask = self.narrow_mask = None
+        self.attention_mask: AttentionMask | None = None
+        self.narrow_mask: AttentionMask | None = None
         if any(self.rules.values()) or self.gated:
             self.attention_mask = AttentionMask(modalities, **self.rules)
         if self.gated:
@@ -205,9 +222,9 @@ class MultiModalTransformer(keras.Model):
             narrow = {**self.rules, "hidden": {**self.rules["hidden"], "*": everyone}}
             self.narrow_mask = AttentionMask(modalities, **narrow)
 
-    def _make_sublayers(self):
+    def _make_sublayers(self) -> None:
         width, dtype = self.fusion.unified_dim, self.dtype_policy
-        self.blocks = [
+        self.blocks: list[EncoderBlock] = [
             EncoderBlock(
                 num_heads=self.num_heads,
                 hidden_dim=self.hidden_dim or 4 * width,
@@ -223,12 +240,12 @@ class MultiModalTransformer(keras.Model):
             )
             for index in range(self.num_layers)
         ]
-        self.norm = None
+        self.norm: keras.layers.LayerNormalization | None = None
         if self.norm_first:
             self.norm = keras.layers.LayerNormalization(
                 epsilon=self.epsilon, dtype=dtype, name="norm"
             )
-        self.head = None
+        self.head: keras.layers.Dense | None = None
         if self.num_outputs:
             self.head = keras.layers.Dense(
                 self.num_outputs,
@@ -236,9 +253,11 @@ class MultiModalTransformer(keras.Model):
                 dtype=keras.backend.result_type(self.compute_dtype, "float32"),
                 name="head",
             )
-        self.attach_mask = AttachMask(dtype=dtype)
+        self.attach_mask: AttachMask = AttachMask(dtype=dtype)
 
-    def build(self, inputs_shape, **other_shapes):
+    def build(
+        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
+    ) -> None:
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
@@ -249,19 +268,40 @@ class MultiModalTransformer(keras.Model):
                 sublayer.build(tokens_shape)
         self.built = True
 
+    if TYPE_CHECKING:
+
+        def __call__(
+            self,
+            inputs: Mapping[str, Tensor | None],
+            segment_ids: Mapping[str, Tensor] | None = None,
+            positions: Mapping[str, Tensor] | None = None,
+            present: Mapping[str, Tensor] | None = None,
+            placeholders: Mapping[str, Tensor] | None = None,
+            mask: Mapping[str, Tensor] | None = None,
+            *,
+            training: bool | None = None,
+        ) -> Any: ...
+
     def call(
         self,
-        inputs,
-        segment_ids=None,
-        positions=None,
-        present=None,
-        placeholders=None,
-        mask=None,
-        inputs_mask=None,
-        training=None,
-    ):
-        extras = (segment_ids, positions, present, placeholders)
-        arguments = call_inputs.gather(self.fusion, inputs, extras, (mask, inputs_mask))
+        inputs: Mapping[str, Tensor | None],
+        segment_ids: Mapping[str, Tensor] | None = None,
+        positions: Mapping[str, Tensor] | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        placeholders: Mapping[str, Tensor] | None = None,
+        mask: Mapping[str, Tensor] | None = None,
+        inputs_mask: Mapping[str, Tensor] | None = None,
+        training: bool | None = None,
+    ) -> Any:
+        arguments = self.fusion.collect(
+            inputs,
+            segment_ids=segment_ids,
+            positions=positions,
+            present=present,
+            placeholders=placeholders,
+            mask=mask,
+            inputs_mask=inputs_mask,
+        )
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
         names = self.fusion.modalities
@@ -272,19 +312,19 @@ class MultiModalTransformer(keras.Model):
         outputs = self.attach_mask([outputs, fused["mask"]])
         if self.pooling == "tokens":
             return outputs
-        ids, masks = fused["modality_ids"], arguments["mask"]
+        ids, masks = fused["modality_ids"], arguments.mask
         return self.fusion.split(outputs, inputs, modality_ids=ids, mask=masks)
 
     def attention_scores(
         self,
-        inputs,
-        segment_ids=None,
-        positions=None,
-        present=None,
-        placeholders=None,
-        mask=None,
-    ):
-        """Return what each token looks at, and which token is which.
+        inputs: Mapping[str, Tensor | None],
+        segment_ids: Mapping[str, Tensor] | None = None,
+        positions: Mapping[str, Tensor] | None = None,
+        present: Mapping[str, Tensor] | None = None,
+        placeholders: Mapping[str, Tensor] | None = None,
+        mask: Mapping[str, Tensor] | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the attention weights of every block, and the tokens they are of.
 
         Args:
             inputs: As for a call; so are the other arguments.
@@ -298,25 +338,42 @@ class MultiModalTransformer(keras.Model):
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
-        extras = (segment_ids, positions, present, placeholders)
-        arguments = call_inputs.gather(self.fusion, inputs, extras, (mask, None))
+        arguments = self.fusion.collect(
+            inputs,
+            segment_ids=segment_ids,
+            positions=positions,
+            present=present,
+            placeholders=placeholders,
+            mask=mask,
+        )
         _, fused, scores = self._encode(inputs, arguments, False, with_scores=True)
         return scores, fused
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None  # attached by the call, if tokens leave it
 
-    def compute_output_spec(self, inputs, *args, **kwargs):
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The fusion, the blocks, and what comes after them."""
+        return [layer for layer in super().layers if layer is not self.attach_mask]
+
+    def compute_output_spec(
+        self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
+    ) -> Any:
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
         return self._output_spec(fused, shapes)
 
-    def compute_output_shape(self, inputs_shape, **other_shapes):
+    def compute_output_shape(
+        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
+    ) -> Any:
         fused = self.fusion.compute_output_shape(inputs_shape)["embeddings"]
         spec = self._output_spec(keras.KerasTensor(fused), inputs_shape)
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
-    def _output_spec(self, fused, inputs_shape):
+    def _output_spec(
+        self, fused: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
+    ) -> Any:
         """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
         dtype = self.compute_dtype if self.head is None else self.head.compute_dtype
         width = self.num_outputs or self.fusion.unified_dim
@@ -325,7 +382,7 @@ class MultiModalTransformer(keras.Model):
             return outputs
         return self.fusion.split_spec(outputs, inputs_shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         fusion = self.fusion.get_config()
         names = ("modality_configs", "unified_dim", *FUSION_OPTIONS)
         return {
@@ -340,14 +397,16 @@ class MultiModalTransformer(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(
+        cls, config: Config, custom_objects: Config | None = None
+    ) -> "MultiModalTransformer":
         return cls(**config)
 
-    def get_build_config(self):
+    def get_build_config(self) -> Config:
         changes = sublayer_state.changes_of(self)
         return {"build": super().get_build_config(), "changes": changes}
 
-    def build_from_config(self, config):
+    def build_from_config(self, config: Config) -> None:
         shapes = config["build"]
         if "input_shape" in shapes:
             self.build(shapes["input_shape"])
@@ -355,18 +414,33 @@ class MultiModalTransformer(keras.Model):
             self.build(**shapes["shapes_dict"])
         sublayer_state.repeat_changes(self, config["changes"])
 
-    def _encode(self, inputs, arguments, training, with_scores=False):
+    def __repr__(self) -> str:
+        configs = self.fusion.modality_configs
+        widths = {name: config_of(configs, name)["dim"] for name in configs}
+        names = ("unified_dim", *FUSION_OPTIONS)
+        options = {name: getattr(self.fusion, name) for name in names}
+        return describe(self, modality_configs=widths, **options, **self.rules)
+
+    def _encode(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        arguments: CallArguments,
+        training: bool | None,
+        with_scores: bool = False,
+    ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         """Return the tokens after the blocks, the fusion, and attention scores."""
-        fused, scores = fuse(self.fusion, inputs, arguments, training), []
-        tokens = fused["embeddings"]
-        if self.narrow_mask is not None:
-            masks = [self.attention_mask(fused), self.narrow_mask(fused)]
-        elif self.attention_mask is not None:
-            masks = [self.attention_mask(fused)]
-        else:
-            masks = [ops.expand_dims(fused["mask"], 1)]
+        fused = self.fusion.fuse(inputs, arguments, training)
+        tokens, scores = fused["embeddings"], []
+        masks = self._attention_masks(fused)
         for block in self.blocks:
             if with_scores:
                 scores.append(block.attention_scores(tokens, masks[0]))
             tokens = block(tokens, *masks, training=training)
         return tokens, fused, scores
+
+    def _attention_masks(self, fused: dict[str, Tensor]) -> list[Tensor]:
+        """Return the attention mask, and the narrower one of gated modalities."""
+        if self.attention_mask is None:
+            return [ops.expand_dims(fused["mask"], 1)]
+        masks = [self.attention_mask(fused)]
+        return masks if self.narrow_mask is None else [*masks, self.narrow_mask(fused)]

@@ -144,6 +144,10 @@ class PositionEmbedding(keras.layers.Layer):
         axes = [ops.cast(axis, "float32")[..., None] for axis in place.spread()]
         return self._arrange(encoding.concatenate(axes), inputs, place)
 
+    def check_shapes(self, shape, positions=None):
+        """Raise for what shapes alone rule out, while a model is built."""
+        position_checks.check_shapes(self, shape, positions)
+
     def compute_mask(self, inputs, previous_mask):
         return previous_mask
 

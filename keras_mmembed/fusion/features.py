@@ -1,0 +1,50 @@
+"""Raw inputs and the features that an embedding makes of them: shapes and stand-ins."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_mmembed.common import checks
+from keras_mmembed.common.types import Shape, Tensor
+
+WHO = "MultiModalFusion"
+
+
+def features_shape(embedding: keras.layers.Layer | None, shape: Shape) -> Shape:
+    """Return the shape of the features of inputs, with or without an embedding."""
+    if embedding is None:
+        return checks.known_shape(shape)
+    return checks.known_shape(embedding.compute_output_shape(shape))
+
+
+def features_like(
+    embedding: keras.layers.Layer | None, x: Tensor, name: str, is_placed: bool
+) -> Tensor:
+    """Return a tensor with the axes and the mask of the features of inputs.
+
+    Args:
+        embedding: The layer that makes the features, or `None`.
+        x: The inputs.
+        name: Name of the modality.
+        is_placed: Whether it is placed into another, and so needs its mask.
+    """
+    if embedding is None:
+        return x
+    needs_mask = embedding.supports_masking and is_placed
+    if isinstance(embedding, keras.layers.Embedding) and not needs_mask:
+        return x  # ids have the axes of their tokens
+    shape = features_shape(embedding, x.shape)
+    if not isinstance(x, keras.KerasTensor):
+        is_known = None not in shape[:-1] and not needs_mask
+        zeros = (*shape[:-1], 1)
+        return ops.zeros(zeros, "int32") if is_known else embedding(x)
+    # a functional model would save its embedding twice, and could not load it
+    rule = "be features, or give features of a known size that are not placed"
+    remedy = "Make the features in front of the fusion, without the embedding in it."
+    is_known = None not in shape[1:-1] and not needs_mask
+    argument = f"like[{name!r}].shape"
+    checks.check(is_known, WHO, argument, rule, tuple(x.shape), remedy)
+    first = ops.zeros_like(x[(slice(None), *[slice(0, 1)] * (len(x.shape) - 1))])
+    first = ops.reshape(first, (-1,) + (1,) * (len(shape) - 1))
+    zeros = np.zeros((1, *shape[1:-1], 1), "int32")
+    return ops.add(ops.cast(first, "int32"), zeros)
