@@ -7,6 +7,7 @@
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
 - `MultiModalFusion`: all of these, normalised and concatenated
+- `ModalityConfig`: the type of a modality's configuration, for type checkers
 - `MultiModalTransformer`: a model of it, with an encoder and a head
 - `preset`: configurations of such models
 - `ZeroGate`: what is new in a model, let in little by little
@@ -24,6 +25,7 @@ from importlib import metadata as _metadata
 
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.fusion.config import ModalityConfig
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.packing import pack_tokens, unpack_tokens
@@ -54,6 +56,7 @@ __all__ = [
     "AttentionMask",
     "AudioEmbedding",
     "BoxEmbedding",
+    "ModalityConfig",
     "ModalityEmbedding",
     "MultiModalFusion",
     "MultiModalTransformer",
@@ -79,6 +82,6 @@ __all__ = [
 ]
 
 
-def __dir__():
+def __dir__() -> list[str]:
     """List the public names: the rooms are where they live, and no part of them."""
     return [*__all__, "__version__"]

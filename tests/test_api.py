@@ -40,6 +40,7 @@ FUNCTIONS = {
     "preset",
     "weights_without_decay",
 }
+TYPES = {"ModalityConfig"}
 
 
 def arguments_of(layer):
@@ -58,7 +59,7 @@ def documented(text, section):
 
 
 def test_public_names():
-    assert set(mm.__all__) == {*LAYERS, *FUNCTIONS}
+    assert set(mm.__all__) == {*LAYERS, *FUNCTIONS, *TYPES}
     assert all(hasattr(mm, name) for name in mm.__all__)
 
 
