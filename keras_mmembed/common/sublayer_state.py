@@ -1,25 +1,37 @@
 """What a layer saves of its vectors, and of changes to its sublayers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
 
 
 def save_by_name(layer: keras.layers.Layer, names: Sequence[str], store: Any) -> None:
     """Store the weights of `layer` under the names of their attributes."""
     for name in names:
-        store[name] = ops.convert_to_numpy(getattr(layer, name))
+        if layer.built:
+            store[name] = ops.convert_to_numpy(getattr(layer, name))
 
 
 def load_by_name(layer: keras.layers.Layer, names: Sequence[str], store: Any) -> None:
-    """Load what is stored of the weights; one that is new keeps its values."""
+    """Load the weights of `layer`, then raise if the file lacks any of them."""
+    stored = set(store.keys())
     for name in names:
-        if name in store.keys():
+        if layer.built and name in stored:
             getattr(layer, name).assign(store[name])
+    check_stored(f"{type(layer).__name__} {layer.name!r}", names, stored)
+
+
+def check_stored(who: str, names: Sequence[str], stored: Collection[str]) -> None:
+    """Raise if a file lacks weights, which a strict load must not leave random."""
+    missing = [name for name in names if name not in stored]
+    rule = f"hold {missing} in the file, as in the model"
+    remedy = "Load it with skip_mismatch=True to start these from new values."
+    checks.check(not missing, who, "weights", rule, sorted(stored), remedy)
 
 
 def sublayers_by_path(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
@@ -28,29 +40,21 @@ def sublayers_by_path(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer
     A path is such as `fusion/branch_text/embedding` or `blocks/1/attention`. A layer
     that no attribute holds, as in a functional model, goes by its own name.
     """
-    paths: dict[str, keras.layers.Layer] = {}
-    seen: set[int] = set()
-
-    def add(owner: keras.layers.Layer, start: str) -> None:
-        for name, sublayer in _named_sublayers(owner):
-            if id(sublayer) not in seen:
-                seen.add(id(sublayer))
-                paths[f"{start}{name}"] = sublayer
-                add(sublayer, f"{start}{name}/")
-
-    add(layer, "")
-    return paths
+    return {path: sublayer for path, _, sublayer in _walk(layer)}
 
 
 def changes_of(layer: keras.layers.Layer) -> dict[str, Config]:
     """Return what was done to sublayers since they were made, as plain data.
 
-    Quantization and LoRA change which weights a sublayer has. A layer that makes its
-    sublayers itself has to do the same again before its file can be loaded.
+    Quantization and LoRA change which weights a sublayer has, and freezing which of
+    them train. A layer that makes its sublayers itself has to do the same again before
+    its file can be loaded.
     """
     changes = {}
-    for path, sublayer in sublayers_by_path(layer).items():
+    for path, owner, sublayer in _walk(layer):
         change: Config = {}
+        if sublayer.trainable != owner.trainable:
+            change["trainable"] = sublayer.trainable
         if getattr(sublayer, "quantization_mode", None):
             change["quantization_mode"] = sublayer.quantization_mode
             change["quantization_config"] = keras.saving.serialize_keras_object(
@@ -69,8 +73,18 @@ def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> 
     by_path = sublayers_by_path(layer)
     # files of before the paths have the place among all sublayers
     by_place = layer._flatten_layers(include_self=False)
+    sublayers = {
+        path: by_place[int(path)] if path.isdigit() else by_path[path]
+        for path in changes
+    }
+    # freezing comes first: it would unfreeze the kernels that LoRA freezes
+    if not layer.trainable:
+        layer.trainable = False
     for path, change in changes.items():
-        sublayer = by_place[int(path)] if path.isdigit() else by_path[path]
+        if "trainable" in change:
+            sublayers[path].trainable = change["trainable"]
+    for path, change in changes.items():
+        sublayer = sublayers[path]
         if "quantization_mode" in change and not sublayer.quantization_mode:
             config = change["quantization_config"]
             if isinstance(config, dict):
@@ -78,6 +92,24 @@ def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> 
             sublayer.quantize(change["quantization_mode"], config=config)
         if "lora_rank" in change and not sublayer.lora_enabled:
             sublayer.enable_lora(change["lora_rank"], lora_alpha=change["lora_alpha"])
+
+
+def _walk(
+    layer: keras.layers.Layer,
+) -> list[tuple[str, keras.layers.Layer, keras.layers.Layer]]:
+    """Return path, owner and sublayer of all sublayers, owners first."""
+    found: list[tuple[str, keras.layers.Layer, keras.layers.Layer]] = []
+    seen: set[int] = set()
+
+    def add(owner: keras.layers.Layer, start: str) -> None:
+        for name, sublayer in _named_sublayers(owner):
+            if id(sublayer) not in seen:
+                seen.add(id(sublayer))
+                found.append((f"{start}{name}", owner, sublayer))
+                add(sublayer, f"{start}{name}/")
+
+    add(layer, "")
+    return found
 
 
 def _named_sublayers(

@@ -1,5 +1,6 @@
 """The configuration of the modalities of a fusion: its keys, and what they accept."""
 
+import collections
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
@@ -88,6 +89,24 @@ def make_position(config: ModalityConfig, dtype: DType) -> PositionEmbedding | N
         return position if layer_class else None
     sizes = [config.get(key) for key in SIZE_KEYS[config["type"]]]
     return layer_class(*sizes, kind=position, dtype=dtype, name="position")
+
+
+def name_layers(configs: Mapping[str, ModalityConfig]) -> None:
+    """Name the layers of a configuration by their roles, as those made here are.
+
+    The paths of their weights then do not depend on a counter of names. A layer that
+    is built, or that has several roles, keeps its name.
+    """
+    roles = [
+        (role, config[role])
+        for config in configs.values()
+        for role in ("embedding", "position")
+        if isinstance(config.get(role), keras.layers.Layer)
+    ]
+    uses = collections.Counter(id(layer) for _, layer in roles)
+    for role, layer in roles:
+        if not layer.built and uses[id(layer)] == 1:
+            layer.name = role
 
 
 def serialize_configs(configs: Mapping[str, ModalityConfig]) -> dict[str, Config]:

@@ -234,6 +234,7 @@ class MultiModalFusion(keras.layers.Layer):
             dtype=dtype,
             name="modality",
         )
+        fusion_config.name_layers(self.modality_configs)
         has_norms = self.normalization in ("per_modality", "both")
         for name, config in self.modality_configs.items():
             if "instance_of" in config:
@@ -639,7 +640,9 @@ class MultiModalFusion(keras.layers.Layer):
             ),
         }
 
-    def get_build_config(self) -> Config:
+    def get_build_config(self) -> Config | None:
+        if not self.built:
+            return None
         changes = sublayer_state.changes_of(self)
         return {"build": super().get_build_config(), "changes": changes}
 

@@ -3,7 +3,7 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.positions import resize, tables
 
 
@@ -110,16 +110,21 @@ class ModalityEmbedding(keras.layers.Layer):
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def save_own_variables(self, store):
+        if not self.built:
+            return
         rows = ops.convert_to_numpy(self.embeddings)
         for name, row in zip(self.modalities, rows, strict=True):
             store[name] = row
 
     def load_own_variables(self, store):
-        rows = ops.convert_to_numpy(self.embeddings).copy()
-        for index, name in enumerate(self.modalities):
-            if name in store.keys():
-                rows[index] = store[name]
-        self.embeddings.assign(rows)
+        stored = set(store.keys())
+        if self.built:
+            rows = ops.convert_to_numpy(self.embeddings).copy()
+            for index, name in enumerate(self.modalities):
+                if name in stored:
+                    rows[index] = store[name]
+            self.embeddings.assign(rows)
+        sublayer_state.check_stored("ModalityEmbedding", self.modalities, stored)
 
     def get_config(self):
         initializer = initializers.serialize(self.embeddings_initializer)

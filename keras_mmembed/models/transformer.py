@@ -402,7 +402,9 @@ class MultiModalTransformer(keras.Model):
     ) -> "MultiModalTransformer":
         return cls(**config)
 
-    def get_build_config(self) -> Config:
+    def get_build_config(self) -> Config | None:
+        if not self.built:
+            return None
         changes = sublayer_state.changes_of(self)
         return {"build": super().get_build_config(), "changes": changes}
 
