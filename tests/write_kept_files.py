@@ -136,6 +136,23 @@ def raw():
     return scatter(keras.Model(inputs, fusion(inputs)))
 
 
+def raw_changed():
+    """Layers of a configuration that are quantized and adapted, in a model."""
+    words = keras.layers.Embedding(30, 16, mask_zero=True)
+    configs = {
+        "pixels": {"type": "2d", "embedding": mm.PatchEmbedding(2, 12)},
+        "text": {"embedding": words, "type": "1d"},
+    }
+    inputs = symbols(*configs)
+    model = mm.MultiModalTransformer(
+        configs, 16, num_layers=1, num_heads=2, num_outputs=3, name="model"
+    )
+    model = scatter(keras.Model(inputs, model(inputs)))
+    model.quantize("int8")
+    words.enable_lora(2)
+    return scatter(model)
+
+
 def layers():
     """Layers that stand alone."""
     inputs = symbols("text", "segments")
@@ -154,6 +171,7 @@ MODELS = {
     "int8": int8,
     "lora": lora,
     "raw": raw,
+    "raw_changed": raw_changed,
     "layers": layers,
 }
 
@@ -171,10 +189,11 @@ def main():
         path = FOLDER / f"{name}.keras"
         if path.exists():
             continue
-        model = make()
+        make().save(path)
+        # Keras merges an adapter into an int8 kernel when it saves it
+        model = keras.models.load_model(path)
         inputs = {key: values()[key] for key in model.input}
         outputs = flat(model.predict(inputs, verbose=0))
-        model.save(path)
         arrays = {f"output/{key}": array for key, array in outputs.items()}
         arrays |= {f"input/{key}": array for key, array in inputs.items()}
         np.savez_compressed(path.with_suffix(".npz"), **arrays)

@@ -1,5 +1,6 @@
 """What a layer saves of its vectors, and of changes to its sublayers."""
 
+import collections
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -70,10 +71,9 @@ def changes_of(layer: keras.layers.Layer) -> dict[str, Config]:
 
 def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> None:
     """Do to the sublayers of a new layer what was done to those of another."""
-    by_path = sublayers_by_path(layer)
-    # files of before the paths have the place among all sublayers
-    by_place = layer._flatten_layers(include_self=False)
+    by_path, by_place = sublayers_by_path(layer), _in_first_order(layer)
     sublayers = {
+        # the first files have the place among all sublayers instead of a path
         path: by_place[int(path)] if path.isdigit() else by_path[path]
         for path in changes
     }
@@ -122,8 +122,44 @@ def _named_sublayers(
     for attribute, value in attributes.items():
         if isinstance(value, keras.layers.Layer):
             names[id(value)] = attribute
-        elif isinstance(value, (list, tuple)) and not attribute.startswith("_"):
-            for place, one in enumerate(value):
-                names.setdefault(id(one), f"{attribute}/{place}")
-    for sublayer in layer._layers:
-        yield names.get(id(sublayer), sublayer.name), sublayer
+        elif not attribute.startswith("_"):
+            for path, one in _in_container(value, attribute):
+                names.setdefault(id(one), path)
+    taken = set()
+    for place, sublayer in enumerate(layer._layers):
+        name = names.get(id(sublayer), sublayer.name)
+        yield f"{name}:{place}" if name in taken else name, sublayer
+        taken.add(name)
+
+
+def _in_container(value: Any, path: str) -> Iterator[tuple[str, keras.layers.Layer]]:
+    """Yield the layers in lists and dicts, each with its path."""
+    if isinstance(value, keras.layers.Layer):
+        yield path, value
+    elif isinstance(value, (list, tuple)):
+        for place, one in enumerate(value):
+            yield from _in_container(one, f"{path}/{place}")
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from _in_container(one, f"{path}/{key}")
+
+
+def _in_first_order(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """Return all sublayers as Keras listed them when files had their places.
+
+    The layers of a configuration then came before the sublayers that use them.
+    """
+
+    def children(one: keras.layers.Layer) -> list[keras.layers.Layer]:
+        configs = getattr(one, "modality_configs", {})
+        values = [value for config in configs.values() for value in config.values()]
+        return [v for v in values if isinstance(v, keras.layers.Layer)] + one._layers
+
+    found: list[keras.layers.Layer] = []
+    waiting = collections.deque(children(layer))
+    while waiting:
+        one = waiting.popleft()
+        if not any(one is other for other in found):
+            found.append(one)
+            waiting.extendleft(children(one))
+    return found

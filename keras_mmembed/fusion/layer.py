@@ -1,5 +1,6 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, get_args
 
@@ -196,8 +197,9 @@ class MultiModalFusion(keras.layers.Layer):
         # sublayers cast for themselves; the sum of the terms is taken in float32
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.modality_configs: dict[str, ModalityConfig] = fusion_config.check_configs(
-            WHO, modality_configs
+        # a dict of layers would list them before the branches that use them
+        self.modality_configs: Mapping[str, ModalityConfig] = types.MappingProxyType(
+            fusion_config.check_configs(WHO, modality_configs)
         )
         self.modalities: tuple[str, ...] = tuple(self.modality_configs)
         self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
