@@ -16,6 +16,7 @@ from keras_mmembed.fusion.config import ModalityConfig, config_of
 from keras_mmembed.fusion.layer import Missing, MultiModalFusion, Normalization
 from keras_mmembed.models.block import EncoderBlock
 from keras_mmembed.models.pooling import POOLINGS, Pooling, pool, pooled_spec
+from keras_mmembed.models.restoring import restore_on_error
 
 WHO = "MultiModalTransformer"
 FUSION_OPTIONS = ("normalization", "num_registers", "modality_dropout", "missing")
@@ -381,6 +382,34 @@ class MultiModalTransformer(keras.Model):
         if self.pooling != "modalities":
             return outputs
         return self.fusion.split_spec(outputs, inputs_shape)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Make the step of `fit`; one that raises loses no weights."""
+        super().make_train_function(force)
+        self.train_function: Any = restore_on_error(
+            self.train_function,
+            lambda: [*self._state(), self.optimizer.variables, self.metrics_variables],
+        )
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Make the step of `evaluate`; one that raises loses no weights."""
+        super().make_test_function(force)
+        self.test_function: Any = restore_on_error(
+            self.test_function, lambda: [*self._state(), self.metrics_variables]
+        )
+        return self.test_function
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Make the step of `predict`; one that raises loses no weights."""
+        super().make_predict_function(force)
+        self.predict_function: Any = restore_on_error(
+            self.predict_function, self._state
+        )
+        return self.predict_function
+
+    def _state(self) -> list[list[keras.Variable]]:
+        return [self.trainable_variables, self.non_trainable_variables]
 
     def get_config(self) -> Config:
         fusion = self.fusion.get_config()

@@ -1,0 +1,40 @@
+"""Variables that come back when a step of training or inference raises."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from keras_mmembed.common.types import Tensor
+
+Step = Callable[..., Any]
+
+
+def restore_on_error(
+    step: Step, groups: Callable[[], Sequence[Sequence[keras.Variable]]]
+) -> Step:
+    """Return a step of a Keras loop that gives the variables back if it raises.
+
+    On JAX, Keras takes the values out of the variables while `fit`, `evaluate` and
+    `predict` run, and puts them back only at the end of an epoch that succeeds.
+
+    Args:
+        step: What Keras calls with the values of the variables and the data.
+        groups: Returns the variables whose values come first, group by group.
+    """
+    if keras.backend.backend() != "jax" or hasattr(step, "restores"):
+        return step
+
+    def restoring(state: Sequence[Sequence[Tensor]], *data: Any) -> Any:
+        try:
+            return step(state, *data)
+        except BaseException:
+            for variables, values in zip(groups(), state, strict=True):
+                for variable, value in zip(variables, values, strict=True):
+                    # those that a step was given for good are gone
+                    if not value.is_deleted():
+                        variable.assign(value)
+            raise
+
+    restoring.restores = True
+    return restoring
