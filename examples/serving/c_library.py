@@ -1,8 +1,8 @@
-"""SavedModels in the C library of TensorFlow: no Python of TensorFlow or Keras runs.
+"""Loads and runs SavedModels in the C library of TensorFlow, without its Python.
 
-This is what a server does: it loads a graph and runs it, with XLA switched off, as
-TensorFlow Serving does unless it is told otherwise. The library comes with the
-`tensorflow` or `tensorflow-cpu` package.
+It loads a graph and runs it as a server does, with XLA disabled, which is the default
+of TensorFlow Serving. The library comes with the package `tensorflow` or
+`tensorflow-cpu`.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ INVALID_ARGUMENT = 3
 
 
 class TensorFlowError(Exception):
-    """What the library refuses, with its status code, which is that of gRPC too."""
+    """An error of the C library, with its status code, the same as that of gRPC."""
 
     def __init__(self, code, message):
         super().__init__(message)
