@@ -2,9 +2,8 @@
 
 A board has 3x3 cells, each empty or with a real handwritten digit. One kind of question
 names a cell ("what digit is at the upper left ?"), the other counts ("how many sevens
-are there ?"). Test boards use digit images that training does not see. Some are 5x5,
-for which the learned position table is interpolated. As an ablation, models without one
-of the parts are trained too.
+are there ?"). Test boards use other digit images; some are 5x5, for which the learned
+position table is interpolated. For an ablation, models without one part are trained.
 
     KERAS_BACKEND=jax python examples/01_visual_question_answering.py --quick
 

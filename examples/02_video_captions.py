@@ -3,9 +3,8 @@
 A clip shows a real handwritten digit that moves, and its caption says so ("seven moves
 to the upper left"). The model is trained to predict the next word from the clip and the
 words so far; the log-likelihood of a caption is the score of the pair. Each test clip,
-of digit images that training does not see, ranks all 80 captions, among them the same
-digit moving the opposite way. As an ablation, models without one of the parts are
-trained too.
+of other digit images, ranks all 80 captions, among them the same digit moving the
+opposite way. For an ablation, models without one part are trained too.
 
     KERAS_BACKEND=jax python examples/02_video_captions.py --quick
 

@@ -2,9 +2,8 @@
 
 A film review is a sentence, a face and a voice, all generated (see `reviews.py`). Each
 is negative, neutral or positive, and by an artificial rule the sign of their sum is the
-label, so a model needs all modalities, and a good guess if one is missing. The test set
-has other people, speakers and pairs of words. As an ablation, models without one of the
-parts are trained too.
+label, so a model needs all modalities. The test set has other people, speakers and
+pairs of words. For an ablation, models without one part are trained too.
 
     KERAS_BACKEND=jax python examples/03_sentiment.py --quick
 
