@@ -108,8 +108,8 @@ def predict(model, inputs, known=NAMES):
     """Return the probability of "positive" for each subset of the known modalities."""
     results = {}
     for column, names in SUBSETS.items():
-        given = with_flags(inputs, set(names) & set(known))
-        scores = model.predict(given, batch_size=BATCH, verbose=0)
+        flagged = with_flags(inputs, set(names) & set(known))
+        scores = model.predict(flagged, batch_size=BATCH, verbose=0)
         results[column] = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
     return results
 
@@ -128,8 +128,8 @@ def main():
         keras.utils.set_random_seed(options.seed)
         part = dict(PARTS[name])
         known = part.pop("names", NAMES)
-        model, given = make_model(**part), with_flags(inputs, known)
-        curves[name] = train(model, given, answers, 8, BATCH, 2e-3)["accuracy"]
+        model, flagged = make_model(**part), with_flags(inputs, known)
+        curves[name] = train(model, flagged, answers, 8, BATCH, 2e-3)["accuracy"]
         opinions = predict(model, tested, known)
         results[name] = [((p > 0.5) == truth).mean() for p in opinions.values()]
         if len(results) == 1:
