@@ -16,13 +16,13 @@ from keras_mmembed.serving import comparison, model_file, signature, version_fol
 from keras_mmembed.serving.requests import Request
 from keras_mmembed.serving.signature import WHO, Arrays, Endpoint, ServedInput
 
-# a server reads no more
+# a server reads no more than this
 MOST_WARMUP_REQUESTS = 1000
 
 
 @dataclass(frozen=True)
 class CheckedArguments:
-    """Arguments of an export, with their defaults; `version` may be the next one."""
+    """Arguments of an export with their defaults; no `version` means the next one."""
 
     directory: Path
     version: int | None

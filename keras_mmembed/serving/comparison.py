@@ -7,9 +7,9 @@ import numpy as np
 
 from keras_mmembed.serving.signature import Arrays
 
-# what roundings that add up may make of the largest output
+# rounding errors that add up, relative to the largest value of an answer
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 6e-2}
-# a value may be rounded to the next of 255 steps, in every layer
+# every layer rounds values to one of 255 steps
 QUANTIZED = 5e-2
 
 

@@ -40,10 +40,9 @@ class AnsweredRequest:
 def answer_requests(
     model: keras.Model, endpoints: Sequence[Endpoint], warmup: Sequence[Request]
 ) -> list[AnsweredRequest]:
-    """Return four random requests per endpoint and those of `warmup`, with answers.
+    """Return random requests to each endpoint and those of `warmup`, with answers.
 
-    An endpoint has no random requests if the model cannot answer them; without
-    `warmup` this raises.
+    A model that cannot answer random requests gets none, if there are others.
     """
     answered = []
     for endpoint in endpoints:
@@ -73,10 +72,10 @@ def _as_served(output: Tensor) -> np.ndarray:
 def _answer_random(
     model: keras.Model, endpoint: Endpoint, is_required: bool
 ) -> list[AnsweredRequest]:
-    """Return four random requests and their answers, or none that is not required.
+    """Return random requests with answers; none if the model cannot answer them.
 
-    Sizes that are unknown differ from each other, or else are equal: some models only
-    answer the latter.
+    The unknown lengths of a request differ from each other. If the model needs equal
+    ones, they are equal.
     """
     error = None
     for lengths_differ in (True, False):
@@ -130,7 +129,7 @@ def _random_array(
 
 
 def _sizes(shape: Shape, batch: int, lengths: Iterator[int]) -> tuple[int, ...]:
-    """Return a shape with a value for each unknown size; the batch comes first."""
+    """Return a shape with the batch and lengths in place of unknown sizes."""
     sizes = []
     for axis, size in enumerate(shape):
         if size is None:

@@ -90,8 +90,8 @@ def _answer_requests(folder: Path, requests: Sequence[Request]) -> list[Arrays]:
     loaded: Any = tf.saved_model.load(str(folder))
     answers = []
     for request in requests:
-        tensors = {name: tf.constant(array) for name, array in request.arrays.items()}
-        outputs = loaded.signatures[request.endpoint](**tensors)
+        inputs = {name: tf.constant(array) for name, array in request.arrays.items()}
+        outputs = loaded.signatures[request.endpoint](**inputs)
         answers.append({name: output.numpy() for name, output in outputs.items()})
     return answers
 

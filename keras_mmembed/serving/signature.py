@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_mmembed.common.types import Shape, Tensor
 
-# whose arguments the messages of this room are about
+# the function that messages name
 WHO = "export_for_serving"
 # every SavedModel has these two, which take all inputs
 DEFAULT_ENDPOINTS = ("serve", "serving_default")
