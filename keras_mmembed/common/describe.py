@@ -27,7 +27,7 @@ def describe(layer: keras.layers.Layer, **shown: Any) -> str:
 def _is_default(value: Any, default: Any) -> bool:
     # what stands for a default, such as the initializer of a name, is no news
     is_made = not isinstance(value, (str, int, float, bool, list, tuple, dict))
-    return is_made or value == default or (default is None and value in ({}, ()))
+    return is_made or value == default
 
 
 def _short(value: Any) -> str:
