@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.branch import ModalityBranch
@@ -156,13 +156,13 @@ def check_count(
     name: str, places: Tensor, valid: Tensor, present: Tensor | None
 ) -> None:
     """Raise if known places are not as many as the tokens that go there."""
-    marks, mask = checks.known_values(places), checks.known_values(valid)
+    marks, mask = tensors.known_values(places), tensors.known_values(valid)
     if marks is None or mask is None:
         return
     marked, tokens = marks.sum(axis=1), mask.sum(axis=1)
     differs = marked != tokens
     if present is not None:
-        differs &= checks.known_values(present)
+        differs &= tensors.known_values(present)
     for sample in np.flatnonzero(differs)[:1]:
         rule = f"mark a place for each valid token, {tokens[sample]} in sample {sample}"
         received = f"{marked[sample]} places"
@@ -188,9 +188,9 @@ def _check_values(name: str, config: ModalityConfig, x: Tensor) -> None:
     argument = f"inputs[{name!r}]"
     if "embedding" not in config:
         kind = "integer" if "vocabulary_size" in config else "float"
-        checks.check_kind(WHO, argument, x, kind)
+        tensors.check_kind(WHO, argument, x, kind)
     if "vocabulary_size" in config:
-        checks.check_range(WHO, argument, x, 0, config["vocabulary_size"])
+        tensors.check_range(WHO, argument, x, 0, config["vocabulary_size"])
 
 
 def _check_placeholders(
@@ -218,7 +218,7 @@ def _check_apart(
     """Raise if two modalities are known to be placed at the same token."""
     taken: dict[str, np.ndarray] = {}
     for name, host in hosts.items():
-        marks = checks.known_values(placeholders.get(name))
+        marks = tensors.known_values(placeholders.get(name))
         if marks is None:
             continue
         others = taken.get(host, np.zeros_like(marks))
