@@ -12,12 +12,17 @@ from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.branch import ModalityBranch
-from keras_mmembed.fusion.config import ModalityConfig, config_of
+from keras_mmembed.fusion.config import DropRates, ModalityConfig, config_of
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.tokens import known_product
 
 WHO = "MultiModalFusion"
-RANKS = {"1d": (3,), "2d": (3, 4), "3d": (3, 5), "none": (3, 4, 5)}
+RANKS: dict[str, tuple[int, ...]] = {
+    "1d": (3,),
+    "2d": (3, 4),
+    "3d": (3, 5),
+    "none": (3, 4, 5),
+}
 AXES = {
     "1d": "(batch, length, dim)",
     "2d": "(batch, tokens, dim) or (batch, height, width, dim)",
@@ -28,8 +33,8 @@ Branches = Mapping[str, ModalityBranch]
 
 
 def check_rates(
-    rates: float | Mapping[str, float], configs: Mapping[str, ModalityConfig]
-) -> list[float]:
+    rates: DropRates, configs: Mapping[str, ModalityConfig]
+) -> dict[str, float]:
     """Return the dropout rate of each modality, from one number or a dict.
 
     A modality that others are placed into is never dropped: they would go with it.
@@ -38,17 +43,17 @@ def check_rates(
     hosts = {config_of(configs, name).get("into") for name in configs}
     if not isinstance(rates, dict):
         rate = checks.check_number(WHO, argument, rates, 0, 1, True)
-        return [0.0 if name in hosts else rate for name in configs]
+        return {name: 0.0 if name in hosts else rate for name in configs}
     check_keys(argument, rates, configs)
     for name in hosts & set(rates):
         rule = "be left out for a modality that others are placed into"
         checks.check(False, WHO, f"{argument}[{name!r}]", rule, rates[name])
-    return [
-        checks.check_number(
+    return {
+        name: checks.check_number(
             WHO, f"{argument}[{name!r}]", rates.get(name, 0.0), 0, 1, True
         )
         for name in configs
-    ]
+    }
 
 
 def check_dict(values: Any, argument: str = "inputs") -> None:
