@@ -1,14 +1,14 @@
-"""Questions about boards of handwritten digits, answered by text and image together.
+"""Visual question answering about boards of handwritten digits.
 
-A board has 3x3 cells with a real handwritten digit or nothing in each. One kind of
-question asks for a place ("what digit is at the upper left ?"), the other counts ("how
-many sevens are there ?"). Test boards are made of digit images that were not trained
-on; some of them are 5x5, and positions are resized to them. Beside the whole model,
-models without one of its parts are trained.
+A board has 3x3 cells, each empty or with a real handwritten digit. One kind of question
+names a cell ("what digit is at the upper left ?"), the other counts ("how many sevens
+are there ?"). Test boards use other digit images; some are 5x5, for which the learned
+position table is interpolated. For an ablation, models without one part are trained.
 
     KERAS_BACKEND=jax python examples/01_visual_question_answering.py --quick
 
-It needs scikit-learn and matplotlib. `--quick` checks the margin of small models.
+It needs scikit-learn and matplotlib. `--quick` trains two small models, with and
+without positional encodings, and checks the margin between them.
 """
 
 import os
@@ -42,8 +42,8 @@ BATCH, WIDTH = 64, 64
 
 
 def make_configs(larger="resize"):
-    """Return the two modalities, with layers that read ids and pixels."""
-    # words and places about as large as the cells that they are compared with
+    """Return the modality configurations, with layers that embed ids and pixels."""
+    # word and position embeddings about as large as the features of the cells
     initializer = keras.initializers.RandomNormal(stddev=0.5)
     words = keras.layers.Embedding(
         len(WORDS) + 1, WIDTH, mask_zero=True, embeddings_initializer=initializer
@@ -74,7 +74,7 @@ PARTS = {
 
 
 def make_model(change=dict, silent=False, larger="resize"):
-    """Return the model: two blocks over question and board, read at a class token."""
+    """Return a transformer over question and board that classifies at a class token."""
     model = MultiModalTransformer(
         change(make_configs(larger)),
         WIDTH,
@@ -93,7 +93,7 @@ def make_model(change=dict, silent=False, larger="resize"):
 
 
 def accuracy(model, boards):
-    """Return the share of right answers about places, and to counts."""
+    """Return the accuracy of "where" questions and of "count" questions."""
     inputs, answers, questions = boards
     right = (
         model.predict(inputs, batch_size=BATCH, verbose=0).argmax(axis=-1) == answers
@@ -103,19 +103,19 @@ def accuracy(model, boards):
 
 
 def score(model, names, tests):
-    """Return the accuracies for boards of each size, from some modalities."""
+    """Return the accuracies on boards of each size, with some modalities as inputs."""
     boards = [(only(names, inputs), *truth) for inputs, *truth in tests.values()]
     return [value for some in boards for value in accuracy(model, some)]
 
 
 def main():
-    """Train the models, and compare them on boards of both sizes."""
+    """Train the models, and compare them on 3x3 and 5x5 boards."""
     options = parse_arguments(__doc__)
     rng = np.random.default_rng(options.seed)
     train_digits, test_digits = split_digits(rng)
-    # whole batches: JAX would compile once more for a smaller last one
+    # full batches only: JAX would compile again for a smaller last one
     number, epochs = (96 * BATCH, 4) if options.quick else (640 * BATCH, 7)
-    # counting takes longer to learn than places
+    # "count" questions take longer to learn than "where" questions
     share = 1.0 if options.quick else 0.5
     inputs, answers, _ = make_boards(rng, train_digits, number, place_share=share)
     tests = {s: make_boards(rng, test_digits, 32 * BATCH, s) for s in (3, 5)}
@@ -142,7 +142,7 @@ def main():
     ]
     print_table(f"right answers ({keras.backend.backend()})", columns, results)
     margin = results["whole model"][0] - results["without positions"][0]
-    assert margin > 0.4, f"positions should matter for places, margin {margin:.1%}"
+    assert margin > 0.4, f"positions should matter for cells, margin {margin:.1%}"
 
 
 if __name__ == "__main__":

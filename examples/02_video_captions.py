@@ -1,15 +1,15 @@
-"""Which caption belongs to a clip: captions of moving digits, read word by word.
+"""Video-to-text retrieval with a causal captioning model.
 
-A clip shows a real handwritten digit that moves, and a caption says so ("seven moves
-to the upper left"). The model reads a clip and the words so far, and is trained to say
-the next word; how likely it takes a whole caption to be is the score of the pair. Each
-test clip, of digit images that were not trained on, is to find its caption among all
-80, which have the same digit moving the opposite way. Beside the whole model, models
-without one of its parts are trained.
+A clip shows a real handwritten digit that moves, and its caption says so ("seven moves
+to the upper left"). The model is trained to predict the next word from the clip and the
+words so far; the log-likelihood of a caption is the score of the pair. Each test clip,
+of other digit images, ranks all 80 captions, among them the same digit moving the
+opposite way. For an ablation, models without one part are trained too.
 
     KERAS_BACKEND=jax python examples/02_video_captions.py --quick
 
-It needs scikit-learn and matplotlib. `--quick` checks the margin of small models.
+It needs scikit-learn and matplotlib. `--quick` trains two small models, with and
+without temporal positional encodings, and checks the margin between them.
 """
 
 import os
@@ -45,7 +45,7 @@ BATCH, WIDTH = 64, 64
 
 
 def make_configs(frames):
-    """Return the two modalities, with layers that read pixels and ids."""
+    """Return the modality configurations, with layers that embed pixels and ids."""
     patches = keras.Sequential(
         [
             keras.layers.Rescaling(1 / 16),
@@ -53,7 +53,7 @@ def make_configs(frames):
             keras.layers.ReLU(),
         ]
     )
-    # a table of one frame is the same for all frames
+    # with one frame in the table, all frames have the same temporal position
     places = PositionEmbedding3D(frames, 2, 2, kind="learned", out_of_range="clip")
     words = keras.layers.Embedding(START + 1, WIDTH, mask_zero=True)
     return {
@@ -73,7 +73,7 @@ PARTS = {
 
 
 def make_model(names, frames=FRAMES, change=dict, silent=False):
-    """Return the model: words see the clip and the words before, and say the next."""
+    """Return a model that predicts the next word from the clip and the words so far."""
     encoder = MultiModalTransformer(
         only(names, change(make_configs(frames))),
         WIDTH,
@@ -98,7 +98,7 @@ def make_model(names, frames=FRAMES, change=dict, silent=False):
 
 
 def score_captions(model, clips, read, said):
-    """Return how likely each caption is for each clip, `(clips, captions)`, as logs."""
+    """Return the log-likelihood of each caption for each clip, `(clips, captions)`."""
     clip = np.repeat(clips, len(read), axis=0)
     pairs = {"clip": clip, "caption": np.tile(read, (len(clips), 1))}
     pairs = only([tensor.name for tensor in model.inputs], pairs)
@@ -110,12 +110,12 @@ def score_captions(model, clips, read, said):
 
 
 def main():
-    """Train the models, and let each find the captions of the same clips."""
+    """Train the models, and compare their retrieval of captions for the same clips."""
     options = parse_arguments(__doc__)
     output = options.output
     rng = np.random.default_rng(options.seed)
     train_digits, test_digits = split_digits(rng)
-    # whole batches: JAX would compile once more for a smaller last one
+    # full batches only: JAX would compile again for a smaller last one
     number, epochs = (96 * BATCH, 3) if options.quick else (160 * BATCH, 4)
     clips, truth = make_clips(rng, train_digits, number)
     number = 64 if options.quick else 200
@@ -142,7 +142,7 @@ def main():
     columns = ["recall at 1", "recall at 5", "right, not opposite"]
     print_table(f"80 captions ({keras.backend.backend()})", columns, results)
     margin = results["whole model"][2] - results["without temporal positions"][2]
-    assert margin > 0.3, f"temporal positions should tell ways, margin {margin:.1%}"
+    assert margin > 0.3, f"temporal positions should matter, margin {margin:.1%}"
 
 
 if __name__ == "__main__":

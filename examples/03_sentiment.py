@@ -1,14 +1,14 @@
-"""Sentiment of film reviews: a sentence, a face and a voice, any of them missing.
+"""Multimodal sentiment classification with missing modalities.
 
-All three are generated (see `reviews.py`). Each is negative, neutral or positive, and
-by an artificial rule their sum decides, so that a model has to read them all, and to do
-its best if one is missing. The test has other people, speakers and pairs of words.
-Beside the whole model, models without one of its parts are trained.
+A film review is a sentence, a face and a voice, all generated (see `reviews.py`). Each
+is negative, neutral or positive, and by an artificial rule the sign of their sum is the
+label, so a model needs all modalities. The test set has other people, speakers and
+pairs of words. For an ablation, models without one part are trained too.
 
     KERAS_BACKEND=jax python examples/03_sentiment.py --quick
 
 It needs matplotlib and scipy, and for real speech synthesis espeak-ng. `--quick` trains
-two small models, with and without positions, and checks the margin between them.
+two small models, with and without positional encodings, and checks the margin.
 """
 
 import os
@@ -33,7 +33,7 @@ from voices import RATE
 from keras_mmembed import AudioEmbedding, MultiModalTransformer, PatchEmbedding
 
 BATCH, WIDTH = 32, 64
-# what is there in a test
+# the modalities that are present in a test
 SUBSETS = {
     "all": NAMES,
     "no text": ("face", "voice"),
@@ -55,7 +55,7 @@ PARTS = {
 
 
 def make_configs():
-    """Return the three modalities, with layers that read ids, pixels and waveforms."""
+    """Return the modality configurations, with layers that embed the raw inputs."""
     initializer = keras.initializers.RandomNormal(stddev=0.5)
     words = keras.layers.Embedding(
         len(WORDS) + 1, WIDTH, mask_zero=True, embeddings_initializer=initializer
@@ -70,7 +70,7 @@ def make_configs():
 
 
 def make_model(change=dict, silent=False, modality_dropout=0.5):
-    """Return a model of raw inputs, how long voices are, and what is there."""
+    """Return a model of raw inputs, lengths of waveforms, and presence flags."""
     transformer = MultiModalTransformer(
         change(make_configs()),
         WIDTH,
@@ -99,17 +99,17 @@ def make_model(change=dict, silent=False, modality_dropout=0.5):
 
 
 def with_flags(inputs, names):
-    """Return inputs that say which modalities are there."""
+    """Return the inputs with presence flags for the modalities in `names`."""
     number = len(inputs["text"])
     return {**inputs, **{f"has_{n}": np.full(number, n in names) for n in NAMES}}
 
 
 def predict(model, inputs, known=NAMES):
-    """Return the probability of "positive" for each subset of what is known."""
+    """Return the probability of "positive" for each subset of the known modalities."""
     results = {}
     for column, names in SUBSETS.items():
-        given = with_flags(inputs, set(names) & set(known))
-        scores = model.predict(given, batch_size=BATCH, verbose=0)
+        flagged = with_flags(inputs, set(names) & set(known))
+        scores = model.predict(flagged, batch_size=BATCH, verbose=0)
         results[column] = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
     return results
 
@@ -128,8 +128,8 @@ def main():
         keras.utils.set_random_seed(options.seed)
         part = dict(PARTS[name])
         known = part.pop("names", NAMES)
-        model, given = make_model(**part), with_flags(inputs, known)
-        curves[name] = train(model, given, answers, 8, BATCH, 2e-3)["accuracy"]
+        model, flagged = make_model(**part), with_flags(inputs, known)
+        curves[name] = train(model, flagged, answers, 8, BATCH, 2e-3)["accuracy"]
         opinions = predict(model, tested, known)
         results[name] = [((p > 0.5) == truth).mean() for p in opinions.values()]
         if len(results) == 1:

@@ -1,9 +1,9 @@
-"""Export the model of the first example, and ask it over gRPC and REST.
+"""Export the model of the first example, and query it over gRPC and REST.
 
-The model is trained for a moment, exported with `export_for_serving`, and served by
-`serving/server.py`, a small stand-in for TensorFlow Serving that runs the export in
-TensorFlow's C library, as the real server does. `serving/client.py` then asks it; the
-same client works with the real server (docs/serving.md).
+The model is trained briefly, exported to a SavedModel with `export_for_serving`, and
+served by `serving/server.py`, a small stand-in for TensorFlow Serving that runs the
+export in TensorFlow's C library, as TensorFlow Serving does. `serving/client.py` sends
+requests; it works with TensorFlow Serving too (docs/serving.md).
 
     KERAS_BACKEND=jax python examples/04_serving.py --quick
 
@@ -28,12 +28,12 @@ from keras_mmembed import export_for_serving, with_lengths
 
 HERE = Path(__file__).parent
 MODEL = "vqa"
-# its name is no identifier
+# import statements need a name that is an identifier
 vqa = importlib.import_module("01_visual_question_answering")
 
 
 def trained_model(options):
-    """Return the model, and boards to ask it about."""
+    """Return a trained model, and boards to send as requests."""
     rng = np.random.default_rng(options.seed)
     keras.utils.set_random_seed(options.seed)
     train_digits, test_digits = split_digits(rng)
@@ -45,7 +45,7 @@ def trained_model(options):
 
 
 def with_names(model):
-    """Return the model with the names, dtypes and axes that clients see."""
+    """Return the model with the names, dtypes and shapes of the serving signature."""
     inputs = {
         "text": keras.Input((None,), dtype="int32", name="text"),
         "board": keras.Input((None, None, CELL), name="board"),
@@ -54,7 +54,7 @@ def with_names(model):
 
 
 def as_requests(inputs):
-    """Return the inputs with lengths, and padded as a server pads: not with zeros."""
+    """Return the inputs with lengths, padded as a server pads: with the first id."""
     text = inputs["text"]
     is_word = text != 0
     return {
@@ -65,7 +65,7 @@ def as_requests(inputs):
 
 
 def ask(folder, requests, directory):
-    """Start the server, ask it with the client, and return the answers."""
+    """Start the server, send requests with the client, and return the responses."""
     np.savez(folder / "requests.npz", **requests)
     command = [sys.executable, str(HERE / "serving" / "server.py"), str(directory)]
     options = ["--grpc-port=0", "--rest-port=0", "--seconds=300", "--with-parent"]
@@ -82,14 +82,14 @@ def ask(folder, requests, directory):
         files = [str(folder / "requests.npz"), f"--save={folder / 'answers.npz'}"]
         ports = [f"--{kind}=127.0.0.1:{ready[kind]}" for kind in ("grpc", "rest")]
         subprocess.run([*client, *files, *ports], check=True)
-        server.stdin.close()  # which ends the server
+        server.stdin.close()  # ends the server
         server.wait(timeout=60)
     with np.load(folder / "answers.npz") as answers:
         return dict(answers)
 
 
 def main():
-    """Train, export, serve and ask."""
+    """Train, export, serve and query."""
     options = parse_arguments(__doc__)
     model, (inputs, answers, questions) = trained_model(options)
     requests = as_requests(inputs)

@@ -1,4 +1,4 @@
-"""What the examples share: training, tables, and what is left out of a model."""
+"""Shared code of the examples: command line, ablations, training, tables, curves."""
 
 import argparse
 from pathlib import Path
@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 def parse_arguments(description):
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=description.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="small, and checked")
+    parser.add_argument("--quick", action="store_true", help="train small models only")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("outputs"))
     options = parser.parse_args()
@@ -22,7 +22,7 @@ def parse_arguments(description):
 
 
 def without_positions(configs):
-    """Return the configurations with no position encodings."""
+    """Return the configurations without positional encodings."""
     plain = {}
     for name, config in configs.items():
         sizes = ("max_len", "frames", "height", "width", "position")
@@ -32,7 +32,7 @@ def without_positions(configs):
 
 
 def silence_modalities(model):
-    """Fix the vectors of all modalities to zero."""
+    """Fix the modality embedding to zero."""
     rows = model.fusion.modality.get_weights()[0]
     model.fusion.modality.set_weights([0 * rows])
     model.fusion.modality.trainable = False
@@ -46,7 +46,7 @@ def only(names, inputs):
 def train(
     model, inputs, targets, epochs, batch_size=64, peak=3e-3, loss=None, weights=None
 ):
-    """Train with a rate that rises in the first tenth and falls to 0 on a cosine."""
+    """Train with a warmup of a tenth of the steps and cosine decay to 0."""
     samples = len(next(iter(inputs.values())))
     steps = epochs * (samples // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -77,9 +77,9 @@ def print_table(title, columns, rows):
 
 
 def draw_curves(curves, path):
-    """Draw the accuracy in training of several models."""
+    """Draw the training accuracy of several models."""
     figure, axes = plt.subplots(figsize=(7.5, 3.4), layout="constrained")
-    # the first is the widest, and seen where others cover it
+    # the first line is the widest, so that it shows under the others
     for index, (name, values) in enumerate(curves.items()):
         width = len(curves) - index
         axes.plot(range(1, len(values) + 1), values, "o-", linewidth=width, label=name)

@@ -1,7 +1,7 @@
-"""Boards of real handwritten digits and questions about them, made at run time.
+"""Boards of real handwritten digits and questions about them, generated at run time.
 
-The digits are scikit-learn's (8x8 pixels, from the UCI repository). Which digit stands
-where is drawn at random, and so are the questions.
+The digits are scikit-learn's (8x8 pixels, from the UCI repository). The digit of each
+cell and the questions are random.
 """
 
 import keras
@@ -27,14 +27,14 @@ MOST_COUNTED = 4
 
 
 def question_tokens():
-    """Return the word ids of every question, padded with 0 to the longest."""
+    """Return the token ids of every question, padded with 0 to the longest."""
     rows = [[WORDS.index(word) + 1 for word in text.split()] for text in QUESTIONS]
     longest = max(map(len, rows))
     return np.array([row + [0] * (longest - len(row)) for row in rows], "int32")
 
 
 def split_digits(rng, num_test=397):
-    """Return (images, labels) to train on, and others to test on."""
+    """Return (images, labels) for training, and others for the test."""
     digits = load_digits()
     order = rng.permutation(len(digits.target))
     images = (digits.data / 16).astype("float32")[order]
@@ -46,15 +46,15 @@ def split_digits(rng, num_test=397):
 def make_boards(rng, digits, number, side=3, place_share=0.5):
     """Return the inputs of a model, the answers, and the index of each question.
 
-    A share of the questions asks for a place: a corner, the middle of an edge, or the
-    center, whatever the (odd) side of the board. The others ask for a number.
+    A share of the questions names a cell: a corner, the middle of an edge, or the
+    center, whatever the (odd) side of the board. The others ask for a count.
     """
     images, labels = digits
     is_place = rng.random(number) < place_share
     asked, place = rng.integers(0, 10, number), rng.integers(0, 9, number)
     cells = rng.integers(0, 10, (number, side, side))
     cells[rng.random(cells.shape) < EMPTY_SHARE] = -1
-    # the digit that is counted would be there once or never on most boards
+    # without this, most boards would have the counted digit once or never
     wanted = rng.integers(0, MOST_COUNTED + 1, (number, 1))
     chosen = rng.random((number, side * side)).argsort(axis=1) < wanted
     chosen = chosen.reshape(cells.shape) & ~is_place[:, None, None]
@@ -74,7 +74,7 @@ def make_boards(rng, digits, number, side=3, place_share=0.5):
 
 
 def draw_boards(model, boards, path):
-    """Draw three boards of each kind with question, answer, and what was looked at."""
+    """Draw three boards of each kind with question, prediction and attention."""
     inputs, answers, questions = boards
     rows = np.argsort(questions >= len(PLACES), kind="stable")[[0, 1, 2, -3, -2, -1]]
     some = {name: values[rows] for name, values in inputs.items()}
@@ -105,7 +105,7 @@ def draw_boards(model, boards, path):
 
 
 def draw_learned(model, path):
-    """Draw how alike the learned places are, and the vectors that tokens share."""
+    """Draw the similarity of learned positions, and of modality and class vectors."""
     board = model.fusion.branch("board")
     width = model.fusion.unified_dim
     vectors = {"class token": model.fusion.cls_embedding[0]}

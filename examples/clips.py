@@ -1,7 +1,7 @@
-"""Clips of real handwritten digits that move, and captions, made at run time.
+"""Clips of real handwritten digits that move, and captions, generated at run time.
 
-The digits are scikit-learn's (8x8 pixels, from the UCI repository). Which digit moves,
-where it starts, where it moves to, and the captions are generated.
+The digits are scikit-learn's (8x8 pixels, from the UCI repository). Digit, start and
+direction are random.
 """
 
 import keras
@@ -31,10 +31,10 @@ START = len(WORDS) + 1
 
 
 def caption_tokens(blind=False):
-    """Return the ids that are read and those that are to be said, of every caption.
+    """Return the decoder inputs and the targets of every caption, as token ids.
 
-    What is read begins with `START`, and is one word behind; 0 pads both. Who is blind
-    reads `START` in place of every word.
+    The inputs begin with `START` and are the targets shifted by one word; both are
+    padded with 0. With `blind`, every input word is `START`.
     """
     rows = [[WORDS.index(word) + 1 for word in text.split()] for text in CAPTIONS]
     longest = max(map(len, rows))
@@ -45,9 +45,9 @@ def caption_tokens(blind=False):
 
 
 def make_clips(rng, digits, number):
-    """Return clips `(number, frames, side, side, 1)`, and which caption is right.
+    """Return clips `(number, frames, side, side, 1)`, and the index of each caption.
 
-    A clip backwards is as likely as the clip: no single frame tells the way.
+    A clip backwards is as likely as the clip: no single frame tells the direction.
     """
     images, labels = digits
     caption = rng.integers(0, len(CAPTIONS), number)
@@ -70,13 +70,13 @@ def make_clips(rng, digits, number):
 
 
 def with_backwards(clips, caption):
-    """Return clips and captions, and all of them once more backwards."""
+    """Return the clips and captions, and again with all clips reversed in time."""
     both = np.concatenate([clips, clips[:, ::-1]])
     return both, np.concatenate([caption, OPPOSITES[caption]])
 
 
 def measure(scores, truth):
-    """Return recall at 1 and 5, and how often the opposite way scores less."""
+    """Return recall at 1 and 5, and how often the opposite direction scores less."""
     rows = np.arange(len(truth))
     right = scores[rows, truth][:, None]
     better, equal = (scores > right).sum(axis=1), (scores == right).sum(axis=1)
@@ -86,7 +86,7 @@ def measure(scores, truth):
 
 
 def draw_clips(clips, truth, scores, path):
-    """Draw clips, and how likely the right, the opposite and the best captions are."""
+    """Draw clips, and the scores of the right, the opposite and the best captions."""
     picked = [np.flatnonzero(truth % len(WAYS) == way)[0] for way in (1, 2, 4, 7)]
     figure, grid = plt.subplots(4, 2, figsize=(10, 6), width_ratios=(6, 2.6))
     for (left, right), index in zip(grid, picked, strict=True):
@@ -113,7 +113,7 @@ def draw_clips(clips, truth, scores, path):
 
 
 def draw_attention(model, clips, truth, path):
-    """Draw which frames each word of a caption looks at, and the temporal positions."""
+    """Draw the attention of words to frames, and the similarity of frame positions."""
     chosen = truth % len(WAYS) >= 4  # the captions with the most words
     read, _ = caption_tokens()
     inputs = {"clip": clips[chosen], "caption": read[truth[chosen]]}

@@ -1,7 +1,7 @@
-"""Faces drawn by code, of people who frown, look on or smile.
+"""Synthetic faces of people who frown, look neutral or smile, drawn by code.
 
-A person has colours, hair, eyes and proportions of their own, and keeps them in every
-picture. Mouth, tilt, light and noise differ from picture to picture.
+A person has the same colors, hair, eyes and proportions in every picture. Mouth, tilt,
+light and noise differ from picture to picture.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ WHITE, LIPS = (255, 255, 255), (160, 30, 30)
 
 @dataclass
 class Person:
-    """What is the same in all pictures of a person."""
+    """The features that all pictures of a person share."""
 
     skin: tuple
     ink: tuple
@@ -93,7 +93,7 @@ def draw_mouth(rng, draw, person, mood):
 
 
 def photograph(rng, picture):
-    """Return pixels of a picture, tilted, shifted and lit at random.
+    """Return the pixels of a picture with random tilt, shift and light.
 
     They are `(SIDE, SIDE, 3)`, about -2 to 2.
     """

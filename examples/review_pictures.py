@@ -1,4 +1,4 @@
-"""Pictures of film reviews, and of how well models understand them."""
+"""Figures of film reviews, predictions and accuracies."""
 
 import keras
 import matplotlib
@@ -12,16 +12,16 @@ WORDS_OF_MOODS = ("negative", "neutral", "positive")
 
 
 def draw_reviews(model, inputs, opinions, sentiments, moods, path, number=3):
-    """Draw reviews, and how positive a model finds them with something missing.
+    """Draw reviews, and the predictions of a model with some modalities missing.
 
     Args:
-        model: The model, whose features of voices are drawn.
+        model: The model; its log-mel spectrograms of the voices are drawn.
         inputs: Reviews, of which the first are drawn.
-        opinions: By what is there, the predicted probabilities of "positive".
-        sentiments: The right answers.
-        moods: What sentence, face and voice say.
-        path: Where to save it.
-        number: How many to draw.
+        opinions: By subset of modalities, the predicted probabilities of "positive".
+        sentiments: The labels.
+        moods: The moods of sentence, face and voice.
+        path: The file to write.
+        number: Number of reviews to draw.
     """
     inputs = {name: values[:number] for name, values in inputs.items()}
     spectrum = model.get_layer("transformer").fusion.branch("voice").embedding
@@ -60,7 +60,7 @@ def draw_reviews(model, inputs, opinions, sentiments, moods, path, number=3):
 
 
 def draw_accuracies(columns, results, path):
-    """Draw the accuracy of the first three models, by what is there, and the best."""
+    """Draw the accuracy of the first three models by subset of modalities."""
     best = results["best possible"]
     names = [name for name in list(results)[:3] if name != "best possible"]
     figure, axes = plt.subplots(figsize=(9, 3.4), layout="constrained")

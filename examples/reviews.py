@@ -1,9 +1,9 @@
-"""Film reviews of a sentence, a face and a voice, made at run time.
+"""Film reviews of a sentence, a face and a voice, generated at run time.
 
-No person is in these data. Sentences are put together from lists of words, faces are
-drawn by code, and voices are those of espeak-ng. Each of the three is negative (-1),
-neutral (0) or positive (1) by itself, and by an artificial rule the sentiment of a
-review is the sign of their sum. So each is needed: what two say may cancel out.
+All data are synthetic: sentences are composed of lists of words, faces are drawn by
+code, and voices are synthesized by espeak-ng. Each of the three is negative (-1),
+neutral (0) or positive (1), and by an artificial rule the sentiment of a review is the
+sign of their sum. All three are needed, because two may cancel out.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ CUES = np.array([cues for cues in product(MOODS, repeat=3) if sum(cues)])
 NOUNS = "acting plot music ending dialogue camera cast story pace script".split()
 BAD = "dull weak poor boring bad awful clumsy silly".split()
 GOOD = "great good superb lovely fine brilliant clever witty".split()
-# {yes} is what is meant, {no} the opposite; from the fourth on, only order tells which
+# {yes} is the opinion, {no} its opposite; from the fourth on, word order decides
 OPINIONS = [
     "the {noun} was {yes}",
     "a really {yes} {noun}",
@@ -35,7 +35,7 @@ LONGEST_TEXT = 7
 
 
 def write(rng, mood, is_test):
-    """Return a sentence; a test has other pairs of noun and adjective."""
+    """Return a sentence; the test has other pairs of noun and adjective."""
     while True:
         noun, (yes, no) = rng.integers(len(NOUNS)), rng.integers(len(GOOD), size=2)
         if ((noun + yes) % 4 == 0) == ((noun + no) % 4 == 0) == is_test:
@@ -47,19 +47,19 @@ def write(rng, mood, is_test):
 
 
 def to_ids(sentence):
-    """Return the ids of the words, padded with 0."""
+    """Return the token ids of a sentence, padded with 0."""
     ids = [WORDS.index(word) + 1 for word in sentence.split()]
     return ids + [0] * (LONGEST_TEXT - len(ids))
 
 
 def to_sentence(ids):
-    """Return the words of ids."""
+    """Return the sentence of token ids."""
     return " ".join(WORDS[index - 1] for index in ids if index)
 
 
 @dataclass
 class Sources:
-    """What reviews are made of: pictures and clips of each mood."""
+    """Pictures of faces and clips of voices of each mood, to compose reviews of."""
 
     faces: dict
     clips: dict
@@ -67,12 +67,12 @@ class Sources:
 
 
 def make_sources(rng, number):
-    """Return sources to train with, and others to test, of other people and speakers.
+    """Return sources for training, and for a test with other people and speakers.
 
     Args:
-        rng: A generator of random numbers.
-        number: How many pictures, and a third as many clips, of each mood to train
-            with; the test has a quarter of that.
+        rng: A random number generator.
+        number: Number of training pictures of each mood, three times that of clips; the
+            test has a quarter of both.
     """
     voice, speakers, what = find_voices()
     print(f"The voices are {what}.", flush=True)
@@ -94,7 +94,7 @@ def _make_part(rng, voice, speakers, people, number, is_test):
 
 
 def make_reviews(rng, sources, number):
-    """Return inputs of a model, the sentiments (1 is positive), and the three moods."""
+    """Return model inputs, labels (1 is positive), and the mood of each modality."""
     cues = CUES[rng.integers(len(CUES), size=number)]
     text = [to_ids(write(rng, mood, sources.is_test)) for mood in cues[:, 0]]
     faces = np.zeros((number, SIDE, SIDE, 3), "float32")
@@ -111,7 +111,7 @@ def make_reviews(rng, sources, number):
 
 
 def best_possible(names):
-    """Return the accuracy of who knows the rule and reads some modalities rightly."""
+    """Return the best accuracy possible with some modalities: the Bayes accuracy."""
     known = CUES[:, [NAMES.index(name) for name in names]]
     right = 0
     for seen in np.unique(known, axis=0):

@@ -1,7 +1,7 @@
-"""Short clips of generated speech whose tone is gloomy, even or cheerful.
+"""Short clips of synthetic speech in a gloomy, an even or a cheerful tone.
 
-They are spoken by espeak-ng where it is installed. Without it a voice made here hums
-syllables, which is easier to tell apart; `find_voices` says which.
+espeak-ng synthesizes them if it is installed. Otherwise NumPy hums syllables, whose
+tones are easier to classify; `find_voices` says which.
 """
 
 import shutil
@@ -19,7 +19,7 @@ SPEAKERS = (
     "victor zac anika"
 ).split()
 ACCENTS = "en-us en-gb en-gb-scotland en-gb-x-rp en-029 en-us-nyc".split()
-# what is said tells nothing
+# neutral phrases: the words do not tell the tone
 PHRASES = [
     "I saw it.",
     "So we went.",
@@ -40,7 +40,7 @@ SPOKEN_RATE, RATE, LONGEST = 22050, 8000, 8000  # of espeak-ng; of clips; sample
 
 
 def find_voices():
-    """Return what makes a clip, the names of its speakers, and what to call it."""
+    """Return a function that synthesizes a clip, its speakers, and a description."""
     if shutil.which("espeak-ng") is None:
         return hum, range(60), "hummed by NumPy, because espeak-ng is not installed"
     command = ["espeak-ng", "--voices=variant"]
@@ -50,7 +50,7 @@ def find_voices():
 
 
 def speak(speaker, accent, phrase, pitch, melody, speed):
-    """Return the samples of a phrase that espeak-ng speaks."""
+    """Return the samples of a phrase, synthesized by espeak-ng."""
     text = f'<prosody range="{melody - 100:+d}%">{phrase}</prosody>'
     command = ["espeak-ng", "-z", "-m", "-v", f"{accent}+{speaker}"]
     command += ["-p", str(pitch), "-s", str(speed), "--stdout", text]
@@ -60,7 +60,7 @@ def speak(speaker, accent, phrase, pitch, melody, speed):
 
 
 def hum(speaker, accent, phrase, pitch, melody, speed):
-    """Return the samples of syllables: pulses that two resonances of a throat shape."""
+    """Return the samples of hummed syllables: pulses filtered by two formants."""
     own = np.random.default_rng(speaker)
     base, throat = own.uniform(90, 220), own.uniform(0.85, 1.2)
     syllables = len(phrase) // 3
@@ -78,16 +78,16 @@ def hum(speaker, accent, phrase, pitch, melody, speed):
 def make_clips(rng, tone, voice, speakers, number):
     """Return `(number, samples)` clips padded with 0, and their lengths.
 
-    Who is cheerful speaks faster, higher than usual, and with more melody.
+    Cheerful voices are faster and higher, and have more melody.
     """
     told = [rng.choice(items, number) for items in (speakers, ACCENTS, PHRASES)]
     told += [rng.integers(*ends, number) for ends in TONES[tone]]
     with ThreadPoolExecutor() as pool:
-        waves = list(pool.map(voice, *told))
-    lengths = np.array([min(len(wave), LONGEST) for wave in waves], "int32")
+        waveforms = list(pool.map(voice, *told))
+    lengths = np.array([min(len(waveform), LONGEST) for waveform in waveforms], "int32")
     clips = np.zeros((number, LONGEST), "float32")
-    for clip, wave, length in zip(clips, waves, lengths, strict=True):
-        loudness = rng.uniform(0.1, 1) / np.abs(wave).max()
+    for clip, waveform, length in zip(clips, waveforms, lengths, strict=True):
+        loudness = rng.uniform(0.1, 1) / np.abs(waveform).max()
         noise = rng.normal(0, 0.003, length)
-        clip[:length] = loudness * wave[:length] + noise
+        clip[:length] = loudness * waveform[:length] + noise
     return clips, lengths

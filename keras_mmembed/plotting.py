@@ -1,29 +1,40 @@
-"""Pictures of encodings, of their similarity, and of a fused sequence."""
+"""Plots of positional encodings, of their similarity, and of a fused sequence."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import keras
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.types import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-def plot_encoding(layer, shape, axes=None):
-    """Draw what a position layer adds to every token, one row of pixels per token.
+def plot_encoding(
+    layer: keras.layers.Layer, shape: Sequence[int], axes: "Axes | None" = None
+) -> "Axes":
+    """Plot the positional encoding that a layer adds: tokens down, channels across.
 
     Shapes:
         shape: `(length, width)`, `(height, width, channels)` or
-            `(frames, height, width, channels)`; grids are drawn row by row.
+            `(frames, height, width, channels)`; the cells of a grid follow each other
+            row by row.
 
     Args:
         layer: A position layer.
-        shape: Shape of the input without its batch axis; a tuple of integers.
-        axes: Where to draw; a new figure by default.
+        shape: Shape of the inputs of the layer, without the batch axis.
+        axes: The matplotlib axes to plot on; by default those of a new figure.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ImportError: if matplotlib is missing.
-        ValueError: if the layer does not take such an input.
+        ImportError: if matplotlib is not installed.
+        ValueError: if the layer does not accept inputs of this shape.
 
     Example:
     >>> from keras_mmembed import (PositionEmbedding1D, plot_encoding)
@@ -32,7 +43,7 @@ def plot_encoding(layer, shape, axes=None):
     ('channel', 'position')
     """
     axes = _axes("plot_encoding", axes)
-    encoding = _encoding("plot_encoding", layer, shape).reshape(-1, shape[-1])
+    encoding = _encoding("plot_encoding", layer, shape)
     limit = np.abs(encoding).max() or 1.0
     axes.imshow(encoding, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
     axes.set_xlabel("channel")
@@ -40,26 +51,28 @@ def plot_encoding(layer, shape, axes=None):
     return axes
 
 
-def plot_similarity(layer, shape, axes=None):
-    """Draw the cosine similarity of the encodings of every two positions.
+def plot_similarity(
+    layer: keras.layers.Layer, shape: Sequence[int], axes: "Axes | None" = None
+) -> "Axes":
+    """Plot the cosine similarity of the positional encodings of every two positions.
 
-    A sequence gives a square, position against position. A grid gives a map for each
-    of its cells, laid out as the cells are: the similarity of that cell to all.
+    For a sequence the plot is a square, position by position. For a grid it is a map
+    for each cell, placed where the cell is: the similarity of that cell to all cells.
 
     Shapes:
         shape: `(length, width)` or `(height, width, channels)`.
 
     Args:
         layer: A position layer.
-        shape: Shape of the input without its batch axis; a tuple of integers.
-        axes: Where to draw; a new figure by default.
+        shape: Shape of the inputs of the layer, without the batch axis.
+        axes: The matplotlib axes to plot on; by default those of a new figure.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ImportError: if matplotlib is missing.
-        ValueError: if the layer does not take such an input.
+        ImportError: if matplotlib is not installed.
+        ValueError: if the layer does not accept inputs of this shape.
 
     Example:
     >>> from keras_mmembed import (PositionEmbedding2D, plot_similarity)
@@ -72,55 +85,44 @@ def plot_similarity(layer, shape, axes=None):
             https://arxiv.org/abs/2010.11929.
     """
     name = "plot_similarity"
-    checks.check_rank(
-        name, "shape", shape, (2, 3), "(length, width) or (height, width, channels)"
-    )
+    rule = "(length, width) or (height, width, channels)"
+    checks.check_rank(name, "shape", tuple(shape), (2, 3), rule)
     axes = _axes(name, axes)
-    encoding = _encoding(name, layer, shape).reshape(-1, shape[-1])
-    length = np.linalg.norm(encoding, axis=-1, keepdims=True)
-    encoding = encoding / np.where(length == 0, 1.0, length)
-    similarity = encoding @ encoding.T
-    if len(shape) == 3:
-        height, width, _ = shape
-        maps = similarity.reshape(height, width, height, width)
-        similarity = maps.transpose(0, 2, 1, 3).reshape(height**2, width**2)
-    image = axes.imshow(similarity, cmap="viridis", vmax=1.0)
-    axes.figure.colorbar(image, ax=axes, label="cosine similarity")
+    similarity = _cosine_similarity(_encoding(name, layer, shape))
     if len(shape) == 2:
+        _show_similarity(axes, similarity)
         axes.set_xlabel("position")
         axes.set_ylabel("position")
-        return axes
-    for side, size, mark, label in (
-        ("x", width, axes.axvline, "column"),
-        ("y", height, axes.axhline, "row"),
-    ):
-        ticks = np.arange(size) * size + (size - 1) / 2
-        axes.set(**{f"{side}ticks": ticks, f"{side}ticklabels": range(size)})
-        axes.set(**{f"{side}label": label})
-        for edge in range(1, size):
-            mark(edge * size - 0.5, color="white", linewidth=0.8)
+    else:
+        height, width = shape[:2]
+        _show_similarity(axes, _maps_of_cells(similarity, height, width))
+        _mark_cells(axes, height, width)
     return axes
 
 
-def plot_layout(fused, modalities, sample=0, axes=None):
-    """Draw which modality each token of a fused sequence comes from, and its place.
+def plot_layout(
+    fused: dict[str, Tensor],
+    modalities: Sequence[str],
+    sample: int = 0,
+    axes: "Axes | None" = None,
+) -> "Axes":
+    """Plot the modality, padding mask and coordinates of the tokens of a sample.
 
-    Every token is a box in the color of its modality; masked ones are hatched. Under
-    the boxes stand the three coordinates of the tokens, as bars; the largest of an
-    axis has the full height.
+    Every token is a box in the color of its modality, hatched if it is padding. Below
+    are bars for its three coordinates; the largest one of an axis has full height.
 
     Args:
-        fused: What `MultiModalFusion` returns with `return_dict=True`.
-        modalities: Names of the modalities; those of the fusion are
-            `fusion.modalities`.
-        sample: Which sample of the batch to draw.
-        axes: Where to draw; a new figure by default.
+        fused: The dict that `MultiModalFusion` returns with `return_dict=True`.
+        modalities: Names of the modalities, in the order of their ids; those of the
+            fusion are `fusion.modalities`.
+        sample: Index of the sample in the batch; the first by default.
+        axes: The matplotlib axes to plot on; by default those of a new figure.
 
     Returns:
         The matplotlib axes.
 
     Raises:
-        ImportError: if matplotlib is missing.
+        ImportError: if matplotlib is not installed.
         ValueError: if `fused` is not such a dict.
 
     Example:
@@ -138,16 +140,16 @@ def plot_layout(fused, modalities, sample=0, axes=None):
     keys = ("modality_ids", "mask", "positions")
     checks.check_fused("plot_layout", fused, keys)
     axes = _axes("plot_layout", axes)
-    ids, valid, places = (ops.convert_to_numpy(fused[key])[sample] for key in keys)
+    ids, valid, positions = (_to_numpy(fused[key])[sample] for key in keys)
     names = ("special", *modalities)
     for index in sorted(set(ids)):
-        here = np.flatnonzero(ids == index)
+        tokens = np.flatnonzero(ids == index)
         color = "lightgray" if index < 0 else f"C{index}"
-        axes.bar(here, 1.0, 0.9, 3.6, color=color, label=names[index + 1])
-    masked = np.flatnonzero(~valid)
-    axes.bar(masked, 1.0, 0.9, 3.6, color="none", hatch="////", edgecolor="white")
-    for line, place in enumerate(places.T[::-1]):
-        height = place / max(place.max(), 1.0)
+        axes.bar(tokens, 1.0, 0.9, 3.6, color=color, label=names[index + 1])
+    padding = np.flatnonzero(~valid)
+    axes.bar(padding, 1.0, 0.9, 3.6, color="none", hatch="////", edgecolor="white")
+    for line, coordinates in enumerate(positions.T[::-1]):
+        height = coordinates / max(coordinates.max(), 1.0)
         axes.bar(np.arange(len(ids)), 0.8 * height, 0.9, 1.2 * line, color="dimgray")
     axes.set_yticks(
         [0.4, 1.6, 2.8, 4.1], ["column", "row", "frame or time", "modality"]
@@ -158,13 +160,56 @@ def plot_layout(fused, modalities, sample=0, axes=None):
     return axes
 
 
-def _encoding(function, layer, shape):
-    shape = tuple(checks.check_integer(function, "shape", size) for size in shape)
-    outputs = layer(np.zeros((1, *shape), "float32"))
-    return ops.convert_to_numpy(ops.cast(outputs, "float32"))[0]
+def _encoding(
+    function: str, layer: keras.layers.Layer, shape: Sequence[int]
+) -> np.ndarray:
+    """Return the encodings `(tokens, width)` that a layer adds to zeros."""
+    sizes = [checks.check_integer(function, "shape", size) for size in shape]
+    outputs = layer(np.zeros((1, *sizes), "float32"))
+    return _to_numpy(ops.cast(outputs, "float32")).reshape(-1, sizes[-1])
 
 
-def _axes(function, axes):
+def _cosine_similarity(encoding: np.ndarray) -> np.ndarray:
+    """Return the similarity `(tokens, tokens)` of encodings `(tokens, width)`."""
+    norm = np.linalg.norm(encoding, axis=-1, keepdims=True)
+    encoding = encoding / np.where(norm == 0, 1.0, norm)
+    return encoding @ encoding.T
+
+
+def _maps_of_cells(similarity: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a map `(height, width)` for each cell, placed where the cell is."""
+    maps = similarity.reshape(height, width, height, width)
+    return maps.transpose(0, 2, 1, 3).reshape(height**2, width**2)
+
+
+def _show_similarity(axes: "Axes", similarity: np.ndarray) -> None:
+    image = axes.imshow(similarity, cmap="viridis", vmax=1.0)
+    axes.figure.colorbar(image, ax=axes, label="cosine similarity")
+
+
+def _mark_cells(axes: "Axes", height: int, width: int) -> None:
+    """Number the cells on both sides, and draw lines between them."""
+    axes.set_xticks(_centers(width), list(map(str, range(width))))
+    axes.set_yticks(_centers(height), list(map(str, range(height))))
+    axes.set_xlabel("column")
+    axes.set_ylabel("row")
+    for edge in range(1, width):
+        axes.axvline(edge * width - 0.5, color="white", linewidth=0.8)
+    for edge in range(1, height):
+        axes.axhline(edge * height - 0.5, color="white", linewidth=0.8)
+
+
+def _centers(size: int) -> np.ndarray:
+    """Return the middle of each of `size` maps that are `size` pixels long."""
+    return np.arange(size) * size + (size - 1) / 2
+
+
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor))
+
+
+def _axes(function: str, axes: "Axes | None") -> "Axes":
+    """Return the axes to plot on."""
     try:
         from matplotlib import pyplot
     except ImportError as error:

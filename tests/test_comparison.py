@@ -1,10 +1,10 @@
-"""Requests that are made up, answers, and how far they are from each other."""
+"""Random requests, answers, and how far they are from each other."""
 
 import keras
 import numpy as np
 import pytest
 
-from keras_mmembed.serving import comparison, signature
+from keras_mmembed.serving import comparison, requests, signature
 
 
 def test_axes_of_unknown_size_differ_if_the_model_takes_that():
@@ -12,11 +12,12 @@ def test_axes_of_unknown_size_differ_if_the_model_takes_that():
         return {name: keras.Input(shape, name=name) for name, shape in shapes.items()}
 
     def sizes(model):
-        made, answers = comparison.requests_and_answers(
-            model, {"serve": tuple(model.input)}, []
-        )
-        assert len(answers) == 4
-        return [tuple(a.shape[1] for a in arrays.values()) for _, arrays in made]
+        inputs = [signature.served_input(*item) for item in model.input.items()]
+        endpoint = signature.Endpoint("serve", tuple(inputs))
+        answered = requests.answer_requests(model, [endpoint], [])
+        assert [each.request.endpoint for each in answered] == ["serve"] * 4
+        shapes = [each.request.shapes for each in answered]
+        return [tuple(shape[1] for shape in each.values()) for each in shapes]
 
     free = inputs(a=(None, 2), b=(None, 2))
     model = keras.Model(free, keras.layers.Concatenate(axis=1)(list(free.values())))

@@ -1,8 +1,8 @@
-"""SavedModels in the C library of TensorFlow: no Python of TensorFlow or Keras runs.
+"""Loads and runs SavedModels in the C library of TensorFlow, without its Python.
 
-This is what a server does: it loads a graph and runs it, with XLA switched off, as
-TensorFlow Serving does unless it is told otherwise. The library comes with the
-`tensorflow` or `tensorflow-cpu` package.
+It loads a graph and runs it as a server does, with XLA disabled, which is the default
+of TensorFlow Serving. The library comes with the package `tensorflow` or
+`tensorflow-cpu`.
 """
 
 import ctypes
@@ -29,7 +29,7 @@ INVALID_ARGUMENT = 3
 
 
 class TensorFlowError(Exception):
-    """What the library refuses, with its status code, which is that of gRPC too."""
+    """An error of the C library, with its status code, the same as that of gRPC."""
 
     def __init__(self, code, message):
         super().__init__(message)
@@ -60,7 +60,7 @@ class Output(ctypes.Structure):
 
 
 class Buffer(ctypes.Structure):
-    """TF_Buffer: bytes, and what frees them."""
+    """TF_Buffer: bytes, and the function that frees them."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
@@ -70,7 +70,7 @@ class Buffer(ctypes.Structure):
 
 
 class Library:
-    """The functions of the C library that loading and running takes."""
+    """The functions of the C library that load and run a SavedModel."""
 
     def __init__(self, xla=False):
         # find_spec does not run the package
@@ -89,7 +89,7 @@ class Library:
         return function(*arguments)
 
     def checked(self, name, *arguments, result=None):
-        """The same with a status as the last argument; raise unless it is OK."""
+        """Call with a status as the last argument; raise unless it is OK."""
         status = self.pointer("TF_NewStatus")
         try:
             value = self.call(name, *arguments, status, result=result)
@@ -102,7 +102,7 @@ class Library:
             self.call("TF_DeleteStatus", status)
 
     def pointer(self, name, *arguments):
-        """Call what returns a pointer, which ctypes would cut to 32 bits."""
+        """Call a function that returns a pointer, which ctypes would cut to 32 bits."""
         value = self.call(name, *arguments, result=ctypes.c_void_p)
         return None if value is None else ctypes.c_void_p(value)
 
@@ -136,12 +136,12 @@ class Library:
 
 
 class SavedModel:
-    """A SavedModel that is loaded and runs; close it at the end.
+    """A loaded SavedModel that can be run; close it at the end.
 
     Args:
         path: The folder of one version.
-        xla: Whether the library may compile with XLA. It cannot be switched on again
-            in a process that has switched it off.
+        xla: Whether the library may compile with XLA. A process that has disabled XLA
+            cannot enable it again.
     """
 
     def __init__(self, path, *, xla=False):
@@ -172,7 +172,7 @@ class SavedModel:
         self.signatures = read_signatures(content)
 
     def run(self, arrays, signature="serving_default"):
-        """Return the outputs by name for arrays by name.
+        """Run a signature on arrays by input name; return the outputs by name.
 
         Names and dtypes must be those of the signature, as for a server.
         """
@@ -247,7 +247,7 @@ def read_signatures(meta_graph):
             if side in sides:
                 pair = dict(read_fields(content))
                 sides[side][pair[1].decode()] = read_tensor_info(pair[2])
-        if not name.startswith("__"):  # what initialises the session
+        if not name.startswith("__"):  # initializes the session
             signatures[name] = Signature(sides[1], sides[2])
     return signatures
 

@@ -1,9 +1,9 @@
-"""Sends requests by gRPC and REST: to TensorFlow Serving, or to `server.py`.
+"""Sends requests over gRPC and REST, to TensorFlow Serving or to `server.py`.
 
     python examples/serving/client.py vqa requests.npz
 
-asks the model `vqa` with the arrays in the file, one by input name. It needs the
-packages `grpcio` and `tensorflow-serving-api`, and no model.
+sends the arrays in the file, one for each input name, to the model `vqa`. It needs the
+packages `grpcio` and `tensorflow-serving-api`, and neither Keras nor a model.
 """
 
 import argparse
@@ -32,10 +32,10 @@ def ask_grpc(address, model, arrays, signature="serving_default"):
 
 
 def ask_rest(address, model, arrays, signature="serving_default", rows=False):
-    """Return what the JSON answer holds; raises `ValueError` with what went wrong.
+    """Return the outputs in the JSON response; raises `ValueError` with its error.
 
-    Columns give each input as a whole. Rows give each sample as a whole, and only fit
-    if all samples are of the same lengths.
+    In columns the body lists each input (`inputs`). In rows it lists each sample
+    (`instances`), whose sequences must all have the same length.
     """
     columns = {name: array.tolist() for name, array in arrays.items()}
     body = {"signature_name": signature, "inputs": columns}
@@ -57,7 +57,7 @@ def ask_rest(address, model, arrays, signature="serving_default", rows=False):
 
 
 def main():
-    """Ask both ways, and print the answers."""
+    """Send a request over gRPC and REST, and print the responses."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", help="its name on the server")
     parser.add_argument("requests", help="an .npz file with an array for each input")

@@ -1,4 +1,4 @@
-"""The messages of TensorFlow Serving, without the Python of TensorFlow.
+"""The messages of TensorFlow Serving, imported without the Python of TensorFlow.
 
 They come with the packages `tensorflow-serving-api` and `tensorflow`, or
 `tensorflow-cpu`.
@@ -12,7 +12,7 @@ from c_library import DTYPES, NUMBERS
 
 
 def _find_without_running(name):
-    """Let the modules in a package be found without running the package itself."""
+    """Make the modules of a package importable without running its `__init__.py`."""
     if name not in sys.modules:
         spec = importlib.util.find_spec(name)
         sys.modules[name] = importlib.util.module_from_spec(spec)
@@ -40,7 +40,7 @@ __all__ = [
     "to_message",
 ]
 
-# where a message without `tensor_content` has its values
+# the field with the values of a message without `tensor_content`
 VALUES = {
     "float32": "float_val",
     "float64": "double_val",

@@ -1,13 +1,13 @@
-"""A small server that answers as TensorFlow Serving does, to try exports with.
+"""A small local server with the protocol of TensorFlow Serving, to try exports.
 
 It loads the newest version in a directory with the C library of TensorFlow, without XLA
 and without Python of TensorFlow or Keras; replays its warmup requests; and answers gRPC
-`Predict` and REST. It serves this machine only, and ends by itself:
+`Predict` and REST. It serves this machine only, and stops by itself:
 
     python examples/serving/server.py models/vqa --seconds 600
 
-It has none of what makes a server: no batching, no new versions, no metrics. For real
-use there is TensorFlow Serving; see docs/serving.md.
+It has no batching, no loading of new versions and no metrics. For production use
+TensorFlow Serving; see docs/serving.md.
 """
 
 import argparse
@@ -106,7 +106,7 @@ class RestHandler(BaseHTTPRequestHandler):
     served = None
 
     def do_GET(self):
-        """Say which version is there."""
+        """Answer with the status of the served version."""
         if self.path != f"/v1/models/{self.served.name}":
             self.answer(404, {"error": f"no model at {self.path}"})
             return
@@ -115,7 +115,7 @@ class RestHandler(BaseHTTPRequestHandler):
         self.answer(200, {"model_version_status": [{**version, "status": status}]})
 
     def do_POST(self):
-        """Predict, in rows (`instances`) or in columns (`inputs`)."""
+        """Predict, for a request in rows (`instances`) or in columns (`inputs`)."""
         name = re.escape(self.served.name)
         match = re.fullmatch(
             rf"/v1/models/{name}(?:/versions/(\d+))?:predict", self.path
@@ -146,7 +146,7 @@ class RestHandler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *arguments):
-        """Keep quiet."""
+        """Log nothing."""
 
 
 def read_body(body, signature):
@@ -155,7 +155,7 @@ def read_body(body, signature):
         raise ValueError("there is no such signature")
     if "instances" in body:
         rows, names = body["instances"], list(signature.inputs)
-        if not isinstance(rows[0], dict):  # one input may go without its name
+        if not isinstance(rows[0], dict):  # a single input may have no name
             rows = [{names[0]: row} for row in rows]
         columns = {name: [row[name] for row in rows] for name in rows[0]}
     else:
@@ -169,7 +169,7 @@ def read_body(body, signature):
 
 
 def make_body(outputs, in_rows):
-    """Return outputs as TensorFlow Serving does: one alone goes without its name."""
+    """Return the response as TensorFlow Serving does: a single output has no name."""
     lists = {name: array.tolist() for name, array in outputs.items()}
     if not in_rows:
         return {"outputs": lists if len(lists) > 1 else next(iter(lists.values()))}
@@ -180,7 +180,7 @@ def make_body(outputs, in_rows):
 
 
 def serve(served, options):
-    """Answer gRPC and REST until the time is over; print a line when ready."""
+    """Serve gRPC and REST until the time is over; print a line of JSON when ready."""
     grpc_server = grpc.server(
         ThreadPoolExecutor(4),
         options=[("grpc.max_receive_message_length", MOST_BYTES)],

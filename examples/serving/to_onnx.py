@@ -1,4 +1,4 @@
-"""Turns an export of `export_for_serving` into an ONNX file, from any backend.
+"""Converts an export of `export_for_serving`, from any backend, to ONNX.
 
     python examples/serving/to_onnx.py models/vqa/1 vqa.onnx
 
@@ -11,13 +11,13 @@ from unittest import mock
 
 
 def convert(saved_model, path):
-    """Convert a SavedModel with its names of inputs and outputs."""
+    """Convert a SavedModel, and keep the names of inputs and outputs."""
     import tf2onnx.convert
     from tf2onnx.handler import tf_op
 
     @tf_op("Erfc")
     class Erfc:
-        """The exact GELU of Keras; `tf2onnx` knows the error function only."""
+        """For the exact GELU of Keras; `tf2onnx` supports Erf but not Erfc."""
 
         @classmethod
         def version_9(cls, ctx, node, **kwargs):
@@ -36,7 +36,7 @@ def convert(saved_model, path):
 
 
 def one_of(dtype):
-    """Return 1 as an array of a dtype of ONNX."""
+    """Return 1 as an array with an ONNX dtype."""
     import numpy as np
     from onnx.helper import tensor_dtype_to_np_dtype
 

@@ -1,11 +1,16 @@
-"""The layer that says which token of a fused sequence may attend to which."""
+"""The attention mask of a fused sequence: which token may attend to which."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sequences import count
+from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
 
 WHO = "AttentionMask"
 EVERYONE = "*"
@@ -13,20 +18,20 @@ EVERYONE = "*"
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class AttentionMask(keras.layers.Layer):
-    """Says which token of a fused sequence may attend to which.
+    """Computes the attention mask of a fused sequence from padding and modalities.
 
     Query `q` may attend to key `k` if
 
         valid(k)  and  example(q) = example(k)  and  m(k) not in hidden[m(q)]
                   and  (not causal  or  k <= q  or  m(k) in prefix)      or  q = k
 
-    with `m` the modality of a token. Every token may attend to itself, so that no row
-    is empty: what attention gives for an empty row differs between backends, and on
-    PyTorch its gradients are wrong.
+    where `m` is the modality of a token. Every token may attend to itself, so no row
+    of the mask is empty: the output of attention for an empty row differs between
+    backends, and on PyTorch its gradients are wrong.
 
     Shapes:
-        fused: what `MultiModalFusion` returns with `return_dict=True`, of which
-            `mask` and `modality_ids`, both `(batch, length)`, are read.
+        fused: the dict that `MultiModalFusion` returns with `return_dict=True`; its
+            `mask` and `modality_ids` are used, both `(batch, length)`.
         example_ids: `(batch, length)`, integer.
         outputs: `(batch, length, length)`, bool, as `attention_mask` of
             `keras.layers.MultiHeadAttention`.
@@ -34,24 +39,27 @@ class AttentionMask(keras.layers.Layer):
     Args:
         modalities: Names of the modalities, in the order of their ids; those of the
             fusion are `fusion.modalities`.
-        causal: Whether a token may attend only to itself and to those before it.
-        prefix: Names of modalities to which every token may attend although it is
-            causal, such as the image that a text describes.
-        hidden: By name of a modality, the names of those that it may not attend to;
-            by `"*"`, those that no token but their own may. All tokens may attend to
-            class, register, start and end tokens, whose id is -1, and these to all
-            that `"*"` does not hide.
+        causal: Whether a token may attend only to itself and to those before it;
+            `False` by default.
+        prefix: Names of modalities that every token may attend to although the mask
+            is causal, such as the image that a text describes; none by default.
+        hidden: By name of a modality, the names of those that its tokens may not
+            attend to; by `"*"`, those that only their own tokens may attend to. By
+            default nothing is hidden. Special tokens (class, register, start and end
+            tokens, with id -1) may be attended to by all, and may attend to all that
+            `"*"` does not hide.
         **kwargs: `name`, as for every Keras layer.
 
     Call arguments:
         fused: The outputs of the fusion.
-        example_ids: Which example each token belongs to, where a row holds several.
+        example_ids: The example that each token belongs to, where several are packed
+            in a row; by default a row is one example.
 
-    Masking: the mask is read from `fused`; give the result to every attention layer.
-    The one that `MultiHeadAttention` finds on its inputs, it clears.
+    Masking: the padding mask is read from `fused`. Pass the result to every attention
+    layer: `MultiHeadAttention` does not pass on the Keras mask of its inputs.
 
     Raises:
-        TypeError: if `example_ids` is not integer, or an argument of the wrong type.
+        TypeError: if `example_ids` is not integer, or an argument has the wrong type.
         ValueError: if a name is not among the modalities, or `fused` lacks a key.
 
     Example:
@@ -76,60 +84,88 @@ class AttentionMask(keras.layers.Layer):
         (causal with a prefix).
     """
 
-    def __init__(self, modalities, *, causal=False, prefix=(), hidden=None, **kwargs):
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, fused: dict[str, Tensor], example_ids: Tensor | None = None
+        ) -> Tensor: ...
+
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        *,
+        causal: bool = False,
+        prefix: Sequence[str] = (),
+        hidden: Mapping[str, Sequence[str]] | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.modalities = checks.check_names(WHO, "modalities", modalities)
+        self.modalities: tuple[str, ...] = checks.check_names(
+            WHO, "modalities", modalities
+        )
         rule = "be True or False"
         is_bool = isinstance(causal, bool)
         checks.check(is_bool, WHO, "causal", rule, repr(causal), error=TypeError)
-        self.causal = causal
-        self.prefix = self._check_known("prefix", prefix)
-        rule = "be a dict of lists of names"
-        is_dict = hidden is None or isinstance(hidden, dict)
-        checks.check(is_dict, WHO, "hidden", rule, repr(hidden), error=TypeError)
-        self._check_known("hidden", [n for n in hidden or {} if n != EVERYONE])
-        self.hidden = {
-            name: list(self._check_known(f"hidden[{name!r}]", keys))
-            for name, keys in (hidden or {}).items()
-        }
+        self.causal: bool = causal
+        self.prefix: tuple[str, ...] = self._check_known("prefix", prefix)
+        self.hidden: dict[str, list[str]] = self._check_hidden(hidden)
 
-    def _check_known(self, argument, names):
-        rule = f"hold only names among {list(self.modalities)}"
-        is_list = isinstance(names, (list, tuple))
-        fits = is_list and all(name in self.modalities for name in names)
-        checks.check(fits, WHO, argument, rule, repr(names))
-        return tuple(names)
+    def __repr__(self) -> str:
+        return describe(self)
 
-    def build(self, fused_shape, example_ids_shape=None):
+    def build(
+        self, fused_shape: dict[str, Shape], example_ids_shape: Shape | None = None
+    ) -> None:
         self.built = True
 
-    def call(self, fused, example_ids=None):
+    def call(
+        self, fused: dict[str, Tensor], example_ids: Tensor | None = None
+    ) -> Tensor:
         self._check_call(fused, example_ids)
-        valid, ids = ops.cast(fused["mask"], "bool"), fused["modality_ids"]
-        # a class or register token has the id -1 and the first row of the tables
-        rows = ops.cast(ids, "int32") + 1
-        allowed = ops.expand_dims(valid, 1)
-        place = count(rows, axis=1)
-        query, key = ops.expand_dims(place, 1), ops.expand_dims(place, 0)
+        # special tokens have the id -1, and the first row of the tables
+        rows = ops.cast(fused["modality_ids"], "int32") + 1
+        index = count(rows, axis=1)
+        query, key = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
+        allowed = ops.expand_dims(ops.cast(fused["mask"], "bool"), 1)
         if self.causal:
-            is_prefix = np.array([False, *(m in self.prefix for m in self.modalities)])
-            prefix = ops.expand_dims(_look_up(is_prefix, rows), 1)
-            allowed = ops.logical_and(
-                allowed, ops.logical_or(ops.less_equal(key, query), prefix)
-            )
+            in_prefix = ops.expand_dims(_look_up(self._prefix_table(), rows), 1)
+            visible = ops.logical_or(ops.less_equal(key, query), in_prefix)
+            allowed = ops.logical_and(allowed, visible)
         if self.hidden:
-            size = len(self.modalities) + 1
-            pairs = ops.expand_dims(rows, 2) * size + ops.expand_dims(rows, 1)
-            seen = _look_up(self._visible().ravel(), pairs)
-            allowed = ops.logical_and(allowed, seen)
+            table = self._visible_table()
+            pairs = ops.expand_dims(rows, 2) * len(table) + ops.expand_dims(rows, 1)
+            allowed = ops.logical_and(allowed, _look_up(table.ravel(), pairs))
         if example_ids is not None:
-            examples = ops.convert_to_tensor(example_ids)
-            same = ops.equal(ops.expand_dims(examples, 2), ops.expand_dims(examples, 1))
-            allowed = ops.logical_and(allowed, same)
+            allowed = ops.logical_and(allowed, _same_example(example_ids))
         return ops.logical_or(allowed, ops.equal(query, key))
 
-    def _visible(self):
+    def compute_mask(self, fused: dict[str, Tensor], previous_mask: Any = None) -> None:
+        # a mask of masks would be read as one of tokens
+        return None
+
+    def compute_output_spec(
+        self, fused: dict[str, Tensor], example_ids: Tensor | None = None
+    ) -> keras.KerasTensor:
+        self._check_call(fused, example_ids)
+        batch, length = fused["mask"].shape
+        return keras.KerasTensor((batch, length, length), dtype="bool")
+
+    def get_config(self) -> Config:
+        return {
+            **super().get_config(),
+            "modalities": list(self.modalities),
+            "causal": self.causal,
+            "prefix": list(self.prefix),
+            "hidden": self.hidden,
+        }
+
+    def _prefix_table(self) -> np.ndarray:
+        """Return by row of a key whether all queries see it in a causal mask."""
+        return np.array([False, *(name in self.prefix for name in self.modalities)])
+
+    def _visible_table(self) -> np.ndarray:
+        """Return by row of a query and of a key whether the key is not hidden."""
         visible = np.ones((len(self.modalities) + 1,) * 2, dtype=bool)
         for name, keys in self.hidden.items():
             for key in keys:
@@ -140,36 +176,42 @@ class AttentionMask(keras.layers.Layer):
                     visible[self.modalities.index(name) + 1, column] = False
         return visible
 
-    def _check_call(self, fused, example_ids):
+    def _check_hidden(self, hidden: Any) -> dict[str, list[str]]:
+        rule = "be a dict of lists of names"
+        is_dict = hidden is None or isinstance(hidden, dict)
+        checks.check(is_dict, WHO, "hidden", rule, repr(hidden), error=TypeError)
+        hidden = hidden or {}
+        self._check_known("hidden", [name for name in hidden if name != EVERYONE])
+        return {
+            name: list(self._check_known(f"hidden[{name!r}]", keys))
+            for name, keys in hidden.items()
+        }
+
+    def _check_known(self, argument: str, names: Any) -> tuple[str, ...]:
+        rule = f"hold only names among {list(self.modalities)}"
+        is_list = isinstance(names, (list, tuple))
+        fits = is_list and all(name in self.modalities for name in names)
+        checks.check(fits, WHO, argument, rule, repr(names))
+        return tuple(names)
+
+    def _check_call(self, fused: dict[str, Tensor], example_ids: Tensor | None) -> None:
         checks.check_fused(WHO, fused, ("mask", "modality_ids"))
         if example_ids is None:
             return
-        example_ids = ops.convert_to_tensor(example_ids)
-        checks.check_kind(WHO, "example_ids", example_ids, "integer")
-        shape = checks.known_shape(example_ids.shape)
+        ids: Any = ops.convert_to_tensor(example_ids)
+        tensors.check_kind(WHO, "example_ids", ids, "integer")
+        shape = checks.known_shape(ids.shape)
         expected = checks.known_shape(fused["mask"].shape)
         rule = f"have the shape {expected} of the fused mask"
         agrees = checks.shapes_match(shape, expected)
         checks.check(agrees, WHO, "example_ids.shape", rule, shape)
 
-    def compute_mask(self, fused, previous_mask=None):
-        # a mask of masks would be read as one of tokens
-        return None
 
-    def compute_output_spec(self, fused, example_ids=None):
-        self._check_call(fused, example_ids)
-        batch, length = fused["mask"].shape
-        return keras.KerasTensor((batch, length, length), dtype="bool")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "modalities": list(self.modalities),
-            "causal": self.causal,
-            "prefix": list(self.prefix),
-            "hidden": self.hidden,
-        }
-
-
-def _look_up(table, index):
+def _look_up(table: np.ndarray, index: Tensor) -> Tensor:
     return ops.take(ops.convert_to_tensor(table), index, axis=0)
+
+
+def _same_example(example_ids: Tensor) -> Tensor:
+    """Return `(batch, length, length)`: whether two tokens are of one example."""
+    ids = ops.convert_to_tensor(example_ids)
+    return ops.equal(ops.expand_dims(ids, 2), ops.expand_dims(ids, 1))

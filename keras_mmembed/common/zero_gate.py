@@ -1,19 +1,25 @@
-"""The layer that lets a new part of a model in, little by little."""
+"""A gate that is closed at first, for a new part of a trained model."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.describe import describe
+from keras_mmembed.common.types import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class ZeroGate(keras.layers.Layer):
-    """Mixes what a new part of a model gives into what there was, from nothing on.
+    """Tanh gate that lets a new part of a model in, starting from zero.
 
         outputs = without + tanh(gate) * (with - without)
 
-    The gate is a learned scalar that starts at zero. The outputs are then those of
-    the model before, bit for bit, but the gradient of the gate is not zero.
+    The gate is a learned scalar that starts at zero. The outputs are then equal to
+    `without`, bit for bit, so a trained model keeps its outputs when a part is added.
+    The gradient of the gate is not zero, so training opens it.
 
     Shapes:
         inputs: a list `[without, with]` of two tensors of one shape `(...)`.
@@ -24,7 +30,7 @@ class ZeroGate(keras.layers.Layer):
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
-        inputs: What the model gives without the new part, and with it.
+        inputs: The outputs of the model without the new part, and with it.
 
     Masking: the mask of the first input is passed on.
 
@@ -47,46 +53,56 @@ class ZeroGate(keras.layers.Layer):
 
     References:
         J. Alayrac et al., "Flamingo", 2022, section 2.2,
-        https://arxiv.org/abs/2204.14198. Unlike there, the gate mixes with what there
-        was instead of adding to it.
+        https://arxiv.org/abs/2204.14198. Unlike there, the gate interpolates between
+        the two inputs instead of adding the second one.
     """
 
-    def __init__(self, **kwargs):
+    if TYPE_CHECKING:
+
+        def __call__(self, inputs: Sequence[Tensor]) -> Tensor: ...
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
 
-    def build(self, inputs_shape=None):
-        self.gate = self.add_weight(
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def build(self, inputs_shape: Sequence[Shape] | None = None) -> None:
+        self.gate: keras.Variable = self.add_weight(
             name="gate", shape=(), initializer="zeros", autocast=False
         )
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         self._check(inputs)
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         without, more = (ops.cast(x, dtype) for x in inputs)
         return ops.cast(self.mix(without, more), self.compute_dtype)
 
-    def mix(self, without, more):
+    def mix(self, without: Tensor, more: Tensor) -> Tensor:
         """Return `without + tanh(gate) (more - without)`, in the dtype of `more`."""
-        share = ops.cast(ops.tanh(self.gate), more.dtype)
+        share: Any = ops.cast(ops.tanh(self.gate), more.dtype)
         return ops.add(without, share * ops.subtract(more, without))
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor] | None = None
+    ) -> Tensor | None:
         return previous_mask[0] if previous_mask else None
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Sequence[Shape]) -> Shape:
         return tuple(inputs_shape[0])
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(
+        self, inputs: Sequence[keras.KerasTensor]
+    ) -> keras.KerasTensor:
         self._check(inputs)
         return keras.KerasTensor(inputs[0].shape, dtype=self.compute_dtype)
 
-    def _check(self, inputs):
-        rule = "be a list of two tensors of one shape"
+    def _check(self, inputs: Any) -> None:
         is_pair = isinstance(inputs, (list, tuple)) and len(inputs) == 2
-        received = type(inputs).__name__
-        if is_pair:
-            received = [checks.known_shape(x.shape) for x in inputs]
-        fits = is_pair and checks.shapes_match(*received)
+        shapes = [checks.known_shape(x.shape) for x in inputs] if is_pair else []
+        fits = is_pair and checks.shapes_match(*shapes)
+        rule = "be a list of two tensors of one shape"
+        received = shapes if is_pair else type(inputs).__name__
         checks.check(fits, "ZeroGate", "inputs", rule, received)

@@ -1,12 +1,14 @@
 """The arguments of a fusion's call: all of them, and those of one modality."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
+
+ByModality: TypeAlias = Mapping[str, Tensor] | None
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,60 @@ class ModalityInputs:
     segment_ids: Tensor | None = None
 
 
-def collect(**arguments: Any) -> CallArguments:
-    """Return the arguments with lists as tensors, and `{}` for what is left out."""
-    return CallArguments(**{name: _tensors(v) for name, v in arguments.items()})
+class FusionCall(Protocol):
+    """The call of a fusion, and of a model of it, as type checkers see it."""
+
+    def __call__(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        segment_ids: ByModality = None,
+        positions: ByModality = None,
+        present: ByModality = None,
+        placeholders: ByModality = None,
+        mask: ByModality = None,
+        *,
+        training: bool | None = None,
+    ) -> Any:
+        """See `MultiModalFusion`."""
 
 
-def merge_masks(explicit: Any, implicit: Any) -> Any:
+def collect(
+    passes_mask: Callable[[str, Tensor, Tensor], bool],
+    inputs: Any,
+    segment_ids: Any = None,
+    positions: Any = None,
+    present: Any = None,
+    placeholders: Any = None,
+    mask: Any = None,
+    inputs_mask: Any = None,
+    training: Any = None,
+) -> CallArguments:
+    """Return the arguments of a call, with `{}` for what is left out.
+
+    Args:
+        passes_mask: Whether the Keras mask of raw inputs goes to their embedding, and
+            is none of the tokens; called with name, inputs and mask.
+        inputs: The inputs of the call.
+        segment_ids: As in the call; so are the others.
+        positions: As in the call.
+        present: As in the call.
+        placeholders: As in the call.
+        mask: The padding masks of the user.
+        inputs_mask: The masks that Keras found on the inputs.
+        training: Not looked at.
+    """
+    masks = _merge_masks(mask, inputs_mask)
+    if isinstance(masks, dict) and isinstance(inputs, dict):
+        masks = {
+            name: mask
+            for name, mask in masks.items()
+            if inputs.get(name) is None or not passes_mask(name, inputs[name], mask)
+        }
+    arguments = (segment_ids, positions, present, placeholders, masks)
+    return CallArguments(*map(_tensors, arguments))
+
+
+def _merge_masks(explicit: Any, implicit: Any) -> Any:
     """Merge padding masks by modality: the user's first, then those of Keras."""
     merged: dict[str, Tensor] = {}
     for masks in (implicit, explicit):

@@ -3,7 +3,7 @@
 import functools
 import operator
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -303,3 +303,19 @@ class ModalityBranch(keras.layers.Layer):
         if positions is None and not self.position.skips_masked:
             positions = counted_positions(x, padded, mask, self.borders[0])
         return padded, positions, pad(mask, self.borders, True, axis=1)
+
+
+def make_branches(
+    configs: Mapping[str, ModalityConfig],
+    unified_dim: int,
+    make_norm: Callable[[], keras.layers.Layer | None],
+    **options: Any,
+) -> dict[str, ModalityBranch]:
+    """Return a branch for each modality that is no instance of another, by name."""
+    return {
+        name: ModalityBranch(
+            config, unified_dim, norm=make_norm(), name=name, **options
+        )
+        for name, config in configs.items()
+        if "instance_of" not in config
+    }

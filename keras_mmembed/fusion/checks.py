@@ -8,16 +8,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.branch import ModalityBranch
-from keras_mmembed.fusion.config import ModalityConfig, config_of
+from keras_mmembed.fusion.config import DropRates, ModalityConfig, config_of
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.tokens import known_product
 
 WHO = "MultiModalFusion"
-RANKS = {"1d": (3,), "2d": (3, 4), "3d": (3, 5), "none": (3, 4, 5)}
+RANKS: dict[str, tuple[int, ...]] = {
+    "1d": (3,),
+    "2d": (3, 4),
+    "3d": (3, 5),
+    "none": (3, 4, 5),
+}
 AXES = {
     "1d": "(batch, length, dim)",
     "2d": "(batch, tokens, dim) or (batch, height, width, dim)",
@@ -28,8 +33,8 @@ Branches = Mapping[str, ModalityBranch]
 
 
 def check_rates(
-    rates: float | Mapping[str, float], configs: Mapping[str, ModalityConfig]
-) -> list[float]:
+    rates: DropRates, configs: Mapping[str, ModalityConfig]
+) -> dict[str, float]:
     """Return the dropout rate of each modality, from one number or a dict.
 
     A modality that others are placed into is never dropped: they would go with it.
@@ -38,17 +43,17 @@ def check_rates(
     hosts = {config_of(configs, name).get("into") for name in configs}
     if not isinstance(rates, dict):
         rate = checks.check_number(WHO, argument, rates, 0, 1, True)
-        return [0.0 if name in hosts else rate for name in configs]
+        return {name: 0.0 if name in hosts else rate for name in configs}
     check_keys(argument, rates, configs)
     for name in hosts & set(rates):
         rule = "be left out for a modality that others are placed into"
         checks.check(False, WHO, f"{argument}[{name!r}]", rule, rates[name])
-    return [
-        checks.check_number(
+    return {
+        name: checks.check_number(
             WHO, f"{argument}[{name!r}]", rates.get(name, 0.0), 0, 1, True
         )
         for name in configs
-    ]
+    }
 
 
 def check_dict(values: Any, argument: str = "inputs") -> None:
@@ -156,13 +161,13 @@ def check_count(
     name: str, places: Tensor, valid: Tensor, present: Tensor | None
 ) -> None:
     """Raise if known places are not as many as the tokens that go there."""
-    marks, mask = checks.known_values(places), checks.known_values(valid)
+    marks, mask = tensors.known_values(places), tensors.known_values(valid)
     if marks is None or mask is None:
         return
     marked, tokens = marks.sum(axis=1), mask.sum(axis=1)
     differs = marked != tokens
     if present is not None:
-        differs &= checks.known_values(present)
+        differs &= tensors.known_values(present)
     for sample in np.flatnonzero(differs)[:1]:
         rule = f"mark a place for each valid token, {tokens[sample]} in sample {sample}"
         received = f"{marked[sample]} places"
@@ -188,9 +193,9 @@ def _check_values(name: str, config: ModalityConfig, x: Tensor) -> None:
     argument = f"inputs[{name!r}]"
     if "embedding" not in config:
         kind = "integer" if "vocabulary_size" in config else "float"
-        checks.check_kind(WHO, argument, x, kind)
+        tensors.check_kind(WHO, argument, x, kind)
     if "vocabulary_size" in config:
-        checks.check_range(WHO, argument, x, 0, config["vocabulary_size"])
+        tensors.check_range(WHO, argument, x, 0, config["vocabulary_size"])
 
 
 def _check_placeholders(
@@ -218,7 +223,7 @@ def _check_apart(
     """Raise if two modalities are known to be placed at the same token."""
     taken: dict[str, np.ndarray] = {}
     for name, host in hosts.items():
-        marks = checks.known_values(placeholders.get(name))
+        marks = tensors.known_values(placeholders.get(name))
         if marks is None:
             continue
         others = taken.get(host, np.zeros_like(marks))

@@ -16,6 +16,10 @@ from keras_mmembed.positions.layers import (
 )
 
 ModalityType: TypeAlias = Literal["1d", "2d", "3d", "none"]
+Normalization: TypeAlias = Literal["shared", "per_modality", "joint", "both"] | None
+NormType: TypeAlias = Literal["layer", "rms"]
+Missing: TypeAlias = Literal["mask", "token"]
+DropRates: TypeAlias = float | Mapping[str, float]
 
 
 class ModalityConfig(TypedDict, total=False):

@@ -2,10 +2,10 @@
 
 import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import keras
-from keras import initializers, ops
+from keras import initializers
 
 from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.describe import describe
@@ -17,33 +17,47 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
-from keras_mmembed.fusion import arguments as call_arguments
 from keras_mmembed.fusion import checks as fusion_checks
 from keras_mmembed.fusion import config as fusion_config
 from keras_mmembed.fusion import split
-from keras_mmembed.fusion.arguments import CallArguments, ModalityInputs
-from keras_mmembed.fusion.branch import ModalityBranch
-from keras_mmembed.fusion.config import ModalityConfig
+from keras_mmembed.fusion.arguments import (
+    ByModality,
+    CallArguments,
+    FusionCall,
+    collect,
+)
+from keras_mmembed.fusion.branch import ModalityBranch, make_branches
+from keras_mmembed.fusion.config import (
+    DropRates,
+    Missing,
+    ModalityConfig,
+    Normalization,
+    NormType,
+)
+from keras_mmembed.fusion.fuse import FusionParts, fuse
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
-from keras_mmembed.fusion.norm import TokenNorm
-from keras_mmembed.fusion.placement import Placement, place_modalities
-from keras_mmembed.fusion.sequence import join, token_metadata
-from keras_mmembed.fusion.tokens import (
-    concatenate,
-    draw_present,
-    flatten_tokens,
-    full,
-    known_product,
-    repeat,
-)
+from keras_mmembed.fusion.norm import make_norm
+from keras_mmembed.fusion.output_spec import output_spec
+from keras_mmembed.fusion.special_tokens import leading_tokens
 from keras_mmembed.positions.tables import clone_initializer, default_initializer
 
-Normalization: TypeAlias = Literal["shared", "per_modality", "joint", "both"] | None
-NormType: TypeAlias = Literal["layer", "rms"]
-Missing: TypeAlias = Literal["mask", "token"]
 NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
 VECTORS = {"cls_token": "cls_embedding", "num_registers": "register_embeddings"}
+# arguments that a configuration holds as they are
+OPTIONS = (
+    "unified_dim",
+    "normalization",
+    "norm_type",
+    "epsilon",
+    "dropout",
+    "cls_token",
+    "num_registers",
+    "modality_dropout",
+    "missing",
+    "return_dict",
+    "seed",
+)
 WHO = "MultiModalFusion"
 
 
@@ -186,7 +200,7 @@ class MultiModalFusion(keras.layers.Layer):
         dropout: float = 0.1,
         cls_token: bool = False,
         num_registers: int = 0,
-        modality_dropout: float | Mapping[str, float] = 0.0,
+        modality_dropout: DropRates = 0.0,
         missing: Missing = "mask",
         return_dict: bool = False,
         seed: int | None = None,
@@ -215,8 +229,8 @@ class MultiModalFusion(keras.layers.Layer):
         self.num_registers: int = checks.check_integer(
             WHO, "num_registers", num_registers, minimum=0
         )
-        self.modality_dropout: float | Mapping[str, float] = modality_dropout
-        self.drop_rates: list[float] = fusion_checks.check_rates(
+        self.modality_dropout: DropRates = modality_dropout
+        self.drop_rates: dict[str, float] = fusion_checks.check_rates(
             modality_dropout, self.modality_configs
         )
         self.missing: Missing = checks.check_choice(
@@ -238,19 +252,16 @@ class MultiModalFusion(keras.layers.Layer):
         )
         fusion_config.name_layers(self.modality_configs)
         has_norms = self.normalization in ("per_modality", "both")
-        for name, config in self.modality_configs.items():
-            if "instance_of" in config:
-                continue
-            branch = ModalityBranch(
-                config,
-                self.unified_dim,
-                norm=self._make_norm("norm") if has_norms else None,
-                has_stand_in=self.missing == "token",
-                kernel_initializer=self.kernel_initializer,
-                embeddings_initializer=self.embeddings_initializer,
-                dtype=dtype,
-                name=name,
-            )
+        branches = make_branches(
+            self.modality_configs,
+            self.unified_dim,
+            lambda: self._make_norm("norm") if has_norms else None,
+            has_stand_in=self.missing == "token",
+            kernel_initializer=self.kernel_initializer,
+            embeddings_initializer=self.embeddings_initializer,
+            dtype=dtype,
+        )
+        for name, branch in branches.items():
             # an attribute each: a dict of layers would be saved by its order
             setattr(self, f"branch_{name}", branch)
         num_special = int(self.cls_token) + self.num_registers
@@ -262,15 +273,16 @@ class MultiModalFusion(keras.layers.Layer):
         self.drop: keras.layers.Dropout = keras.layers.Dropout(
             self.dropout, seed=self.seed, dtype=dtype
         )
-        if any(self.drop_rates):
+        if any(self.drop_rates.values()):
             self.seed_generator: Any = keras.random.SeedGenerator(self.seed)
-        branches = self._branches()
+        hosts, borders = {}, {}
+        for name, branch in self._branches().items():
+            borders[name] = branch.borders
+            if "into" in branch.config:
+                hosts[name] = branch.config["into"]
+        stands_in = self.missing == "token"
         self.layout: Layout = Layout(
-            self.modalities,
-            num_special,
-            self.missing == "token",
-            {n: b.config["into"] for n, b in branches.items() if "into" in b.config},
-            {name: branch.borders for name, branch in branches.items()},
+            self.modalities, num_special, stands_in, hosts, borders
         )
 
     def branch(self, name: str) -> ModalityBranch:
@@ -286,9 +298,7 @@ class MultiModalFusion(keras.layers.Layer):
     def _make_norm(self, name: str) -> keras.layers.Layer:
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         options = {"epsilon": self.epsilon, "dtype": dtype, "name": name}
-        if self.norm_type == "rms":
-            return keras.layers.RMSNormalization(**options)
-        return TokenNorm(has_dropout=self.dropout > 0, **options)
+        return make_norm(self.norm_type, has_dropout=self.dropout > 0, **options)
 
     def build(
         self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
@@ -319,70 +329,33 @@ class MultiModalFusion(keras.layers.Layer):
         self.built = True
 
     if TYPE_CHECKING:
-
-        def __call__(
-            self,
-            inputs: Mapping[str, Tensor | None],
-            segment_ids: Mapping[str, Tensor] | None = None,
-            positions: Mapping[str, Tensor] | None = None,
-            present: Mapping[str, Tensor] | None = None,
-            placeholders: Mapping[str, Tensor] | None = None,
-            mask: Mapping[str, Tensor] | None = None,
-            *,
-            training: bool | None = None,
-        ) -> Any: ...
+        __call__: FusionCall
 
     def call(
         self,
         inputs: Mapping[str, Tensor | None],
-        segment_ids: Mapping[str, Tensor] | None = None,
-        positions: Mapping[str, Tensor] | None = None,
-        present: Mapping[str, Tensor] | None = None,
-        placeholders: Mapping[str, Tensor] | None = None,
-        mask: Mapping[str, Tensor] | None = None,
-        inputs_mask: Mapping[str, Tensor] | None = None,
+        segment_ids: ByModality = None,
+        positions: ByModality = None,
+        present: ByModality = None,
+        placeholders: ByModality = None,
+        mask: ByModality = None,
+        inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
-        arguments = self.collect(
-            inputs,
-            segment_ids=segment_ids,
-            positions=positions,
-            present=present,
-            placeholders=placeholders,
-            mask=mask,
-            inputs_mask=inputs_mask,
-        )
-        fused = self.fuse(inputs, arguments, training)
+        others = (segment_ids, positions, present, placeholders, mask, inputs_mask)
+        fused = self.fuse(inputs, self.collect(inputs, *others), training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
         return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
 
-    def collect(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        *,
-        mask: Any = None,
-        inputs_mask: Any = None,
-        **others: Any,
-    ) -> CallArguments:
-        """Return the arguments of a call, as `fuse` takes them.
+    def collect(self, inputs: Any, *others: Any, **named: Any) -> CallArguments:
+        """Return the arguments of a call, as `fuse` takes them."""
 
-        Args:
-            inputs: As for a call.
-            mask: As for a call.
-            inputs_mask: The masks that Keras found on the inputs.
-            **others: The other arguments of a call but `training`.
-        """
-        masks = call_arguments.merge_masks(mask, inputs_mask)
-        if isinstance(masks, dict) and isinstance(inputs, dict):
-            masks = {
-                name: mask
-                for name, mask in masks.items()
-                if name not in self.modalities
-                or inputs.get(name) is None
-                or not self.branch(name).passes_mask(inputs[name], mask)
-            }
-        return call_arguments.collect(mask=masks, **others)
+        def passes_mask(name: str, x: Tensor, mask: Tensor) -> bool:
+            is_known = name in self.modalities
+            return is_known and self.branch(name).passes_mask(x, mask)
+
+        return collect(passes_mask, inputs, *others, **named)
 
     def fuse(
         self,
@@ -397,100 +370,32 @@ class MultiModalFusion(keras.layers.Layer):
             arguments: The other arguments, as `collect` returns them.
             training: As for a call.
         """
-        layout, branches = self.layout, self._branches()
-        fusion_checks.check_call(branches, layout, inputs, arguments)
-        inputs = layout.in_order(inputs)
-        present = self._present(inputs, arguments.present, training)
-        modalities = {
-            name: branches[name].prepare(x, arguments, name, present.get(name))
-            for name, x in inputs.items()
-        }
-        like = flatten_tokens(next(iter(modalities.values())).features)
-        masks = self._padding_masks(modalities, like)
-        placeholders = layout.in_order(arguments.placeholders)
-        placements, fused_masks = place_modalities(
-            layout, modalities, masks, placeholders
+        parts = FusionParts(
+            self.layout,
+            self._branches(),
+            self._modality_vector,
+            self._leading_tokens,
+            getattr(self, "norm", None),
+            self.drop,
+            self.drop_rates,
+            getattr(self, "seed_generator", None),
+            self.compute_dtype,
+            self.return_dict,
         )
-        parts = {name: self._embed(name, modalities.get(name), like) for name in masks}
-        embeddings = self._join(parts, placements, like, training)
-        embeddings = ops.cast(embeddings, self.compute_dtype)
-        embeddings = self.drop(embeddings, training=True) if training else embeddings
-        mask = join(layout, fused_masks, full(like, layout.num_special, True))
-        fused = {"embeddings": embeddings, "mask": mask}
-        if not self.return_dict:
-            return fused
-        positions = {n: branches[n].token_positions(x) for n, x in modalities.items()}
-        metadata = token_metadata(layout, modalities, masks, positions, placements)
-        return {**fused, **metadata}
+        return fuse(parts, inputs, arguments, training)
 
-    def _present(
-        self,
-        inputs: Mapping[str, Tensor],
-        present: Mapping[str, Tensor | None],
-        training: bool | None,
-    ) -> dict[str, Tensor]:
-        """Return which samples have each modality, where not all do."""
-        flags = {n: ops.cast(p, "bool") for n, p in present.items() if p is not None}
-        if not training or not any(self.drop_rates):
-            return flags
-        batch = ops.shape(next(iter(inputs.values())))[0]
-        everywhere = ops.ones((batch,), dtype="bool")
-        stacked = ops.stack([flags.get(n, everywhere) for n in inputs], axis=1)
-        rates = [self.drop_rates[self.modalities.index(name)] for name in inputs]
-        kept = draw_present(stacked, rates, self.seed_generator)
-        return {name: kept[:, index] for index, name in enumerate(inputs)}
-
-    def _padding_masks(
-        self, modalities: Mapping[str, ModalityInputs], like: Tensor
-    ) -> dict[str, Tensor]:
-        """Return the padding mask of each modality that has tokens in the fusion."""
-        masks = {}
-        for name in self.modalities:
-            if name in modalities:
-                masks[name] = self.branch(name).padding_mask(modalities[name])
-            elif self.layout.stands_in:
-                masks[name] = full(like, 1, True)
-        return masks
-
-    def _embed(self, name: str, inputs: ModalityInputs | None, like: Tensor) -> Tensor:
-        """Return the tokens of a modality, `(batch, length, unified_dim)`."""
-        branch, vector = self.branch(name), self.modality.encode(name)
+    def _modality_vector(self, name: str) -> Tensor:
+        vector = self.modality.encode(name)
         owner = fusion_config.owner_of(self.modality_configs, name)
-        if owner != name:
-            # the row of an instance is what sets it apart from its modality
-            vector = ops.add(self.modality.encode(owner), vector)
-        if inputs is None:
-            return branch.stand_in(vector, like)
-        with fusion_checks.naming(name):
-            return branch.embed(inputs, vector)
+        # the row of an instance is what sets it apart from its modality
+        return vector if owner == name else self.modality.encode(owner) + vector
 
-    def _join(
-        self,
-        parts: Mapping[str, Tensor],
-        placements: Mapping[str, Placement],
-        like: Tensor,
-        training: bool | None,
-    ) -> Tensor:
-        """Join the tokens of all modalities to one normalized sequence."""
-        layout = self.layout
-        gates = {name: self.branch(name).gate for name in layout.hosts}
-        special, norm = self._special_tokens(like), getattr(self, "norm", None)
-        if norm and not layout.hosts and keras.backend.backend() == "torch":
-            # its compiler writes a norm in its place; others need fewer passes for one
-            parts = {name: norm(part) for name, part in parts.items()}
-            special, norm = norm(special) if layout.num_special else None, None
-        joined = join(layout, parts, special, placements, gates)
-        return norm(joined, training=training) if norm else joined
-
-    def _special_tokens(self, like: Tensor) -> Tensor | None:
-        """Return class and register tokens for every sample, or `None`."""
-        names = self.special_vectors
-        if not names:
-            return None
-        rows = [ops.convert_to_tensor(getattr(self, name)) for name in names]
+    def _leading_tokens(self, like: Tensor) -> Tensor | None:
+        rows = [getattr(self, name) for name in self.special_vectors]
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        tokens = repeat(concatenate(rows, 0), like, dtype)
-        norm = getattr(self, "norm_special", None)
+        tokens, norm = leading_tokens(rows, like, dtype), None
+        if tokens is not None:
+            norm = getattr(self, "norm_special", None)
         return tokens if norm is None else norm(tokens)
 
     def split(
@@ -531,12 +436,9 @@ class MultiModalFusion(keras.layers.Layer):
             tensor: A `KerasTensor`.
             shapes: By name, the shapes of the inputs of the fusion.
         """
-        like = {
-            name: keras.KerasTensor(self.branch(name).features_shape(shape))
-            for name, shape in self.layout.in_order(shapes).items()
-        }
-        splitter = split.ModalitySplit(self.layout)
-        return splitter.compute_output_spec({"tensor": tensor, "like": like})
+        shapes = self.layout.in_order(shapes)
+        shapes = {n: self.branch(n).features_shape(s) for n, s in shapes.items()}
+        return split.split_spec(self.layout, tensor, shapes)
 
     def split_attention(
         self,
@@ -572,70 +474,23 @@ class MultiModalFusion(keras.layers.Layer):
         spec = self._output_spec(inputs_shape, {})
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
-    def compute_output_spec(
-        self,
-        inputs: Mapping[str, Tensor | None],
-        segment_ids: Mapping[str, Tensor] | None = None,
-        positions: Mapping[str, Tensor] | None = None,
-        present: Mapping[str, Tensor] | None = None,
-        placeholders: Mapping[str, Tensor] | None = None,
-        mask: Mapping[str, Tensor] | None = None,
-        inputs_mask: Mapping[str, Tensor] | None = None,
-        training: bool | None = None,
-    ) -> Any:
-        arguments = self.collect(
-            inputs,
-            segment_ids=segment_ids,
-            positions=positions,
-            present=present,
-            placeholders=placeholders,
-            mask=mask,
-            inputs_mask=inputs_mask,
-        )
+    def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
+        arguments = self.collect(inputs, *others, **named)
         fusion_checks.check_call(self._branches(), self.layout, inputs, arguments)
         shapes = {name: None if x is None else x.shape for name, x in inputs.items()}
         return self._output_spec(shapes, arguments.positions)
 
-    def _output_spec(
-        self,
-        inputs_shape: Mapping[str, Shape | None],
-        positions: Mapping[str, Tensor],
-    ) -> Any:
-        """Return the symbolic outputs for inputs of some shapes."""
+    def _output_spec(self, inputs_shape: Any, positions: Mapping[str, Tensor]) -> Any:
+        outputs = (self.unified_dim, self.compute_dtype, self.return_dict)
         branches = self._branches()
-        shapes = fusion_checks.features_shapes(branches, self.layout, inputs_shape)
-        fusion_checks.check_positions(branches, shapes, positions)
-        lengths = {name: known_product(shape[1:-1]) for name, shape in shapes.items()}
-        place = next(iter(shapes.values()))[0], self.layout.total(lengths)
-        fused = keras.KerasTensor((*place, self.unified_dim), dtype=self.compute_dtype)
-        if not self.return_dict:
-            return fused
-        return {
-            "embeddings": fused,
-            "mask": keras.KerasTensor(place, dtype="bool"),
-            "modality_ids": keras.KerasTensor(place, dtype="int32"),
-            "positions": keras.KerasTensor((*place, 3), dtype="float32"),
-        }
+        return output_spec(branches, self.layout, inputs_shape, positions, *outputs)
 
     def get_config(self) -> Config:
-        names = (
-            "unified_dim",
-            "normalization",
-            "norm_type",
-            "epsilon",
-            "dropout",
-            "cls_token",
-            "num_registers",
-            "modality_dropout",
-            "missing",
-            "return_dict",
-            "seed",
-        )
         configs = fusion_config.serialize_configs(self.modality_configs)
         return {
             **super().get_config(),
             "modality_configs": configs,
-            **{name: getattr(self, name) for name in names},
+            **{name: getattr(self, name) for name in OPTIONS},
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "embeddings_initializer": initializers.serialize(
                 self.embeddings_initializer

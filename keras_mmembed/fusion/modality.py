@@ -1,23 +1,35 @@
-"""The layer that adds a vector per modality."""
+"""The modality (token type) embedding."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
+import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common import checks, sublayer_state, tensors
+from keras_mmembed.common.describe import describe
+from keras_mmembed.common.types import (
+    Config,
+    Initializer,
+    LayerArguments,
+    Shape,
+    Tensor,
+)
 from keras_mmembed.positions import resize, tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class ModalityEmbedding(keras.layers.Layer):
-    """Adds a learned vector that tells the tokens which modality they come from.
+    """Adds a learned modality (token type) embedding to features.
 
     All tokens of a modality get the same vector, at every position:
 
         outputs[..., t, :] = inputs[..., t, :] + embeddings[m, :]
 
-    `m` is the place of the modality's name in `modalities`. Saved weights are kept
-    by name, so that a later configuration can list the names in another order, or
-    more of them, and still load every trained row.
+    where `m` is the index of the modality in `modalities`. Rows are saved by name, so
+    a later configuration can list the names in another order, or more of them, and
+    still load every trained row.
 
     Shapes:
         inputs: `(..., width)`; `(batch, length, width)` with `modality_ids`.
@@ -26,16 +38,17 @@ class ModalityEmbedding(keras.layers.Layer):
         embeddings: `(len(modalities), width)`, trainable.
 
     Args:
-        modalities: The names, in the order of their ids. A name starts with a
-            letter and holds letters, digits and underscores, so that it can name
-            weights and the inputs of a served model.
-        embeddings_initializer: Initializer of `embeddings`.
+        modalities: Names of the modalities, in the order of their ids. A name starts
+            with a letter and holds letters, digits and underscores, so that it can
+            name weights and the inputs of a served model.
+        embeddings_initializer: Initializer of `embeddings`; by default normal with a
+            standard deviation of 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
         inputs: Features of the tokens.
-        modality: The name of the modality of all tokens, or
-        modality_ids: the id of each token's modality; -1 for none.
+        modality: Name of the modality of all tokens; this or `modality_ids`.
+        modality_ids: Modality id of each token; -1 adds nothing.
 
     Masking: a mask on `inputs` is passed on unread.
 
@@ -43,10 +56,10 @@ class ModalityEmbedding(keras.layers.Layer):
 
     Raises:
         TypeError: if `modality_ids` are not integer.
-        ValueError: if names are missing, repeated or unfit; if not just one of
-            `modality` and `modality_ids` is given; if a name or a known id is not
-            among the modalities. An id that turns out to be none of them inside a
-            compiled step reads the nearest row.
+        ValueError: if names are missing, repeated or malformed; if `modality` and
+            `modality_ids` are both `None` or both set; if a name or a known id is not
+            among the modalities. Inside a compiled step ids are unknown, and one out
+            of range reads the nearest row.
 
     Example:
     >>> import keras
@@ -66,16 +79,38 @@ class ModalityEmbedding(keras.layers.Layer):
         Unlike there, ids are bound to names and not to the order of the inputs.
     """
 
-    def __init__(self, modalities, *, embeddings_initializer=None, **kwargs):
+    if TYPE_CHECKING:
+
+        def __call__(
+            self,
+            inputs: Tensor,
+            modality: str | None = None,
+            modality_ids: Tensor | None = None,
+        ) -> Tensor: ...
+
+    def __init__(
+        self,
+        modalities: Sequence[str],
+        *,
+        embeddings_initializer: Initializer = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.modalities = checks.check_names(
+        self.modalities: tuple[str, ...] = checks.check_names(
             "ModalityEmbedding", "modalities", modalities
         )
-        self.embeddings_initializer = tables.default_initializer(embeddings_initializer)
+        self.embeddings_initializer: initializers.Initializer = (
+            tables.default_initializer(embeddings_initializer)
+        )
 
-    def build(self, inputs_shape, modality_ids_shape=None):
-        self.embeddings = self.add_weight(
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def build(
+        self, inputs_shape: Shape, modality_ids_shape: Shape | None = None
+    ) -> None:
+        self.embeddings: keras.Variable = self.add_weight(
             name="embeddings",
             shape=(len(self.modalities), inputs_shape[-1]),
             initializer=tables.clone_initializer(self.embeddings_initializer),
@@ -83,50 +118,66 @@ class ModalityEmbedding(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, inputs, modality=None, modality_ids=None):
-        self._check_choice(modality, modality_ids)
-        return checks.add_once(self, inputs, self.encode(modality, modality_ids))
+    def call(
+        self,
+        inputs: Tensor,
+        modality: str | None = None,
+        modality_ids: Tensor | None = None,
+    ) -> Tensor:
+        self._check_one(modality, modality_ids)
+        return tensors.add_once(self, inputs, self.encode(modality, modality_ids))
 
-    def encode(self, modality=None, modality_ids=None):
-        """Return the vector of a name, or the vectors of ids, without adding."""
+    def encode(
+        self, modality: str | None = None, modality_ids: Tensor | None = None
+    ) -> Tensor:
+        """Return the vector of a name `(width,)`, or those of ids `(..., width)`."""
         if modality is not None:
             return self.embeddings[self.modalities.index(modality)]
-        ids = ops.convert_to_tensor(modality_ids)
-        checks.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+        ids: Any = ops.convert_to_tensor(modality_ids)
+        tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
         count = len(self.modalities)
-        checks.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
+        tensors.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
         vectors = resize.read_nearest_row(self.embeddings, ids)
-        is_some = ops.expand_dims(ids >= 0, -1)
-        return ops.where(is_some, vectors, ops.zeros_like(vectors))
+        has_modality = ops.expand_dims(ids >= 0, -1)
+        return ops.where(has_modality, vectors, ops.zeros_like(vectors))
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(
+        self, inputs: Tensor, previous_mask: Tensor | None = None
+    ) -> Tensor | None:
         return previous_mask
 
-    def compute_output_shape(self, inputs_shape, modality_ids_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, modality_ids_shape: Shape | None = None
+    ) -> Shape:
         return tuple(inputs_shape)
 
-    def compute_output_spec(self, inputs, modality=None, modality_ids=None):
-        self._check_choice(modality, modality_ids)
+    def compute_output_spec(
+        self,
+        inputs: keras.KerasTensor,
+        modality: str | None = None,
+        modality_ids: Tensor | None = None,
+    ) -> keras.KerasTensor:
+        self._check_one(modality, modality_ids)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         if not self.built:
             return
-        rows = ops.convert_to_numpy(self.embeddings)
+        rows = np.asarray(ops.convert_to_numpy(self.embeddings))
         for name, row in zip(self.modalities, rows, strict=True):
             store[name] = row
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         stored = set(store.keys())
         if self.built:
-            rows = ops.convert_to_numpy(self.embeddings).copy()
+            rows = np.array(ops.convert_to_numpy(self.embeddings))
             for index, name in enumerate(self.modalities):
                 if name in stored:
                     rows[index] = store[name]
             self.embeddings.assign(rows)
         sublayer_state.check_stored("ModalityEmbedding", self.modalities, stored)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         initializer = initializers.serialize(self.embeddings_initializer)
         return {
             **super().get_config(),
@@ -134,7 +185,7 @@ class ModalityEmbedding(keras.layers.Layer):
             "embeddings_initializer": initializer,
         }
 
-    def _check_choice(self, modality, modality_ids):
+    def _check_one(self, modality: str | None, modality_ids: Tensor | None) -> None:
         rule = "be given, or else `modality_ids`, and not both"
         is_one = (modality is None) != (modality_ids is None)
         checks.check(is_one, "ModalityEmbedding", "modality", rule, repr(modality))
@@ -143,4 +194,4 @@ class ModalityEmbedding(keras.layers.Layer):
             checks.check_choice("ModalityEmbedding", "modality", modality, names)
         else:
             ids = ops.convert_to_tensor(modality_ids)
-            checks.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+            tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")

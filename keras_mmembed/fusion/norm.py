@@ -36,6 +36,15 @@ class TokenNorm(keras.layers.LayerNormalization):
         return ops.cast(unit * gamma + beta, self.compute_dtype)
 
 
+def make_norm(
+    norm_type: str, *, has_dropout: bool, **options: Any
+) -> keras.layers.Layer:
+    """Return the norm of tokens, `"layer"` or `"rms"`, with the options of Keras."""
+    if norm_type == "rms":
+        return keras.layers.RMSNormalization(**options)
+    return TokenNorm(has_dropout=has_dropout, **options)
+
+
 def standardize(x: Tensor, epsilon: float) -> Tensor:
     """Return `(x - mean) / sqrt(variance + epsilon)` over the last axis.
 

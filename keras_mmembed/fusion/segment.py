@@ -1,21 +1,30 @@
-"""The layer that adds a vector per segment."""
+"""The segment embedding."""
+
+from typing import TYPE_CHECKING, Unpack
 
 import keras
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.describe import describe
+from keras_mmembed.common.types import (
+    Config,
+    Initializer,
+    LayerArguments,
+    Shape,
+    Tensor,
+)
 from keras_mmembed.positions import resize, tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class SegmentEmbedding(keras.layers.Layer):
-    """Adds a learned vector that tells the segments of one modality apart.
-
-    Token `t` of segment `j` becomes
+    """Adds a learned segment embedding to features.
 
         outputs[..., t, :] = inputs[..., t, :] + embeddings[segment_ids[..., t], :]
 
-    Segments are sentences of a text, images of a series, or sections of a sound.
+    Segments are parts of one modality: sentences of a text, images of a series,
+    sections of a sound.
 
     Shapes:
         inputs: `(batch, length, width)`.
@@ -25,12 +34,13 @@ class SegmentEmbedding(keras.layers.Layer):
 
     Args:
         num_segments: Number of segments; an integer, at least 1.
-        embeddings_initializer: Initializer of `embeddings`.
+        embeddings_initializer: Initializer of `embeddings`; by default normal with a
+            standard deviation of 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
         inputs: Features of the tokens.
-        segment_ids: Segment of each token, from 0 to `num_segments - 1`.
+        segment_ids: Segment id of each token, from 0 to `num_segments - 1`.
 
     Masking: a mask on `inputs` is passed on unread.
 
@@ -38,8 +48,9 @@ class SegmentEmbedding(keras.layers.Layer):
 
     Raises:
         TypeError: if `num_segments` or `segment_ids` is not of an integer type.
-        ValueError: if `num_segments` is below 1, or a known id has no row. An id
-            that turns out to have no row inside a compiled step reads the nearest.
+        ValueError: if `num_segments` is below 1, or a known id is out of range.
+            Inside a compiled step ids are unknown, and one out of range reads the
+            nearest row.
 
     Example:
     >>> import keras
@@ -57,16 +68,33 @@ class SegmentEmbedding(keras.layers.Layer):
         J. Devlin et al., "BERT", 2018, section 3, https://arxiv.org/abs/1810.04805.
     """
 
-    def __init__(self, num_segments, *, embeddings_initializer=None, **kwargs):
+    if TYPE_CHECKING:
+
+        def __call__(self, inputs: Tensor, segment_ids: Tensor) -> Tensor: ...
+
+    def __init__(
+        self,
+        num_segments: int,
+        *,
+        embeddings_initializer: Initializer = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.num_segments = checks.check_integer(
+        self.num_segments: int = checks.check_integer(
             "SegmentEmbedding", "num_segments", num_segments
         )
-        self.embeddings_initializer = tables.default_initializer(embeddings_initializer)
+        self.embeddings_initializer: initializers.Initializer = (
+            tables.default_initializer(embeddings_initializer)
+        )
 
-    def build(self, inputs_shape, segment_ids_shape=None):
-        self.embeddings = self.add_weight(
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def build(
+        self, inputs_shape: Shape, segment_ids_shape: Shape | None = None
+    ) -> None:
+        self.embeddings: keras.Variable = self.add_weight(
             name="embeddings",
             shape=(self.num_segments, inputs_shape[-1]),
             initializer=self.embeddings_initializer,
@@ -74,31 +102,37 @@ class SegmentEmbedding(keras.layers.Layer):
         )
         self.built = True
 
-    def call(self, inputs, segment_ids):
-        return checks.add_once(self, inputs, self.encode(segment_ids))
+    def call(self, inputs: Tensor, segment_ids: Tensor) -> Tensor:
+        return tensors.add_once(self, inputs, self.encode(segment_ids))
 
-    def encode(self, segment_ids=None):
-        """Return the vectors of the ids, or the vector of segment 0 without ids."""
+    def encode(self, segment_ids: Tensor | None = None) -> Tensor:
+        """Return the vectors of ids `(..., width)`; without ids, row 0 `(width,)`."""
         if segment_ids is None:
             return self.embeddings[0]
         segment_ids = ops.convert_to_tensor(segment_ids)
-        checks.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
-        checks.check_range(
+        tensors.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
+        tensors.check_range(
             "SegmentEmbedding", "segment_ids", segment_ids, 0, self.num_segments
         )
         return resize.read_nearest_row(self.embeddings, segment_ids)
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(
+        self, inputs: Tensor, previous_mask: Tensor | None = None
+    ) -> Tensor | None:
         return previous_mask
 
-    def compute_output_shape(self, inputs_shape, segment_ids_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, segment_ids_shape: Shape | None = None
+    ) -> Shape:
         return tuple(inputs_shape)
 
-    def compute_output_spec(self, inputs, segment_ids):
-        checks.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
+    def compute_output_spec(
+        self, inputs: keras.KerasTensor, segment_ids: Tensor
+    ) -> keras.KerasTensor:
+        tensors.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         initializer = initializers.serialize(self.embeddings_initializer)
         return {
             **super().get_config(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import keras
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
@@ -35,6 +36,34 @@ def join(
         parts[host] = placed if gate is None else gate.mix(parts[host], placed)
     sequence = [x for name, x in parts.items() if name not in layout.hosts]
     return concatenate(sequence if special is None else [special, *sequence])
+
+
+def join_and_normalize(
+    layout: Layout,
+    parts: Mapping[str, Tensor],
+    special: Tensor | None,
+    placements: Mapping[str, Placement],
+    gates: Mapping[str, ZeroGate | None],
+    norm: keras.layers.Layer | None,
+    training: bool | None,
+) -> Tensor:
+    """Return the tokens of all modalities as one normalized sequence.
+
+    Args:
+        layout: The order of the tokens.
+        parts: As for `join`; so are the next three.
+        special: As for `join`.
+        placements: As for `join`.
+        gates: As for `join`.
+        norm: The norm of all tokens, if there is one.
+        training: Whether this is a step of training.
+    """
+    if norm and not layout.hosts and keras.backend.backend() == "torch":
+        # its compiler writes a norm in its place; others need fewer passes for one
+        parts = {name: norm(part) for name, part in parts.items()}
+        return join(layout, parts, None if special is None else norm(special))
+    joined = join(layout, parts, special, placements, gates)
+    return norm(joined, training=training) if norm else joined
 
 
 def token_metadata(

@@ -1,10 +1,26 @@
-"""Start and end tokens around the sequence of a modality: pure functions."""
+"""Class and register tokens, and start and end tokens of a modality."""
+
+from collections.abc import Sequence
 
 from keras import ops
 
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.fusion.tokens import concatenate, repeat
+
+
+def leading_tokens(rows: Sequence[Tensor], like: Tensor, dtype: str) -> Tensor | None:
+    """Return class and register tokens for every sample, `None` if there are none.
+
+    Shapes:
+        rows: a `(tokens, width)` for each kind.
+        like: `(batch, length, width)`.
+        result: `(batch, tokens, width)`.
+    """
+    if not rows:
+        return None
+    tokens = [ops.convert_to_tensor(row) for row in rows]
+    return repeat(concatenate(tokens, 0), like, dtype)
 
 
 def surround(

@@ -149,6 +149,15 @@ def split(
     return ModalitySplit(layout, grids=grids)(inputs)
 
 
+def split_spec(
+    layout: Layout, tensor: keras.KerasTensor, shapes: Mapping[str, Shape]
+) -> dict[str, keras.KerasTensor]:
+    """Return the symbolic outputs of `split` for features of some shapes."""
+    like = {name: keras.KerasTensor(shape) for name, shape in shapes.items()}
+    inputs = {"tensor": tensor, "like": like}
+    return ModalitySplit(layout).compute_output_spec(inputs)
+
+
 def split_attention(
     layout: Layout,
     scores: Tensor,

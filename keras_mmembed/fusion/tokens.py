@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 from keras import ops
 
 from keras_mmembed.common.sequences import product
@@ -75,22 +74,3 @@ def to_thw(positions: Tensor, axes: int) -> Tensor:
     if axes == 2:
         return ops.concatenate([zeros, positions], axis=-1)
     return ops.concatenate([positions, zeros, zeros], axis=-1)
-
-
-def draw_present(
-    present: Tensor, rates: Sequence[float], seed: keras.random.SeedGenerator
-) -> Tensor:
-    """Drop modalities of samples at random, and never all that a sample has.
-
-    Shapes:
-        present: `(batch, modalities)`, bool.
-        rates: one probability per modality.
-        result: `(batch, modalities)`, bool.
-    """
-    draws = keras.random.uniform(ops.shape(present), seed=seed, dtype="float32")
-    kept = draws >= ops.convert_to_tensor(rates, dtype="float32")
-    kept = ops.logical_and(present, kept)
-    scores = ops.where(present, draws, ops.zeros_like(draws) - 1.0)
-    luckiest = ops.equal(scores, ops.max(scores, axis=-1, keepdims=True))
-    rescued = ops.logical_and(luckiest, ops.logical_not(ops.any(kept, -1, True)))
-    return ops.logical_or(kept, ops.logical_and(present, rescued))

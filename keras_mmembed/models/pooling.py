@@ -1,23 +1,32 @@
-"""Tokens to the outputs of a model: what is pooled, and of which shape it is."""
+"""Pooling: from the tokens of an encoder to the outputs of a model."""
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 import keras
 from keras import ops
 
+from keras_mmembed.common.types import Tensor
+
 Pooling: TypeAlias = Literal["cls", "mean", "tokens", "modalities"]
-POOLINGS = get_args(Pooling)
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 
-def pool(pooling, tokens, fused, modalities, left_out):
-    """Return the class token or the mean of the tokens, or all of them.
+def pool(
+    pooling: Pooling,
+    tokens: Tensor,
+    fused: dict[str, Tensor],
+    modalities: Sequence[str],
+    left_out: Sequence[str],
+) -> Tensor:
+    """Return the class token, the mean of the tokens, or all of them.
 
     Args:
         pooling: One of `POOLINGS`.
         tokens: `(batch, fused length, width)`.
-        fused: What the fusion returned, with `mask` and `modality_ids`.
-        modalities: All names, in the order of their ids.
-        left_out: Names of modalities that no mean has.
+        fused: The outputs of the fusion, with `mask` and `modality_ids`.
+        modalities: Names of the modalities, in the order of their ids.
+        left_out: Names of modalities that are excluded from the mean.
     """
     if pooling == "cls":
         return tokens[:, 0]
@@ -26,14 +35,16 @@ def pool(pooling, tokens, fused, modalities, left_out):
     return tokens
 
 
-def pooled_spec(pooling, tokens, width, dtype):
-    """Return the symbolic outputs of some width for symbolic tokens."""
-    places = tokens.shape[: 1 if pooling in ("cls", "mean") else 2]
-    return keras.KerasTensor((*places, width), dtype=dtype)
+def pooled_spec(
+    pooling: Pooling, tokens: keras.KerasTensor, width: int, dtype: str
+) -> keras.KerasTensor:
+    """Return the symbolic outputs of a width for symbolic tokens."""
+    leading = tokens.shape[: 1 if pooling in ("cls", "mean") else 2]
+    return keras.KerasTensor((*leading, width), dtype=dtype)
 
 
-def _mean(tokens, fused, left_out):
-    """Return the mean of the valid tokens that stand for inputs, in their dtype."""
+def _mean(tokens: Tensor, fused: dict[str, Tensor], left_out: Sequence[int]) -> Tensor:
+    """Return the mean of the valid tokens without special tokens, in their dtype."""
     ids = fused["modality_ids"]
     counts = ops.logical_and(fused["mask"], ids >= 0)
     for number in left_out:

@@ -1,24 +1,35 @@
-"""Configurations of models for the usual applications, as plain data."""
+"""Configurations of models for common applications, as plain data."""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias, get_args
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.types import Config
 from keras_mmembed.fusion.config import serialize_configs
 from keras_mmembed.inputs.audio import AudioEmbedding
 from keras_mmembed.inputs.patch import PatchEmbedding, TubeletEmbedding
 from keras_mmembed.positions.layers import PositionEmbedding2D
 
-SIZES = {
+Application: TypeAlias = Literal[
+    "visual_question_answering", "video_captioning", "sentiment"
+]
+APPLICATIONS: tuple[Application, ...] = get_args(Application)
+Size: TypeAlias = Literal["tiny", "small", "base"]
+SIZES: tuple[Size, ...] = get_args(Size)
+
+DIMENSIONS: dict[Size, dict[str, int]] = {
     "tiny": {"unified_dim": 64, "num_layers": 2, "num_heads": 4},
     "small": {"unified_dim": 384, "num_layers": 6, "num_heads": 6},
     "base": {"unified_dim": 768, "num_layers": 12, "num_heads": 12},
 }
 
 
-def _text(width):
+def _text(width: int) -> Config:
     return {"type": "1d", "dim": width, "vocabulary_size": 30522}
 
 
-def _image(width):
-    # read at the size of each image, as in ViLT
+def _image(width: int) -> Config:
+    # a table that is resized to the grid of each image, as in ViLT
     position = PositionEmbedding2D(
         12,
         12,
@@ -31,34 +42,43 @@ def _image(width):
     return {"type": "2d", "embedding": patches, "position": position}
 
 
-def _video(width):
+def _video(width: int) -> Config:
     return {"type": "3d", "embedding": TubeletEmbedding((2, 16, 16), width)}
 
 
-def _audio(width):
+def _audio(width: int) -> Config:
     patches = AudioEmbedding(width, patch_size=16)
     return {"type": "2d", "embedding": patches}
 
 
-APPLICATIONS = {
+MODALITIES: dict[Application, dict[str, Callable[[int], Config]]] = {
     "visual_question_answering": {"text": _text, "image": _image},
     "video_captioning": {"text": _text, "video": _video},
     "sentiment": {"text": _text, "image": _image, "audio": _audio},
 }
 
 
-def preset(application, size="base"):
-    """Return the arguments of a `MultiModalTransformer` for an application.
+def preset(application: Application, size: Size = "base") -> Config:
+    """Return the configuration of a `MultiModalTransformer` for an application.
 
-    The result is plain data, new at every call: change what should be different, and
-    write it to a file as JSON if you like. No weights come with it.
+    The configuration is a new dict of plain data that can be changed, and written to
+    a file as JSON. It has no weights.
 
     Args:
-        application: `"visual_question_answering"`: text and images;
-            `"video_captioning"`: text and videos; `"sentiment"`: text, images and
-            waveforms. Texts are ids of BERT's vocabulary, images any that patches of
-            32x32 pixels cover, videos tubelets of 2x16x16, sounds 16 kHz.
-        size: `"tiny"`, `"small"` or `"base"`: the width, blocks and heads.
+        application: One of
+
+            - `"visual_question_answering"`: text and images
+            - `"video_captioning"`: text and videos
+            - `"sentiment"`: text, images and audio
+
+            Text is ids of BERT's vocabulary. Images of any size are cut into patches
+            of 32x32 pixels, videos into tubelets of 2 frames and 16x16 pixels. Audio
+            is a waveform at 16 kHz.
+        size: Width, number of blocks and number of heads: `"tiny"` (64, 2, 4),
+            `"small"` (384, 6, 6) or `"base"` (768, 12, 12). By default `"base"`.
+
+    Returns:
+        A dict of arguments: `MultiModalTransformer(**preset(application))`.
 
     Raises:
         ValueError: if there is no such application or size.
@@ -74,10 +94,11 @@ def preset(application, size="base"):
 
     References:
         W. Kim et al., "ViLT", 2021, section 4.2, https://arxiv.org/abs/2102.03334:
-        the text and images of `"base"`, but with a text that has no segments.
+        text and images of `"base"`; unlike there, text has no segments.
     """
-    checks.check_choice("preset", "application", application, tuple(APPLICATIONS))
-    checks.check_choice("preset", "size", size, tuple(SIZES))
-    width = SIZES[size]["unified_dim"]
-    configs = {n: make(width) for n, make in APPLICATIONS[application].items()}
-    return {"modality_configs": serialize_configs(configs), **SIZES[size]}
+    checks.check_choice("preset", "application", application, APPLICATIONS)
+    checks.check_choice("preset", "size", size, SIZES)
+    dimensions, modalities = DIMENSIONS[size], MODALITIES[application]
+    width = dimensions["unified_dim"]
+    configs = {name: make_config(width) for name, make_config in modalities.items()}
+    return {"modality_configs": serialize_configs(configs), **dimensions}

@@ -1,21 +1,30 @@
-"""Activations worked out again in the backward pass, with the same random draws."""
+"""Rematerialization: activations are recomputed in the backward pass."""
+
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import ops
 
+from keras_mmembed.common.types import Tensor
 
-def rematerialize(function, layer, *tensors):
-    """Return `function(*tensors)`, of which only the inputs are kept for gradients.
 
-    The variables of `layer` go in as values and come out as values: a seed that is
-    drawn from inside would differ the second time, and on JAX would leak a tracer.
-    `keras.RematScope` does not do this, and hands `training` on as a tensor.
+def rematerialize(
+    function: Callable[..., Tensor], layer: keras.layers.Layer, *tensors: Tensor
+) -> Tensor:
+    """Return `function(*tensors)`, and keep only its inputs for the gradients.
+
+    The backward pass calls `function` again, with the same random numbers. For this
+    the variables of `layer` are passed in and returned as values: a seed that is
+    updated inside would differ the second time, and on JAX would leak a tracer.
+    `keras.RematScope` does not do this, and passes `training` on as a tensor.
     """
     weights = {id(weight) for weight in layer.weights}
     seeds = [v for v in layer.non_trainable_variables if id(v) not in weights]
     variables = [*layer.weights, *seeds]
 
-    def stateless(values, *tensors):
+    def stateless(
+        values: Sequence[Tensor], *tensors: Tensor
+    ) -> tuple[Tensor, list[Tensor]]:
         mapping = list(zip(variables, values, strict=True))
         with keras.StatelessScope(state_mapping=mapping) as scope:
             outputs = function(*tensors)
@@ -23,7 +32,7 @@ def rematerialize(function, layer, *tensors):
 
     # copies of the seeds: PyTorch would change them in place before the second time
     values = [v.value for v in layer.weights] + [ops.copy(v.value) for v in seeds]
-    outputs, drawn = keras.remat(stateless)(values, *tensors)
-    for seed, value in zip(seeds, drawn, strict=True):
+    outputs, new_seeds = keras.remat(stateless)(values, *tensors)
+    for seed, value in zip(seeds, new_seeds, strict=True):
         seed.assign(value)
     return outputs

@@ -11,9 +11,15 @@ from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
-from keras_mmembed.fusion.arguments import CallArguments
-from keras_mmembed.fusion.config import ModalityConfig, config_of
-from keras_mmembed.fusion.layer import Missing, MultiModalFusion, Normalization
+from keras_mmembed.fusion.arguments import ByModality, CallArguments, FusionCall
+from keras_mmembed.fusion.config import (
+    DropRates,
+    Missing,
+    ModalityConfig,
+    Normalization,
+    config_of,
+)
+from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.models.block import EncoderBlock
 from keras_mmembed.models.pooling import POOLINGS, Pooling, pool, pooled_spec
 from keras_mmembed.models.restoring import restore_on_error
@@ -145,7 +151,7 @@ class MultiModalTransformer(keras.Model):
         gated: Sequence[str] = (),
         normalization: Normalization = "shared",
         num_registers: int = 0,
-        modality_dropout: float | Mapping[str, float] = 0.0,
+        modality_dropout: DropRates = 0.0,
         missing: Missing = "mask",
         epsilon: float = 1e-6,
         dropout: float = 0.1,
@@ -270,39 +276,21 @@ class MultiModalTransformer(keras.Model):
         self.built = True
 
     if TYPE_CHECKING:
-
-        def __call__(
-            self,
-            inputs: Mapping[str, Tensor | None],
-            segment_ids: Mapping[str, Tensor] | None = None,
-            positions: Mapping[str, Tensor] | None = None,
-            present: Mapping[str, Tensor] | None = None,
-            placeholders: Mapping[str, Tensor] | None = None,
-            mask: Mapping[str, Tensor] | None = None,
-            *,
-            training: bool | None = None,
-        ) -> Any: ...
+        __call__: FusionCall
 
     def call(
         self,
         inputs: Mapping[str, Tensor | None],
-        segment_ids: Mapping[str, Tensor] | None = None,
-        positions: Mapping[str, Tensor] | None = None,
-        present: Mapping[str, Tensor] | None = None,
-        placeholders: Mapping[str, Tensor] | None = None,
-        mask: Mapping[str, Tensor] | None = None,
-        inputs_mask: Mapping[str, Tensor] | None = None,
+        segment_ids: ByModality = None,
+        positions: ByModality = None,
+        present: ByModality = None,
+        placeholders: ByModality = None,
+        mask: ByModality = None,
+        inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
-        arguments = self.fusion.collect(
-            inputs,
-            segment_ids=segment_ids,
-            positions=positions,
-            present=present,
-            placeholders=placeholders,
-            mask=mask,
-            inputs_mask=inputs_mask,
-        )
+        others = (segment_ids, positions, present, placeholders, mask, inputs_mask)
+        arguments = self.fusion.collect(inputs, *others)
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
         names = self.fusion.modalities
@@ -319,11 +307,11 @@ class MultiModalTransformer(keras.Model):
     def attention_scores(
         self,
         inputs: Mapping[str, Tensor | None],
-        segment_ids: Mapping[str, Tensor] | None = None,
-        positions: Mapping[str, Tensor] | None = None,
-        present: Mapping[str, Tensor] | None = None,
-        placeholders: Mapping[str, Tensor] | None = None,
-        mask: Mapping[str, Tensor] | None = None,
+        segment_ids: ByModality = None,
+        positions: ByModality = None,
+        present: ByModality = None,
+        placeholders: ByModality = None,
+        mask: ByModality = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the attention weights of every block, and the tokens they are of.
 
@@ -339,14 +327,8 @@ class MultiModalTransformer(keras.Model):
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
-        arguments = self.fusion.collect(
-            inputs,
-            segment_ids=segment_ids,
-            positions=positions,
-            present=present,
-            placeholders=placeholders,
-            mask=mask,
-        )
+        others = (segment_ids, positions, present, placeholders, mask)
+        arguments = self.fusion.collect(inputs, *others)
         _, fused, scores = self._encode(inputs, arguments, False, with_scores=True)
         return scores, fused
 

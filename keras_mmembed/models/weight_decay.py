@@ -1,4 +1,6 @@
-"""Which weights of a model should be left out of weight decay."""
+"""The weights of a model that should have no weight decay."""
+
+import keras
 
 from keras_mmembed.common.zero_gate import ZeroGate
 from keras_mmembed.fusion.branch import ModalityBranch
@@ -8,6 +10,7 @@ from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.positions.base import PositionEmbedding
 from keras_mmembed.positions.box import BoxEmbedding
 
+# layers whose own weights are tables, tokens and gates
 TABLE_OWNERS = (
     BoxEmbedding,
     ModalityBranch,
@@ -19,20 +22,21 @@ TABLE_OWNERS = (
 )
 
 
-def weights_without_decay(model):
-    """Return the trainable weights that weight decay would only harm.
+def weights_without_decay(model: keras.layers.Layer) -> list[keras.Variable]:
+    """Return the trainable weights that should be excluded from weight decay.
 
-    These are tables of positions, modalities and segments, class, register, start,
-    end and missing tokens, gates, biases, and the scales of norms. Decay pulls weights
-    to zero, where a bias or a scale has no reason to be, and a row that few samples
-    read would shrink between them.
+    These are embeddings of positions, modalities and segments, special tokens (class,
+    register, start, end and missing), gates, biases, and the scales of normalization
+    layers. Decay would pull biases and scales to zero, and would shrink an embedding
+    in every step in which no sample uses it.
 
     Args:
         model: A Keras model or layer that is built.
 
     Returns:
-        A list of variables, for `optimizer.exclude_from_weight_decay(var_list=...)`,
-        which is to be called before the optimizer is built.
+        A list of variables. Pass it to
+        `optimizer.exclude_from_weight_decay(var_list=...)` before the optimizer is
+        built.
 
     Example:
     >>> import keras

@@ -1,43 +1,52 @@
 """Models for a server, from any backend."""
 
-import importlib.util
+import contextlib
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from keras_mmembed.common import checks
 from keras_mmembed.serving import (
     comparison,
-    signature,
+    saved_model,
     tensorflow_process,
     version_folder,
 )
-
-WHO = signature.WHO
+from keras_mmembed.serving.checks import (
+    check_arguments,
+    check_tensorflow,
+    free_version,
+)
+from keras_mmembed.serving.comparison import Comparison
+from keras_mmembed.serving.requests import AnsweredRequest, answer_requests
+from keras_mmembed.serving.saved_model import ExportJob
+from keras_mmembed.serving.signature import WHO, Arrays, ServedInput
 
 
 @dataclass(frozen=True)
 class ServingExport:
-    """What `export_for_serving` has written, and what it compared; `str` reads well.
+    """A model that `export_for_serving` has written; `print` shows it line by line.
 
     Attributes:
         path: The folder of the version.
         version: Its number.
-        endpoints: By endpoint, `(name, dtype, shape)` of its inputs.
-        outputs: Names of the outputs.
-        compared: `(endpoint, shapes by input, largest difference)` of every request
-            that the export and the model have answered.
+        endpoints: By endpoint, the `name`, `dtype` and `shape` of each input.
+        outputs: Names of the outputs, which all endpoints have.
+        compared: For each request that was compared, the `endpoint`, the `shapes` by
+            input, and the largest `difference` to the answer of the model.
     """
 
     path: Path
     version: int
-    endpoints: dict
-    outputs: tuple
-    compared: tuple
+    endpoints: dict[str, tuple[ServedInput, ...]]
+    outputs: tuple[str, ...]
+    compared: tuple[Comparison, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"version {self.version} in {self.path}"]
         for endpoint, inputs in self.endpoints.items():
             listed = ", ".join(f"{n} {dtype} {shape}" for n, dtype, shape in inputs)
@@ -50,48 +59,60 @@ class ServingExport:
 
 
 def export_for_serving(
-    model, directory, *, version=None, endpoints=None, warmup=None, tolerance=None
-):
-    """Write a model as a SavedModel that TensorFlow Serving serves, from any backend.
+    model: keras.Model,
+    directory: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    endpoints: Mapping[str, Sequence[str]] | None = None,
+    warmup: Sequence[Mapping[str, Any]] | None = None,
+    tolerance: float | None = None,
+) -> ServingExport:
+    """Export a model as a SavedModel for TensorFlow Serving, from any backend.
 
-    The export holds plain TensorFlow operations, and runs in a server without Python
-    and without XLA. From JAX and PyTorch it is made by a second process on TensorFlow,
-    out of the `.keras` file of the model. It is written beside its place, read back,
-    and moved there in one step only if it gives the answers of the model; a server
-    that watches `directory` never sees half a model. If anything fails, `directory`
-    is as it was. Exports to one directory take turns.
+    The SavedModel holds plain TensorFlow operations, and runs in a server without
+    Python and without XLA. From JAX and PyTorch, a second process on TensorFlow loads
+    the `.keras` file of the model and writes it.
+
+    The export is written in a hidden folder, read back, compared with the model, and
+    renamed in one step, so a server that watches `directory` never sees half a model.
+    If anything fails, `directory` stays as it was. Exports to one directory take
+    turns.
 
     Shapes:
-        inputs: as in the model; what is unknown there, such as the batch, the lengths
-            and the grids, is unknown to the server too.
+        inputs: as in the model; sizes that are `None` there, such as the batch,
+            lengths and grids, can have any value in a request.
         outputs: as in the model, floats as float32.
 
     Args:
         model: A functional or sequential model. Its inputs need names: the keys of a
             dict of inputs, or else `keras.Input(name=...)`. Outputs have the keys of
-            a dict, or else are `output_0`, `output_1`, ... Inputs of half precision
-            are float32 for clients.
-        directory: The folder of all versions, `<directory>/<version>/`; made if it
-            does not exist.
-        version: The number of this one; by default one more than the last.
-        endpoints: By name, inputs that can be sent without the others, which must be
-            `keras.Input(optional=True)`. Two endpoints with all inputs are always
-            there: `serve` and `serving_default`.
-        warmup: Requests, each a dict of arrays by input name. A server replays them
-            when it loads the model, and here they are compared, together with
-            requests that are made up, if the model takes those.
-        tolerance: How far answers may be from those of the model, relative to the
-            largest one, or to 1 if that is less. By default 1e-5, and more for a model
-            of half precision or with quantized layers.
+            a dict, or else are `output_0`, `output_1`, ... Clients send inputs of
+            half precision as float32.
+        directory: The folder of all versions, `<directory>/<version>/`; it is created
+            if it does not exist.
+        version: The number of this version, at least 1. By default one more than the
+            last.
+        endpoints: By name, the inputs of further endpoints. Inputs that an endpoint
+            leaves out must be `keras.Input(optional=True)`. By default there are only
+            `serve` and `serving_default`, which have all inputs.
+        warmup: Requests, each a dict of arrays by input name; none by default. A
+            server replays them when it loads the model. They are compared too, after
+            random requests, if the model answers those.
+        tolerance: The largest difference to the answers of the model that is
+            accepted, relative to the largest value of an answer, or to 1 if that is
+            less. By default 1e-5; 1e-2 for a model with float16, 6e-2 with bfloat16
+            and 5e-2 with quantized layers.
 
     Returns:
-        A `ServingExport`: `path`, `version`, and what was compared.
+        A `ServingExport`, with the `path`, the `version` and what was compared.
 
     Raises:
         ImportError: if TensorFlow is not installed.
-        OSError: if `directory` cannot be written, or the space does not suffice.
-        RuntimeError: if TensorFlow cannot run the model, or gives other answers.
-        TypeError, ValueError: if an argument is wrong.
+        OSError: if `directory` cannot be written, or there is no space left.
+        RuntimeError: if TensorFlow cannot run the model, or its answers differ.
+        TypeError: if an argument has the wrong type.
+        ValueError: if the model has no named inputs, an argument has the wrong value,
+            or the model does not answer a request.
 
     Example:
     >>> import keras
@@ -101,79 +122,42 @@ def export_for_serving(
         ...
     ValueError: export_for_serving: `model` must be built of keras.Input, ...
     """
-    signature.check_model(model)
-    endpoints = signature.check_endpoints(model, endpoints)
-    warmup = signature.check_requests(model, warmup or [], endpoints)
-    version = checks.check_integer(WHO, "version", version, optional=True)
-    if tolerance is None:
-        tolerance = comparison.default_tolerance(model)
-    tolerance = checks.check_number(WHO, "tolerance", tolerance, 0)
-    directory = _check_directory(directory)
-    _check_version(directory, version)
-    _check_tensorflow(model)
-    requests, expected = comparison.requests_and_answers(model, endpoints, warmup)
+    checked = check_arguments(model, directory, version, endpoints, warmup, tolerance)
+    check_tensorflow(model)
+    answered = answer_requests(model, checked.endpoints, checked.warmup)
+    requests = tuple(each.request for each in answered)
+    job = ExportJob(checked.endpoints, checked.warmup, requests)
+    directory = checked.directory
+    with _directory_errors(directory), version_folder.staging(directory) as staging:
+        # once more, now that no other export is at work
+        number = free_version(directory, checked.version)
+        answers = _write(model, staging.folder, job, staging.lock)
+        compared = _compare(model, answered, answers, checked.tolerance)
+        written = staging.folder / "saved_model"
+        path = version_folder.publish(written, directory, number)
+    inputs = {endpoint.name: endpoint.inputs for endpoint in checked.endpoints}
+    return ServingExport(path, number, inputs, tuple(answered[0].answer), compared)
+
+
+@contextlib.contextmanager
+def _directory_errors(directory: Path) -> Iterator[None]:
+    """Say of an error of the file system which argument it is about."""
     try:
-        with version_folder.staging(directory) as (folder, lock):
-            # once more, now that no other export is at work
-            version = _check_version(directory, version)
-            answers = _write(model, folder, endpoints, requests, warmup, lock)
-            compared = _compare(model, requests, expected, answers, tolerance)
-            path = version_folder.publish(folder / "saved_model", directory, version)
+        yield
     except OSError as error:
         rule = "be a folder with enough space, in which you may write"
         text = checks.error_text(WHO, "directory", rule, f"'{directory}'")
         raise OSError(f"{text} {error}. Nothing was exported.") from error
-    inputs = signature.inputs_by_name(model)
-    described = {
-        endpoint: tuple(signature.describe(name, inputs[name]) for name in names)
-        for endpoint, names in endpoints.items()
-    }
-    return ServingExport(path, version, described, tuple(expected[0]), compared)
 
 
-def _check_directory(directory):
-    rule = "be a path"
-    is_path = isinstance(directory, (str, os.PathLike))
-    received = type(directory).__name__
-    checks.check(is_path, WHO, "directory", rule, received, error=TypeError)
-    directory = Path(directory)
-    is_folder = directory.is_dir() or not directory.exists()
-    checks.check(is_folder, WHO, "directory", "be a folder", f"'{directory}'")
-    return directory
-
-
-def _check_version(directory, version):
-    """Return the number of the new version."""
-    taken = version_folder.versions(directory)
-    free = max(taken, default=0) + 1
-    rule = f"not be in '{directory}' yet"
-    remedy = f"The next free number is {free}."
-    checks.check(version not in taken, WHO, "version", rule, version, remedy)
-    return free if version is None else version
-
-
-def _check_tensorflow(model):
-    """Raise unless TensorFlow is here, and can know the classes of the model."""
-    if importlib.util.find_spec("tensorflow") is None:
-        rule = f"be installed beside the {keras.backend.backend()} backend"
-        remedy = (
-            "Install it: pip install 'keras-mmembed[tensorflow]', or tensorflow-cpu."
-        )
-        text = checks.error_text(WHO, "tensorflow", rule, "nothing", remedy)
-        raise ImportError(text)
-    if keras.backend.backend() != "tensorflow":
-        tensorflow_process.custom_modules(model)
-
-
-def _write(model, folder, endpoints, requests, warmup, lock):
-    """Write the model in `folder`, and return its answers to the requests."""
-    job = (endpoints, requests, warmup)
+def _write(
+    model: keras.Model, folder: Path, job: ExportJob, lock: int | None
+) -> list[Arrays]:
+    """Write the SavedModel in `folder`, and return its answers to the requests."""
     try:
         if keras.backend.backend() == "tensorflow":
-            from keras_mmembed.serving import saved_model
-
-            return saved_model.export(model, folder / "saved_model", *job)
-        return tensorflow_process.export(model, folder, *job, lock=lock)
+            return saved_model.export(model, folder / "saved_model", job)
+        return tensorflow_process.export(model, folder, job, lock)
     except OSError:
         raise
     except Exception as error:  # whatever TensorFlow, or a layer, may raise
@@ -182,18 +166,23 @@ def _write(model, folder, endpoints, requests, warmup, lock):
         raise RuntimeError(f"{text} {error} Nothing was exported.") from error
 
 
-def _compare(model, requests, expected, answers, tolerance):
-    """Return what was compared; raise if the answers are not those of the model."""
+def _compare(
+    model: keras.Model,
+    answered: Sequence[AnsweredRequest],
+    answers: Sequence[Arrays],
+    tolerance: float,
+) -> tuple[Comparison, ...]:
+    """Return the comparison of each request; raise if answers differ."""
     compared = []
-    for (endpoint, arrays), right, got in zip(requests, expected, answers, strict=True):
-        difference = comparison.largest_difference(right, got)
-        shapes = {name: array.shape for name, array in arrays.items()}
-        compared.append((endpoint, shapes, difference))
+    for right, answer in zip(answered, answers, strict=True):
+        request = right.request
+        difference = comparison.largest_difference(right.answer, answer)
+        compared.append(Comparison(request.endpoint, request.shapes, difference))
         if not difference <= tolerance:
             rule = f"give the same answers on TensorFlow, within {tolerance:.1e}"
             text = checks.error_text(WHO, "model", rule, f"{model.name!r}")
             raise RuntimeError(
-                f"{text} Endpoint {endpoint!r} differs by {difference:.1e} at the "
-                f"shapes {shapes}. Nothing was exported."
+                f"{text} Endpoint {request.endpoint!r} differs by {difference:.1e} at "
+                f"the shapes {request.shapes}. Nothing was exported."
             )
     return tuple(compared)

@@ -4,6 +4,9 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 try:
     import fcntl
@@ -14,15 +17,22 @@ except ImportError:  # Windows
 PREFIX = ".exporting-"
 
 
-@contextlib.contextmanager
-def staging(directory):
-    """Yield an empty folder in `directory`, and the descriptor that locks it.
+class Staging(NamedTuple):
+    """A folder to write in, and the descriptor of the lock, if there are locks."""
 
-    One export at a time works in `directory`; others wait. Afterwards the empty folder
-    is gone, and so is what exports have left behind that were killed. If the export
-    fails, folders that were made for it are removed again.
+    folder: Path
+    lock: int | None
+
+
+@contextlib.contextmanager
+def staging(directory: Path) -> Iterator[Staging]:
+    """Yield an empty folder in `directory`, which is locked meanwhile.
+
+    One export at a time works in `directory`; others wait. Afterwards the folder is
+    removed, and so is what killed exports have left behind. If the export fails,
+    parent folders that were created for it are removed too.
     """
-    made = [path for path in (directory, *directory.parents) if not path.exists()]
+    new = [path for path in (directory, *directory.parents) if not path.exists()]
     lock = None
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -33,11 +43,11 @@ def staging(directory):
         folder = directory / f"{PREFIX}{secrets.token_hex(4)}"
         try:
             folder.mkdir()
-            yield folder, lock
+            yield Staging(folder, lock)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     except BaseException:
-        for path in made:
+        for path in new:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
@@ -46,25 +56,25 @@ def staging(directory):
             os.close(lock)
 
 
-def versions(directory):
+def versions(directory: Path) -> set[int]:
     """Return the numbers among the names in `directory`."""
     names = os.listdir(directory) if directory.is_dir() else []
     return {int(name) for name in names if name.isascii() and name.isdecimal()}
 
 
-def publish(folder, directory, version):
-    """Turn a finished folder into a version, in one step."""
+def publish(folder: Path, directory: Path, version: int) -> Path:
+    """Turn a finished folder into a version, in one step, and return its path."""
     target = directory / str(version)
     os.rename(folder, target)
     return target
 
 
-def _remove_leftovers(directory):
+def _remove_leftovers(directory: Path) -> None:
     for path in directory.glob(f"{PREFIX}*"):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _lock(directory):
+def _lock(directory: Path) -> int | None:
     """Wait for the lock on `directory`; return `None` where there are no locks.
 
     The lock is free again when the last process ends that holds the descriptor.

@@ -1,0 +1,100 @@
+"""The steps of a fusion, in their order."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_mmembed.common.types import Tensor
+from keras_mmembed.fusion.arguments import CallArguments
+from keras_mmembed.fusion.branch import ModalityBranch
+from keras_mmembed.fusion.checks import check_call, naming
+from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.modality_dropout import drop_modalities
+from keras_mmembed.fusion.placement import place_modalities
+from keras_mmembed.fusion.sequence import join, join_and_normalize, token_metadata
+from keras_mmembed.fusion.tokens import flatten_tokens, full
+
+
+@dataclass(frozen=True)
+class FusionParts:
+    """What the steps of a fusion need of the layer.
+
+    Attributes:
+        layout: The order of the tokens.
+        branches: By name, the layers and vectors of each modality.
+        modality_vector: Returns the vector of a modality, `(width,)`.
+        leading_tokens: Returns the class and register tokens for a sequence, or `None`.
+        norm: The norm of all tokens, if there is one.
+        dropout: The dropout after it.
+        drop_rates: By name, the probability with which a sample loses a modality.
+        seed: The generator of its draws, if there are any.
+        dtype: The compute dtype.
+        has_metadata: Whether ids and positions of the tokens are returned.
+    """
+
+    layout: Layout
+    branches: Mapping[str, ModalityBranch]
+    modality_vector: Callable[[str], Tensor]
+    leading_tokens: Callable[[Tensor], Tensor | None]
+    norm: keras.layers.Layer | None
+    dropout: keras.layers.Layer
+    drop_rates: Mapping[str, float]
+    seed: Any
+    dtype: str
+    has_metadata: bool
+
+
+def fuse(
+    parts: FusionParts,
+    inputs: Mapping[str, Tensor | None],
+    arguments: CallArguments,
+    training: bool | None,
+) -> dict[str, Tensor]:
+    """Return the fused embeddings and their mask, and the metadata of the tokens."""
+    layout, branches = parts.layout, parts.branches
+    check_call(branches, layout, inputs, arguments)
+    inputs = layout.in_order(inputs)
+    present = layout.in_order(arguments.present)
+    present = {name: ops.cast(flag, "bool") for name, flag in present.items()}
+    if training and any(parts.drop_rates.values()):
+        present = drop_modalities(inputs, present, parts.drop_rates, parts.seed)
+    modalities = {
+        name: branches[name].prepare(x, arguments, name, present.get(name))
+        for name, x in inputs.items()
+    }
+    like = flatten_tokens(next(iter(modalities.values())).features)
+    masks, tokens = {}, {}
+    for name in layout.modalities:
+        if name in modalities:
+            masks[name] = branches[name].padding_mask(modalities[name])
+        elif layout.stands_in:
+            masks[name] = full(like, 1, True)
+    placeholders = layout.in_order(arguments.placeholders)
+    placements, fused_masks = place_modalities(layout, modalities, masks, placeholders)
+    for name in masks:
+        vector = parts.modality_vector(name)
+        with naming(name):
+            if name in modalities:
+                tokens[name] = branches[name].embed(modalities[name], vector)
+            else:
+                tokens[name] = branches[name].stand_in(vector, like)
+    gates = {name: branches[name].gate for name in layout.hosts}
+    leading = parts.leading_tokens(like)
+    embeddings = join_and_normalize(
+        layout, tokens, leading, placements, gates, parts.norm, training
+    )
+    embeddings = ops.cast(embeddings, parts.dtype)
+    if training:
+        embeddings = parts.dropout(embeddings, training=True)
+    mask = join(layout, fused_masks, full(like, layout.num_special, True))
+    fused = {"embeddings": embeddings, "mask": mask}
+    if not parts.has_metadata:
+        return fused
+    positions = {n: branches[n].token_positions(x) for n, x in modalities.items()}
+    return {
+        **fused,
+        **token_metadata(layout, modalities, masks, positions, placements),
+    }

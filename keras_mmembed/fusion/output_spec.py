@@ -1,0 +1,46 @@
+"""The symbolic outputs of a fusion."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.fusion.checks import Branches, check_positions, features_shapes
+from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.tokens import known_product
+
+
+def output_spec(
+    branches: Branches,
+    layout: Layout,
+    inputs_shape: Mapping[str, Shape | None],
+    positions: Mapping[str, Tensor],
+    width: int,
+    dtype: str,
+    return_dict: bool,
+) -> Any:
+    """Return the symbolic outputs of a fusion for inputs of some shapes.
+
+    Args:
+        branches: The branch of each modality.
+        layout: The order of the tokens.
+        inputs_shape: By name, the shapes of the inputs.
+        positions: By name, the positions of the call.
+        width: Width of the tokens.
+        dtype: The compute dtype.
+        return_dict: Whether the outputs are a dict with the metadata.
+    """
+    shapes = features_shapes(branches, layout, inputs_shape)
+    check_positions(branches, shapes, positions)
+    lengths = {name: known_product(shape[1:-1]) for name, shape in shapes.items()}
+    axes = next(iter(shapes.values()))[0], layout.total(lengths)
+    fused = keras.KerasTensor((*axes, width), dtype=dtype)
+    if not return_dict:
+        return fused
+    return {
+        "embeddings": fused,
+        "mask": keras.KerasTensor(axes, dtype="bool"),
+        "modality_ids": keras.KerasTensor(axes, dtype="int32"),
+        "positions": keras.KerasTensor((*axes, 3), dtype="float32"),
+    }
