@@ -7,20 +7,59 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+# Keras has no public function that tells
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope
+
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Tensor
 
 
 def check_kind(
-    layer: str, argument: str, tensor: Tensor, kind: Literal["integer", "float"]
+    layer: str,
+    argument: str,
+    tensor: Tensor,
+    kind: Literal["integer", "float", "number", "bool"],
+    remedy: str | None = None,
 ) -> None:
-    """Raise unless the dtype of `tensor` is an integer, or a float."""
+    """Raise unless the dtype of `tensor` is an integer, a float, either, or bool."""
     dtype = keras.backend.standardize_dtype(tensor.dtype)
-    fits = dtype.startswith(("int", "uint")) if kind == "integer" else is_float(dtype)
-    remedy = f"Cast it to a dtype of the {kind} kind first."
-    checks.check(
-        fits, layer, f"{argument}.dtype", f"be {kind}", dtype, remedy, error=TypeError
+    is_integer = dtype.startswith(("int", "uint"))
+    fits = {
+        "integer": is_integer,
+        "float": is_float(dtype),
+        "number": is_integer or is_float(dtype),
+        "bool": dtype == "bool",
+    }[kind]
+    rule = "be an integer or a float" if kind == "number" else f"be {kind}"
+    check_dtype(layer, argument, tensor, fits, rule, remedy)
+
+
+def check_dtype(
+    layer: str,
+    argument: str,
+    tensor: Tensor,
+    fits: bool,
+    rule: str,
+    remedy: str | None = None,
+) -> None:
+    """Raise unless the dtype of `tensor` fits, except in a trial call of Keras.
+
+    To build a subclassed model that it loads, Keras calls it on float32 for all inputs.
+    """
+    if is_trial() and not isinstance(tensor, keras.KerasTensor):
+        return
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    kind = rule.removeprefix("be ").split(",")[0]
+    remedy = (
+        f"Cast it to a dtype of the {kind} kind first." if remedy is None else remedy
     )
+    argument = f"{argument}.dtype"
+    checks.check(fits, layer, argument, rule, dtype, remedy, error=TypeError)
+
+
+def is_trial() -> bool:
+    """Whether Keras tries a call out on values of its own, to see what it returns."""
+    return in_symbolic_scope()
 
 
 def check_range(
@@ -35,7 +74,8 @@ def check_range(
     values = known_values(tensor)
     if values is None or values.size == 0:
         return
-    outside = values[(values < low) | (values >= high)]
+    # not the other way round, which NaN would pass
+    outside = values[~((values >= low) & (values < high))]
     rule = f"lie in [{low}, {high})"
     if outside.size:
         checks.check(False, layer, argument, rule, outside.ravel()[0].item(), remedy)
@@ -49,10 +89,13 @@ def is_float(dtype: Any) -> bool:
 def known_values(tensor: Tensor | None) -> np.ndarray | None:
     """Return the values as a NumPy array, or `None` while they are not known.
 
-    Symbolic and traced tensors have no values yet. Values on an accelerator count as
-    unknown: a copy would make every step wait for it.
+    Symbolic and traced tensors have no values yet, and those of a trial call are not
+    the user's. Values on an accelerator count as unknown: a copy would make every step
+    wait for it.
     """
-    if tensor is None or isinstance(tensor, keras.KerasTensor) or _is_compiling():
+    if tensor is None or isinstance(tensor, keras.KerasTensor):
+        return None
+    if is_trial() or _is_compiling():
         return None
     return _values(tensor) if _is_on_cpu(tensor) else None
 
@@ -105,10 +148,11 @@ def raise_or_warn(
     JAX loses the weights of a model whose `predict` raises, and whether TensorFlow
     knows a size depends on earlier calls.
     """
-    if not is_traced(tensor):
+    is_real = not is_traced(tensor) and not is_trial()
+    if is_real:
         check()
         return True
-    if getattr(getattr(tensor, "device", None), "type", None) == "meta":
+    if is_trial() and keras.backend.backend() == "torch":
         return False  # Keras tries lengths of its own to find out which are unknown
     try:
         check()

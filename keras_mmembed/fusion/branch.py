@@ -155,6 +155,8 @@ class ModalityBranch(keras.layers.Layer):
     def features_like(self, x: Tensor) -> Tensor:
         """Return a tensor with the axes and the mask of the features of inputs."""
         is_placed = "into" in self.config
+        if is_placed and "padding_id" in self.config:
+            return self.attach_mask([x, ops.not_equal(x, self.config["padding_id"])])
         return features.features_like(self.embedding, x, self.name, is_placed)
 
     def passes_mask(self, x: Tensor, mask: Tensor) -> bool:
@@ -180,8 +182,10 @@ class ModalityBranch(keras.layers.Layer):
             name: Name of the modality, which may be another instance of this one.
             present: Which samples have the modality, `(batch,)`, or `None` for all.
         """
-        mask = None
+        mask = padding = None
         if self.embedding is not None:
+            if "padding_id" in self.config:
+                padding = ops.not_equal(x, self.config["padding_id"])
             if "vocabulary_size" in self.config:
                 last = self.config["vocabulary_size"] - 1
                 x = ops.clip(ops.cast(x, "int32"), 0, last)
@@ -192,6 +196,8 @@ class ModalityBranch(keras.layers.Layer):
         mask = arguments.mask.get(name, mask)
         if mask is not None:
             mask = as_mask(mask, flatten_tokens(x))
+        if padding is not None:
+            mask = padding if mask is None else ops.logical_and(mask, padding)
         positions = arguments.positions.get(name)
         segment_ids = arguments.segment_ids.get(name)
         return ModalityInputs(x, mask, present, positions, segment_ids)

@@ -207,9 +207,9 @@ def _check_placeholders(
     checks.check(host is not None, WHO, argument, rule, name)
     rule = f"come with inputs[{host!r}]"
     checks.check(host in shapes, WHO, argument, rule, "inputs without it")
-    dtype = keras.backend.standardize_dtype(value.dtype)
-    rule, is_bool = f"be bool, true at the places in {host!r}", dtype == "bool"
-    checks.check(is_bool, WHO, f"{argument}.dtype", rule, dtype, error=TypeError)
+    is_bool = keras.backend.standardize_dtype(value.dtype) == "bool"
+    rule = f"be bool, true at the places in {host!r}"
+    tensors.check_dtype(WHO, argument, value, is_bool, rule)
     batch, *axes = shapes[str(host)][:-1]
     expected = (batch, known_product(tuple(axes)))
     shape = checks.known_shape(value.shape)
@@ -261,8 +261,7 @@ def _check_argument(
     fits = any(checks.shapes_match(shape, option) for option in allowed)
     checks.check(fits, WHO, f"{place}.shape", f"be {listed}", shape)
     if argument == "mask" and len(shape) == 1:
-        dtype = keras.backend.standardize_dtype(value.dtype)
+        fits = keras.backend.standardize_dtype(value.dtype) != "bool"
         rule = "be a number for each sample, its length"
         remedy = "Say in `present` which samples have the modality."
-        place, fits = f"{place}.dtype", dtype != "bool"
-        checks.check(fits, WHO, place, rule, dtype, remedy, error=TypeError)
+        tensors.check_dtype(WHO, place, value, fits, rule, remedy)

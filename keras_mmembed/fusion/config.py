@@ -34,6 +34,7 @@ class ModalityConfig(TypedDict, total=False):
     position: Literal["sinusoidal", "learned"] | PositionEmbedding | Config
     segments: int
     vocabulary_size: int
+    padding_id: int
     embedding: keras.layers.Layer | Config
     into: str
     gate: bool
@@ -56,18 +57,29 @@ SIZE_KEYS: dict[str, tuple[str, ...]] = {
     "none": (),
 }
 FLAGS = ("start_token", "end_token", "count_special", "gate")
-OTHER_KEYS = ("position", "segments", "embedding", "vocabulary_size", "into", *FLAGS)
+OTHER_KEYS = (
+    "position",
+    "segments",
+    "embedding",
+    "vocabulary_size",
+    "padding_id",
+    "into",
+    *FLAGS,
+)
 
 
 def check_configs(
-    who: str, configs: Mapping[str, ModalityConfig]
+    who: str, configs: Mapping[str, ModalityConfig], unified_dim: int
 ) -> dict[str, ModalityConfig]:
     """Return a plain copy of the configuration; raise for what is wrong in it."""
     is_dict = isinstance(configs, dict)
     rule = "be a dict of a dict for each modality"
     checks.check(is_dict, who, "modality_configs", rule, repr(configs), error=TypeError)
     checks.check_names(who, "modality_configs", configs)
-    checked = {name: _check_config(who, name, c) for name, c in configs.items()}
+    checked = {
+        name: _check_config(who, name, config, unified_dim)
+        for name, config in configs.items()
+    }
     for name, config in checked.items():
         for key in ("instance_of", "into"):
             if key in config:
@@ -126,7 +138,7 @@ def serialize_configs(configs: Mapping[str, ModalityConfig]) -> dict[str, Config
     }
 
 
-def _check_config(who: str, name: str, config: Any) -> Any:
+def _check_config(who: str, name: str, config: Any, unified_dim: int) -> Any:
     place = f"modality_configs[{name!r}]"
     is_dict = isinstance(config, dict)
     checks.check(is_dict, who, place, "be a dict", repr(config), error=TypeError)
@@ -145,6 +157,8 @@ def _check_config(who: str, name: str, config: Any) -> Any:
         config["embedding"] = _check_embedding(who, place, config)
         width = getattr(config["embedding"], "output_dim", None)
         config.setdefault("dim", width) if width else None
+    if "vocabulary_size" in config:
+        config.setdefault("dim", unified_dim)
     checks.check("dim" in config, who, place, "have the key 'dim'", list(config))
     for key in ("dim", *SIZE_KEYS[kind], "segments", "vocabulary_size"):
         if key in config:
@@ -153,6 +167,8 @@ def _check_config(who: str, name: str, config: Any) -> Any:
             config[key] = checks.check_integer(
                 who, place_of_key, config[key], optional=is_optional
             )
+    if "padding_id" in config:
+        _check_padding_id(who, f"{place}['padding_id']", config)
     _check_flags(who, place, config)
     if "position" in config:
         config["position"] = _check_position(who, place, kind, config)
@@ -176,6 +192,16 @@ def _check_embedding(who: str, place: str, config: Config) -> keras.layers.Layer
     size = config.get("vocabulary_size")
     checks.check(size is None, who, f"{place}['vocabulary_size']", rule, size)
     return embedding
+
+
+def _check_padding_id(who: str, place: str, config: Config) -> None:
+    padding_id = checks.check_integer(who, place, config["padding_id"], minimum=0)
+    size = config.get("vocabulary_size")
+    rule = "be left out without 'vocabulary_size'"
+    checks.check(size is not None, who, place, rule, padding_id)
+    rule = f"be below the vocabulary_size {size}"
+    checks.check(padding_id < (size or 0), who, place, rule, padding_id)
+    config["padding_id"] = padding_id
 
 
 def _check_flags(who: str, place: str, config: Config) -> None:

@@ -95,7 +95,10 @@ class MultiModalFusion(keras.layers.Layer):
         max_len, or height and width, and frames: The sizes, as for the position layer.
         position: `"sinusoidal"`, `"learned"` or a position layer.
         segments: The number of segments, if there are any.
-        vocabulary_size: The inputs are integer ids, `(batch, length)`, and embedded.
+        vocabulary_size: The inputs are integer ids, `(batch, length)`, and embedded;
+            `dim` is then `unified_dim` by default.
+        padding_id: The id of padding, such as 0 (BERT) or 1 (RoBERTa): a padding mask
+            is made of the ids, and joined to the one of the call, if any.
         embedding: A layer that makes features of raw inputs, such as
             `PatchEmbedding`, or `keras.layers.Embedding` with a mask. It is given the
             mask of its inputs; its own is that of the tokens.
@@ -211,12 +214,12 @@ class MultiModalFusion(keras.layers.Layer):
         # sublayers cast for themselves; the sum of the terms is taken in float32
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
+        self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
         # a dict of layers would list them before the branches that use them
         self.modality_configs: Mapping[str, ModalityConfig] = types.MappingProxyType(
-            fusion_config.check_configs(WHO, modality_configs)
+            fusion_config.check_configs(WHO, modality_configs, self.unified_dim)
         )
         self.modalities: tuple[str, ...] = tuple(self.modality_configs)
-        self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
         self.normalization: Normalization = checks.check_choice(
             WHO, "normalization", normalization, NORMALIZATIONS
         )

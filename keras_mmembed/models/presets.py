@@ -25,7 +25,7 @@ DIMENSIONS: dict[Size, dict[str, int]] = {
 
 
 def _text(width: int) -> Config:
-    return {"type": "1d", "dim": width, "vocabulary_size": 30522}
+    return {"type": "1d", "dim": width, "vocabulary_size": 30522, "padding_id": 0}
 
 
 def _image(width: int) -> Config:
