@@ -6,6 +6,7 @@ import keras
 import ml_dtypes
 import numpy as np
 import pytest
+from case_models import functional, model_inputs, symbolic
 from cases import CASES, inputs_of
 from keras import ops
 
@@ -26,42 +27,6 @@ def shapes_of(x):
     return {k: v.shape for k, v in x.items()} if isinstance(x, dict) else x.shape
 
 
-def symbolic(case, batch=None):
-    def one(name, shape):
-        return keras.Input(shape, batch_size=batch, name=name)
-
-    x = case.unknown
-    x = {k: one(k, s) for k, s in x.items()} if isinstance(x, dict) else one("x", x)
-    extra, flat = {}, {}
-    for argument, spec in case.ids.items():
-        many = spec if isinstance(spec, dict) else {argument: spec}
-        made = {
-            name: keras.Input(
-                (None, *many[name][0][1:]), dtype="int32", name=f"{argument}_{name}"
-            )
-            for name in many
-        }
-        flat.update({f"{argument}_{name}": i for name, i in made.items()})
-        extra[argument] = made if isinstance(spec, dict) else made[argument]
-    return x, extra, flat
-
-
-def functional(case, layer):
-    x, extra, flat = symbolic(case)
-    outputs = layer(x, **extra, **case.call)
-    inputs = {**(x if isinstance(x, dict) else {"x": x}), **flat}
-    return keras.Model(inputs, outputs)
-
-
-def model_inputs(case, **kwargs):
-    x, extra = inputs_of(case, **kwargs)
-    fed = dict(x) if isinstance(x, dict) else {"x": x}
-    for argument, value in extra.items():
-        many = value if isinstance(value, dict) else {argument: value}
-        fed.update({f"{argument}_{name}": ids for name, ids in many.items()})
-    return fed
-
-
 def test_every_public_layer_has_a_case():
     public = {
         name
@@ -69,9 +34,9 @@ def test_every_public_layer_has_a_case():
         if inspect.isclass(getattr(mm, name))
         and issubclass(getattr(mm, name), keras.layers.Layer)
     }
-    # takes what the fusion returns: tests/test_attention_mask.py has its laws
+    # takes what the fusion returns: tests/attention/test_mask.py has its laws
     public.remove("AttentionMask")
-    # takes two tensors: tests/test_gate.py has its laws
+    # takes two tensors: tests/common/test_zero_gate.py has its laws
     public.remove("ZeroGate")
     assert public == {type(case.make()).__name__ for case in CASES}
 

@@ -1,10 +1,9 @@
 """Every error says which layer and argument, the rule, the value and the remedy."""
 
-import re
-
 import keras
 import numpy as np
 import pytest
+from messages import assert_message
 from reference import TEXT_AND_IMAGE
 
 import keras_mmembed as mm
@@ -1224,16 +1223,6 @@ VALUES = [
         "",
     ),
 ]
-
-
-def assert_message(error, argument, rule, value):
-    text = str(error.value)
-    # Keras puts a frame of its own around the message
-    form = r"^(\x1b\[1m)?\w+: `[^`]+` must .+\. Received: .+=.*\."
-    assert re.search(form, text, re.MULTILINE), text
-    assert f"`{argument}` must " in text, text
-    assert rule in text, text
-    assert f"Received: {argument}={value}" in text, text
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,14 @@
 """What `.keras` files hold, and who can read them."""
 
 import json
-import os
-import subprocess
-import sys
 import zipfile
 
 import contracts
 import keras
 import numpy as np
 import pytest
-import serving_models as models
+import whole_models as models
+from processes import run
 
 REWRITE = "If files may change, run: python tests/contracts.py"
 
@@ -75,17 +73,14 @@ print("then", type(keras.models.load_model(sys.argv[1])).__name__)
 
 
 def test_the_package_must_be_imported(file):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", READ, str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    written = run("-c", READ, file)
     for text in (
         "Could not locate class 'MultiModalFusion'",
         "make sure they are all imported",
         "keras_mmembed",
         "then Functional",
     ):
-        assert text in done.stdout
+        assert text in written
 
 
 def test_a_model_trains_on_after_loading(tmp_path):

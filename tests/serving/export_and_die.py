@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import serving_models as models
+import whole_models as models
 
 from keras_mmembed import export_for_serving
 from keras_mmembed.serving import export, version_folder

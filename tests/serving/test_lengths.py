@@ -2,11 +2,11 @@
 
 import keras
 import numpy as np
-import serving_models as models
+import serving_models
 
 
 def test_lengths_survive_the_padding_of_a_server(tmp_path):
-    served, batch, expected = models.padded_reader()
+    served, batch, expected = serving_models.padded_reader()
     assert set(served.input) == {"words", "sound", "words_lengths", "sound_lengths"}
     np.testing.assert_allclose(served.predict_on_batch(batch), expected, atol=1e-6)
     served.save(tmp_path / "served.keras")

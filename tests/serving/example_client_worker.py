@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples" / "serving"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "serving"))
 import client
 import protos
 

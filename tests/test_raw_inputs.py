@@ -2,8 +2,8 @@
 
 import keras
 import numpy as np
+from backend_exports import export
 from keras import ops
-from test_export import exported_jax, exported_tensorflow, exported_torch  # noqa: F401
 
 import keras_mmembed as mm
 from keras_mmembed.common.mask_layers import AttachMask
@@ -162,7 +162,6 @@ def test_export(tmp_path):
         x = raw(**sizes)
         return {name: x[name] for name in model.input}
 
-    export = globals()[f"exported_{keras.backend.backend()}"]
     call = export(answers, inputs(), tmp_path / "model.pt2")
     for sizes in ({"batch": 3}, {"image": (9, 13), "samples": 211}):
         x = inputs(**sizes)

@@ -1,14 +1,14 @@
 """Exports for a server, run as a server runs them: by the C library, without XLA."""
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
+import processes
 import pytest
-import serving_models as models
+import serving_models
+import whole_models
 
 import keras_mmembed as mm
 
@@ -31,10 +31,8 @@ def in_c_library(export, asked, folder):
         for name, array in request.items()
     }
     np.savez(folder / "requests.npz", **arrays)
-    files = [str(folder / f"{name}.npz") for name in ("requests", "answers")]
-    command = [sys.executable, str(WORKER), str(export.path), *files]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    files = [folder / f"{name}.npz" for name in ("requests", "answers")]
+    processes.run(WORKER, export.path, *files)
     answers = [{} for _ in asked]
     with np.load(files[1]) as file:
         for key in file:
@@ -45,7 +43,7 @@ def in_c_library(export, asked, folder):
 
 def test_a_trained_model_gives_its_answers_in_the_c_library(tmp_path):
     pytest.importorskip("sklearn", reason="the digits of the example")
-    model, inputs = models.vqa()
+    model, inputs = whole_models.vqa()
     before = model.predict_on_batch(inputs)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.train_on_batch(inputs, np.arange(8))
@@ -88,11 +86,11 @@ def half(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("half")
     (folder / "4").mkdir()
     *dtypes, tolerance = request.param
-    model = models.fused(*dtypes)
+    model = whole_models.fused(*dtypes)
     warmup = [
-        models.requests(model, words=(2, 3), valid=(2, 3), image=(2, 4, 5, 6)),
+        serving_models.requests(model, words=(2, 3), valid=(2, 3), image=(2, 4, 5, 6)),
         # long enough for a size of more than one byte in the record
-        models.requests(model, seed=1, words=(300, 2), valid=(300, 2)),
+        serving_models.requests(model, seed=1, words=(300, 2), valid=(300, 2)),
     ]
     endpoints = {"text": ["words", "valid"]}
     export = mm.export_for_serving(model, folder, endpoints=endpoints, warmup=warmup)
@@ -104,7 +102,9 @@ def test_half_precision_and_endpoints_in_the_c_library(half, tmp_path):
     asked = [
         (
             "serving_default",
-            models.requests(model, words=(b, n), valid=(b, n), image=(b, h, w, 6)),
+            serving_models.requests(
+                model, words=(b, n), valid=(b, n), image=(b, h, w, 6)
+            ),
         )
         for b, n, h, w in ((1, 1, 1, 1), (1, 6, 2, 3), (3, 2, 4, 1), (2, 7, 1, 5))
     ]
@@ -189,7 +189,7 @@ def test_warmup_records_are_those_of_the_server(half):
 
 
 def test_lengths_survive_the_padding_of_a_server(tmp_path):
-    served, batch, expected = models.padded_reader()
+    served, batch, expected = serving_models.padded_reader()
     export = mm.export_for_serving(served, tmp_path / "reader", warmup=[batch])
     (answer,) = in_c_library(export, [("serve", batch)], tmp_path)
     np.testing.assert_allclose(answer["output_0"], expected, atol=1e-5)
@@ -199,12 +199,12 @@ def test_lengths_survive_the_padding_of_a_server(tmp_path):
 @pytest.mark.parametrize("mode", ["int8", pytest.param("int4", marks=EXHAUSTIVE)])
 def test_quantized_attention(tmp_path, mode):
     """Not even the `.keras` file of a quantised attention of Keras can be loaded."""
-    model = models.transformer(num_layers=1)
+    model = serving_models.transformer(num_layers=1)
     shapes = [
         {"text": (b, n), "valid": (b, n), "image": (b, h, w, 6)}
         for b, n, h, w in ((2, 3, 2, 1), (3, 5, 1, 4))
     ]
-    asked = [("serve", models.requests(model, **each)) for each in shapes]
+    asked = [("serve", serving_models.requests(model, **each)) for each in shapes]
     exact = model.predict_on_batch(asked[0][1])["scores"]
     model.quantize(mode)
     export = mm.export_for_serving(model, tmp_path)

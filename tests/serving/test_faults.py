@@ -11,8 +11,10 @@ from pathlib import Path
 
 import export_and_die
 import keras
+import processes
 import pytest
-import serving_models as models
+import serving_models
+import whole_models
 
 import keras_mmembed as mm
 from keras_mmembed.serving import export, version_folder
@@ -107,7 +109,7 @@ def test_no_permission(open_directory):
         os.chmod(open_directory, 0o555)
     with unchanged(open_directory), without_privileges():
         with pytest.raises(OSError) as error:
-            mm.export_for_serving(models.small(), open_directory)
+            mm.export_for_serving(whole_models.small(), open_directory)
     text = str(error.value)
     rule = "be a folder with enough space, in which you may write"
     assert text.startswith(f"export_for_serving: `directory` must {rule}. Received: ")
@@ -131,7 +133,7 @@ def test_no_permission_any_more(open_directory, monkeypatch):
         monkeypatch.setattr(export, "_write", pretend_to_write)
         monkeypatch.setattr(export, "_compare", compare)
         with pytest.raises(OSError, match="Permission denied"):
-            mm.export_for_serving(models.small(), open_directory)
+            mm.export_for_serving(whole_models.small(), open_directory)
     os.chmod(open_directory, 0o755)
     # what could not be removed is no version, and goes with the next export
     assert version_folder.versions(open_directory) == {1}
@@ -142,19 +144,27 @@ def test_no_permission_any_more(open_directory, monkeypatch):
 
 FAULTY = [
     (
-        models.CountsCalls,
+        serving_models.CountsCalls,
         "give the same answers on TensorFlow, within 1.0e-05",
         "differs",
     ),
-    (models.FailsInGraphs, "be written by TensorFlow", "has no attribute 'numpy'"),
-    (models.CallsPython, "be written by TensorFlow", "the operations ['PyFunc']"),
+    (
+        serving_models.FailsInGraphs,
+        "be written by TensorFlow",
+        "has no attribute 'numpy'",
+    ),
+    (
+        serving_models.CallsPython,
+        "be written by TensorFlow",
+        "the operations ['PyFunc']",
+    ),
 ]
 
 
 @pytest.mark.parametrize("layer, rule, reason", FAULTY)
 def test_a_model_that_tensorflow_does_not_run_alike(directory, layer, rule, reason):
     with unchanged(directory), pytest.raises(RuntimeError) as error:
-        mm.export_for_serving(models.small(layer=layer()), directory)
+        mm.export_for_serving(whole_models.small(layer=layer()), directory)
     text = str(error.value)
     assert text.startswith(f"export_for_serving: `model` must {rule}. Received: model=")
     assert reason in text
@@ -173,7 +183,7 @@ def test_the_process_on_tensorflow_is_killed(directory, monkeypatch):
     monkeypatch.setattr(subprocess.Popen, "wait", kill_and_wait)
     with unchanged(directory):
         with pytest.raises(RuntimeError, match="The process ended with status -9"):
-            mm.export_for_serving(models.small(), directory)
+            mm.export_for_serving(whole_models.small(), directory)
 
 
 def points():
@@ -182,15 +192,14 @@ def points():
 
 
 def test_killed_exports(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    processes = {}
+    started = {}
     for point in points():
         directory = tmp_path / point
         (directory / "1").mkdir(parents=True)
         (directory / "1" / "saved_model.pb").write_bytes(b"served now")
         command = [sys.executable, export_and_die.__file__, str(directory), point]
-        processes[directory] = subprocess.Popen(command, env=environment)
-    for directory, process in processes.items():
+        started[directory] = subprocess.Popen(command, env=processes.environment())
+    for directory, process in started.items():
         assert process.wait(timeout=300) == -signal.SIGKILL
         left = set(os.listdir(directory)) - {"1"}
         assert all(name.startswith(version_folder.PREFIX) for name in left)
@@ -198,7 +207,7 @@ def test_killed_exports(tmp_path):
         with version_folder.staging(directory) as (folder, _):
             assert set(os.listdir(directory)) == {"1", folder.name}
         assert content(directory) == {"1": None, "1/saved_model.pb": b"served now"}
-    export = mm.export_for_serving(models.small(), directory)
+    export = mm.export_for_serving(whole_models.small(), directory)
     assert export.path == directory / "2"
     assert sorted(os.listdir(directory)) == ["1", "2"]
 
@@ -213,6 +222,6 @@ def test_a_version_that_another_export_took_meanwhile(directory, monkeypatch):
     monkeypatch.setattr(export, "_write", pretend_to_write)
     monkeypatch.setattr(export, "_compare", compare)
     with pytest.raises(OSError, match="Directory not empty"):
-        mm.export_for_serving(models.small(), directory)
+        mm.export_for_serving(whole_models.small(), directory)
     assert (directory / "2" / "saved_model.pb").read_text() == "of another"
     assert sorted(os.listdir(directory)) == ["1", "2"]

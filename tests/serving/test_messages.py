@@ -6,8 +6,9 @@ import os
 import keras
 import numpy as np
 import pytest
-import serving_models as models
-from test_messages import assert_message
+import serving_models
+import whole_models
+from messages import assert_message
 
 import keras_mmembed as mm
 
@@ -66,7 +67,7 @@ MODELS = [
     ),
 ]
 ARGUMENTS = [
-    # arguments of the export of `models.fused()`, argument, rule, value received
+    # arguments of the export of `whole_models.fused()`, argument, rule, value received
     ({"directory": 3}, "directory", "be a path", "int"),
     ({"version": 0}, "version", "be at least 1", "0"),
     ({"version": "2"}, "version", "be an integer or None", "'2'"),
@@ -133,7 +134,7 @@ def test_model(make, argument, rule, value, tmp_path):
 
 @pytest.fixture(scope="module")
 def fused():
-    return models.fused()
+    return whole_models.fused()
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_the_directory_is_a_file(tmp_path):
     path = tmp_path / "models"
     path.write_text("content")
     with pytest.raises(ValueError) as error:
-        mm.export_for_serving(models.small(), path)
+        mm.export_for_serving(whole_models.small(), path)
     assert_message(error, "directory", "be a folder", f"'{path}'")
     assert path.read_text() == "content"
 
@@ -163,7 +164,7 @@ def test_the_version_exists(tmp_path, name):
     (tmp_path / name).mkdir()
     (tmp_path / "8").write_text("")
     with pytest.raises(ValueError) as error:
-        mm.export_for_serving(models.small(), tmp_path, version=3)
+        mm.export_for_serving(whole_models.small(), tmp_path, version=3)
     assert_message(error, "version", f"not be in '{tmp_path}' yet", "3. The next free")
     assert "number is 9." in str(error.value)
     assert sorted(os.listdir(tmp_path)) == [name, "8"]
@@ -174,7 +175,7 @@ def test_tensorflow_is_missing(tmp_path, monkeypatch):
         pytest.skip("TensorFlow is the backend")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError) as error:
-        mm.export_for_serving(models.small(), tmp_path / "models")
+        mm.export_for_serving(whole_models.small(), tmp_path / "models")
     rule = f"be installed beside the {keras.backend.backend()} backend"
     assert_message(error, "tensorflow", rule, "nothing. Install it: pip install")
     assert os.listdir(tmp_path) == []
@@ -185,14 +186,14 @@ def test_classes_that_another_process_does_not_know(tmp_path, monkeypatch, modul
     if keras.backend.backend() == "tensorflow":
         pytest.skip("the model is exported by this process")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
-    layer = models.Unregistered()
+    layer = serving_models.Unregistered()
     rule, received = "hold only classes and functions that are", "Unregistered. Put @"
     if module == "__main__":
-        layer = models.CountsCalls()
-        monkeypatch.setattr(models.CountsCalls, "__module__", "__main__")
+        layer = serving_models.CountsCalls()
+        monkeypatch.setattr(serving_models.CountsCalls, "__module__", "__main__")
         rule, received = "be made of classes that another", "tests>CountsCalls of __ma"
     with pytest.raises(ValueError) as error:
-        mm.export_for_serving(models.small(layer=layer), tmp_path / "models")
+        mm.export_for_serving(whole_models.small(layer=layer), tmp_path / "models")
     assert_message(error, "model", rule, received)
     assert os.listdir(tmp_path) == []
 
@@ -200,7 +201,7 @@ def test_classes_that_another_process_does_not_know(tmp_path, monkeypatch, modul
 @pytest.mark.parametrize("given", [False, True])
 def test_no_request_can_be_made_up(tmp_path, monkeypatch, given):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
-    model = models.small(layer=keras.layers.Reshape((7, 4)))
+    model = whole_models.small(layer=keras.layers.Reshape((7, 4)))
     warmup = [{"x": np.ones((2, 5, 4))}] if given else None
     with pytest.raises(ValueError) as error:
         mm.export_for_serving(model, tmp_path / "models", warmup=warmup)

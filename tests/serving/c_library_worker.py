@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "examples" / "serving"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "serving"))
 from c_library import SavedModel
 
 FORBIDDEN = {"tensorflow", "keras", "jax", "torch"}

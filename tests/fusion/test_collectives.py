@@ -1,14 +1,12 @@
 """The fusion on one, two and four simulated devices, and what they send each other."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from processes import run
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "jax", reason="Keras distributes on JAX only"
@@ -27,15 +25,14 @@ MOST_POSITIONS_SENT = 192
 def results(tmp_path_factory):
     """Return by layout the outputs, the weights after a step, and the collectives."""
     folder = tmp_path_factory.mktemp("distribution")
-    environment = {
-        **os.environ,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+    run(
+        WORKER,
+        folder,
+        *LAYOUTS,
+        XLA_FLAGS="--xla_force_host_platform_device_count=4",
         # the program that users run is the one to read
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",
-    }
-    command = [sys.executable, str(WORKER), str(folder), *LAYOUTS]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+        JAX_DISABLE_MOST_OPTIMIZATIONS="0",
+    )
     found = {}
     for layout in LAYOUTS:
         arrays = dict(np.load(folder / f"{layout}.npz"))

@@ -3,7 +3,7 @@
 import formats
 import pytest
 
-REWRITE = "Run: python tests/formats.py write, or tox -e formats"
+REWRITE = "Run: python tests/serving/formats.py write, or tox -e formats"
 # one of each program that runs a file, and one export that fails
 PART = ["onnx", "openvino", "litert", "torch_pt2", "keras_saved_model"]
 
@@ -22,7 +22,7 @@ def test_the_tables_are_whole():
 
 
 def test_the_tables_are_of_the_versions_that_are_tested():
-    pinned = (formats.DOCS.parent.parent / "constraints.txt").read_text().split("\n")
+    pinned = (formats.DOCS.parents[1] / "constraints.txt").read_text().split("\n")
     named = formats.read_parts()[2].split(", ")
     assert [one.split(" ")[0] for one in named] == formats.PACKAGES, REWRITE
     for one in named:

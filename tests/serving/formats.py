@@ -1,6 +1,6 @@
 """Which formats a model can be written in, from which backend: the tables of the docs.
 
-    python tests/formats.py write
+    python tests/serving/formats.py write
 
 finds out, and writes the tables in docs/formats.md. Every export is called at shapes
 that were not traced, and compared with the model. It takes the three backends and the
@@ -10,7 +10,6 @@ packages of the extra `export`; `tox -e formats` has them.
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -22,6 +21,9 @@ import format_routes
 import numpy as np
 from format_routes import SIZES
 
+sys.path.append(str(Path(__file__).parent.parent / "helpers"))
+import processes
+
 BACKENDS = ("tensorflow", "jax", "torch")
 # variants are made on TensorFlow, and may differ from what the model gives by so much
 VARIANTS = {"mixed_bfloat16": 6e-2, "mixed_float16": 1e-2, "int8": 5e-2, "int4": 5e-2}
@@ -30,8 +32,8 @@ PACKAGES = [
     *("keras", "jax", "tensorflow-cpu", "torch"),
     *("onnx", "onnxruntime", "onnxscript", "tf2onnx", "openvino"),
 ]
-MARK = "<!-- written by tests/formats.py -->"
-DOCS = Path(__file__).parent.parent / "docs" / "formats.md"
+MARK = "<!-- written by tests/serving/formats.py -->"
+DOCS = Path(__file__).parents[2] / "docs" / "formats.md"
 
 
 def make(column, folder):
@@ -139,15 +141,8 @@ def check(route, folder):
 
 def start(task, name, folder, backend):
     """Run a task in a process of its own."""
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-    }
-    command = [sys.executable, __file__, task, name, str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{name}: {done.stderr}"
+    variables = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    processes.run(__file__, task, name, folder, **variables)
 
 
 def routes_of(name):

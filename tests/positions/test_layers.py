@@ -102,34 +102,6 @@ def test_start_index_for_each_sample(kind):
     np.testing.assert_allclose(got, [whole[s : s + 4] for s in starts], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "mask, expected",
-    [
-        ([1, 1, 1, 0, 0], [0, 1, 2, 2, 2]),
-        ([0, 0, 1, 1, 1], [0, 0, 0, 1, 2]),
-        ([1, 0, 0, 1, 1], [0, 0, 0, 1, 2]),
-        ([0, 0, 0, 0, 0], [0, 0, 0, 0, 0]),
-    ],
-)
-@pytest.mark.parametrize("dtype", ["bool", "int32", "float32"])
-def test_positions_from_mask(mask, expected, dtype):
-    got = mm.positions_from_mask(np.array([mask]).astype(dtype), first_index=2)
-    assert array(got).tolist() == [[p + 2 for p in expected]]
-
-
-@settings(max_examples=8, deadline=None)
-@given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=5), min_size=1))
-def test_positions_of_packed_rows(rows):
-    longest = max(sum(row) for row in rows)
-    ids, expected = [], []
-    for row in rows:
-        row = [*row, longest - sum(row)]
-        ids.append(np.repeat(np.arange(len(row)), row))
-        expected.append(np.concatenate([np.arange(n) for n in row]))
-    got = mm.positions_from_ids(np.array(ids, "int32"))
-    np.testing.assert_array_equal(array(got), expected)
-
-
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned"])
 @pytest.mark.parametrize("policy", ["clip", "zero"])
 def test_positions_beyond_the_end(kind, policy):

@@ -5,10 +5,10 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from backend_exports import export
+from case_models import functional, model_inputs
 from cases import CASES
-from format_routes import of_one_dict
 from keras import ops
-from test_laws import functional, model_inputs
 
 import keras_mmembed as mm
 
@@ -40,77 +40,9 @@ def grown(case):
     return dataclasses.replace(case, shape=shape, ids=ids)
 
 
-def exported_tensorflow(model, traced, path):
-    import tensorflow as tf
-
-    model.export(path, format="tf_saved_model", verbose=False)
-    loaded = tf.saved_model.load(path)
-    return lambda inputs: loaded.serve(inputs).numpy()
-
-
-def exported_jax(model, traced, path):
-    import jax
-    from jax import export
-
-    def owner(name):
-        # ids are as long as what they belong to
-        return "x" if "x" in model.input else name.split("_")[-1]
-
-    scope = export.SymbolicScope()
-    shapes = {
-        name: export.symbolic_shape(
-            ",".join(
-                "batch"
-                if axis == 0
-                else f"{owner(name)}{axis}"
-                if size is None
-                else f"{size}"
-                for axis, size in enumerate(tensor.shape)
-            ),
-            scope=scope,
-        )
-        for name, tensor in model.input.items()
-    }
-    structs = {
-        name: jax.ShapeDtypeStruct(shape, traced[name].dtype)
-        for name, shape in shapes.items()
-    }
-    state = (
-        [v.value for v in model.trainable_variables],
-        [v.value for v in model.non_trainable_variables],
-    )
-
-    def predict(inputs):
-        return model.stateless_call(*state, inputs)[0]
-
-    # to write it to a file takes flatbuffers, which JAX does not bring along
-    return export.export(jax.jit(predict))(structs).call
-
-
-def exported_torch(model, traced, path):
-    import torch
-
-    dynamic = torch.export.Dim.DYNAMIC
-    shapes = {
-        name: {axis: dynamic for axis, size in enumerate(tensor.shape) if size is None}
-        for name, tensor in model.input.items()
-    }
-    traced = {name: torch.tensor(value) for name, value in traced.items()}
-    with torch.no_grad():
-        program = torch.export.export(
-            of_one_dict(model), (traced,), dynamic_shapes=(shapes,), strict=False
-        )
-    torch.export.save(program, path)
-    call = torch.export.load(path).module()
-    return lambda inputs: call(
-        {name: torch.tensor(value) for name, value in inputs.items()}
-    )
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_export(case, tmp_path):
     model = functional(case, case.make())
-    export = globals()[f"exported_{keras.backend.backend()}"]
     call = export(model, model_inputs(case), tmp_path / "model.pt2")
     for asked, batch in ((case, 1), (grown(case), 3)):
         inputs = model_inputs(asked, batch=batch)
@@ -142,7 +74,6 @@ def test_export_of_placed_tokens_and_their_split(tmp_path):
         x = {n: rng.normal(size=s).astype("float32") for n, s in shapes.items()}
         return {**x, "x_text": marks}
 
-    export = globals()[f"exported_{keras.backend.backend()}"]
     call = export(model, fed(2, 6, [0, 3]), tmp_path / "model.pt2")
     for sizes in ((1, 6, [0, 3]), (3, 9, [1, 2, 8])):
         x = fed(*sizes)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from case_models import functional, model_inputs
 from cases import CASES
-from serving_models import every_other_layer, vqa
-from test_laws import functional, model_inputs
+from whole_models import every_other_layer, vqa
 
 import keras_mmembed  # noqa: F401 - registers the layers
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import processes
 import pytest
-import serving_models as models
+import whole_models
 
 import keras_mmembed as mm
 
@@ -24,7 +25,7 @@ for package in ("grpc", "sklearn", "tensorflow_serving"):
     if importlib.util.find_spec(package) is None:
         pytest.skip(f"needs the package {package}", allow_module_level=True)
 
-SERVER = models.EXAMPLES / "serving" / "server.py"
+SERVER = whole_models.EXAMPLES / "serving" / "server.py"
 CLIENT = Path(__file__).with_name("example_client_worker.py")
 
 
@@ -32,7 +33,7 @@ CLIENT = Path(__file__).with_name("example_client_worker.py")
 def vqa(tmp_path_factory):
     """A folder with a version of the model, requests and the right answers."""
     folder = tmp_path_factory.mktemp("serving")
-    model, inputs = models.vqa()
+    model, inputs = whole_models.vqa()
     requests = {name: values[:4] for name, values in inputs.items()}
     mm.export_for_serving(model, folder / "vqa", warmup=[requests])
     np.savez(folder / "requests.npz", **requests)
@@ -57,11 +58,8 @@ def test_it_answers_as_the_model_does(vqa):
     with start(vqa, "--with-parent", "--seconds=200") as server:
         ready = json.loads(server.stdout.readline())
         assert (ready["model"], ready["version"]) == ("vqa", "1")
-        ports = [str(ready["grpc"]), str(ready["rest"])]
-        files = [str(vqa / f"{name}.npz") for name in ("requests", "answers")]
-        command = [sys.executable, str(CLIENT), *ports, *files]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        files = [vqa / f"{name}.npz" for name in ("requests", "answers")]
+        processes.run(CLIENT, ready["grpc"], ready["rest"], *files)
         _, stderr = server.communicate(timeout=60)
     assert server.returncode == 0
     assert "replayed 1 warmup requests" in stderr

@@ -25,9 +25,9 @@ def load(folder):
 
 def saved_model(folder, path=None):
     """`export_for_serving`, in TensorFlow's C library without XLA."""
-    import serving_models as models
+    from whole_models import EXAMPLES
 
-    sys.path.insert(0, str(models.EXAMPLES / "serving"))
+    sys.path.insert(0, str(EXAMPLES / "serving"))
     from c_library import SavedModel
 
     return SavedModel(path or folder / "export" / "1").run
@@ -52,10 +52,10 @@ def keras_saved_model(folder):
 
 def onnx(folder):
     """`tf2onnx` on the SavedModel, in ONNX Runtime."""
-    import serving_models as models
+    from whole_models import example
 
     path = folder / "model.onnx"
-    models.example("serving/to_onnx.py").convert(folder / "export" / "1", path)
+    example("serving/to_onnx.py").convert(folder / "export" / "1", path)
     return run_onnx(path)
 
 
@@ -176,28 +176,13 @@ def run_litert(content):
 def torch_pt2(folder):
     """`torch.export.export` of the `.keras` file, in PyTorch."""
     import torch
+    from backend_exports import of_one_dict
 
     model, example, dynamic = for_torch(folder)
-
     program = torch.export.export(
         of_one_dict(model), (example,), dynamic_shapes=(dynamic,), strict=False
     )
     return run_pt2(program, folder / "model.pt2")
-
-
-def of_one_dict(model):
-    """Return a module that takes one dict, whatever Keras hands on."""
-    import torch
-
-    class Program(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.model = model
-
-        def forward(self, inputs):
-            return self.model(inputs)
-
-    return Program().eval()
 
 
 def keras_pt2(folder):
@@ -227,13 +212,9 @@ def run_pt2(program, path):
 def for_torch(folder):
     """Return the model, an example of its inputs, and which axes may change."""
     import torch
+    from backend_exports import dynamic_shapes
 
     model = load(folder)
     request = dict(np.load(folder / f"request_{len(SIZES) - 1}.npz"))
     example = {name: torch.tensor(request[name]) for name in model.input}
-    free = torch.export.Dim.DYNAMIC
-    dynamic = {
-        name: {axis: free for axis, size in enumerate(tensor.shape) if size is None}
-        for name, tensor in model.input.items()
-    }
-    return model, example, dynamic
+    return model, example, dynamic_shapes(model)
