@@ -1,7 +1,10 @@
 """Pictures: what is drawn is what the layer adds."""
 
+import sys
+
 import numpy as np
 import pytest
+from messages import each, make
 from reference import grid, interleaved
 
 import keras_mmembed as mm
@@ -50,19 +53,24 @@ def test_axes_of_the_caller_are_drawn_on():
 
 
 def test_without_matplotlib(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r"plot_encoding: .*keras-mmembed\[plot\]"):
         mm.plot_encoding(mm.PositionEmbedding1D(), (9, 8))
 
 
-def test_similarity_of_a_clip_is_not_drawn():
-    with pytest.raises(ValueError, match=r"plot_similarity: `shape` must be \(length"):
-        mm.plot_similarity(mm.PositionEmbedding3D(), (2, 3, 4, 8))
+ERRORS = [
+    make(mm.plot_similarity, mm.PositionEmbedding3D(), (2, 3, 4, 8)).says(
+        "shape", "be (length, width) or (height, width, channels)", "(2, 3, 4, 8)"
+    ),
+    make(mm.plot_layout, np.ones((1, 4, 8)), ["text"]).says(
+        "fused", "be what MultiModalFusion returns", "ndarray. Make the fusion with"
+    ),
+]
 
 
-def test_layout_of_bare_embeddings():
-    with pytest.raises(ValueError, match=r"plot_layout: `fused` must be what .*return"):
-        mm.plot_layout(np.ones((1, 4, 8)), ["text"])
+@each(ERRORS)
+def test_messages(row):
+    row.check()
 
 
 def test_layout_has_a_box_for_every_token():

@@ -121,37 +121,3 @@ def test_unknown_sizes():
     model = keras.Model([fused["mask"], fused["modality_ids"]], allowed)
     got = model.predict([VALID, IDS], verbose=0)
     np.testing.assert_array_equal(got, expected(**RULES["all"]))
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        ({"causal": "yes"}, TypeError, "`causal` must be True or False. .*='yes'"),
-        ({"prefix": ["sound"]}, ValueError, "`prefix` must hold only .*'sound'"),
-        ({"prefix": "image"}, ValueError, "`prefix` must hold only .*'image'"),
-        ({"hidden": ["text"]}, TypeError, "`hidden` must be a dict .*'text'"),
-        ({"hidden": {"sound": ["text"]}}, ValueError, "`hidden` must .*'sound'"),
-        (
-            {"hidden": {"text": ["sound"]}},
-            ValueError,
-            r"`hidden\['text'\]` must hold only names among .*'sound'",
-        ),
-    ],
-)
-def test_messages_of_the_constructor(make, error, message):
-    with pytest.raises(error, match=f"AttentionMask: {message}"):
-        mm.AttentionMask(NAMES, **make)
-
-
-@pytest.mark.parametrize(
-    ("fused", "examples", "error", "message"),
-    [
-        (VALID, None, ValueError, "`fused` must be what .*return_dict=True"),
-        ({"mask": VALID}, None, ValueError, r"`fused` must .*\['mask'\]"),
-        (FUSED, EXAMPLES * 1.0, TypeError, "`example_ids.dtype` must be integer"),
-        (FUSED, EXAMPLES[:, :3], ValueError, r"`example_ids.shape` must .*\(2, 3\)"),
-    ],
-)
-def test_messages_of_the_call(fused, examples, error, message):
-    with pytest.raises(error, match=f"AttentionMask: {message}"):
-        mm.AttentionMask(NAMES)(fused, example_ids=examples)

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 from keras import ops
 
 import keras_mmembed as mm
@@ -89,12 +88,3 @@ def test_a_modality_added_to_a_trained_model_changes_nothing_at_first():
     assert np.abs(
         array(new({"text": text, "audio": audio}))[:, :5] - expected
     ).max() > (1e-3)
-
-
-@pytest.mark.parametrize("inputs", [np.ones((2, 3)), [np.ones((2, 3)), np.ones(3)]])
-def test_error(inputs):
-    message = (
-        r"ZeroGate: `inputs` must be a list of two tensors of one shape\. Received"
-    )
-    with pytest.raises(ValueError, match=message):
-        mm.ZeroGate()(inputs)

@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
@@ -40,9 +39,3 @@ def test_in_a_functional_model(tmp_path):
     packed, again = model.predict([tokens, valid], verbose=0)
     np.testing.assert_array_equal(packed[0, :3], tokens[0, [1, 3, 4]])
     np.testing.assert_array_equal(again, tokens)
-
-
-def test_a_mask_of_another_length():
-    message = r"pack_tokens: `tensor.shape` must have the batch and length \(2, 4\)"
-    with pytest.raises(ValueError, match=message):
-        mm.pack_tokens(np.zeros((2, 5, 3)), np.ones((2, 4), bool))

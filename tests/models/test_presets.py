@@ -25,21 +25,3 @@ def test_presets_are_plain_data_and_take_raw_inputs(application):
     given = {name: RAW[name] for name in config["modality_configs"]}
     assert tuple(model(given).shape) == (1, 2)
     assert mm.preset(application)["unified_dim"] == 768
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (
-            ("chess",),
-            "`application` must be one of 'visual_question_answering'.*'chess'",
-        ),
-        (
-            ("sentiment", "huge"),
-            "`size` must be one of 'tiny', 'small', 'base'.*'huge'",
-        ),
-    ],
-)
-def test_unknown_presets(arguments, message):
-    with pytest.raises(ValueError, match=f"preset: {message}"):
-        mm.preset(*arguments)

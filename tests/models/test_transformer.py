@@ -292,20 +292,3 @@ def test_a_configuration_is_plain_data():
     model = make(gated=["image"], hidden={"text": ["image"]}, num_outputs=2)
     config = json.loads(json.dumps(model.get_config()))
     assert mm.MultiModalTransformer.from_config(config).get_config() == config
-
-
-@pytest.mark.parametrize(
-    "kwargs, message",
-    [
-        ({"num_heads": 3}, "`num_heads` must divide unified_dim=16.*num_heads=3"),
-        ({"pooling": "max"}, "`pooling` must be one of 'cls', 'mean'.*'max'"),
-        ({"num_layers": 0}, "`num_layers` must be at least 1.*num_layers=0"),
-        ({"gated": ["sound"]}, "`gated` must hold only names among .*'sound'"),
-        ({"num_outputs": 1.5}, "`num_outputs` must be an integer or None.*1.5"),
-    ],
-)
-def test_messages(kwargs, message):
-    with pytest.raises(
-        (TypeError, ValueError), match=f"MultiModalTransformer: {message}"
-    ):
-        mm.MultiModalTransformer(CONFIGS, 16, **kwargs)

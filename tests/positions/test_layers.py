@@ -178,13 +178,3 @@ def test_encodings_are_added_to_what_is_there():
     x = np.random.default_rng(0).normal(size=(2, 5, 8)).astype("float32")
     expected = x + reference.interleaved(range(5), 8)
     np.testing.assert_allclose(array(ONE()(x)), expected, atol=1e-6)
-
-
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="a constant while tracing")
-def test_a_traced_step_warns_of_a_constant_that_is_too_long():
-    import jax
-
-    x, layer = jax.numpy.ones((1, 9, 8)), mm.PositionEmbedding1D(max_length=6)
-    layer.build(x.shape)
-    with pytest.warns(UserWarning, match="A compiled step cannot raise"):
-        jax.jit(lambda: layer(x))()
