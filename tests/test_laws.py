@@ -9,18 +9,12 @@ import pytest
 from case_models import functional, model_inputs, symbolic
 from cases import CASES, inputs_of
 from keras import ops
+from tensors import array
+from weights import randomize, reloaded
 
 import keras_mmembed as mm
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
-
-
-def first(x):
-    return next(iter(x.values())) if isinstance(x, dict) else x
 
 
 def shapes_of(x):
@@ -122,11 +116,8 @@ def test_inside_a_layer_of_the_user(case):
 def test_save_and_load(case, tmp_path):
     layer = case.make()
     model = functional(case, layer)
-    rng = np.random.default_rng(1)
-    model.set_weights([rng.normal(size=w.shape) for w in model.weights])
-    path = tmp_path / "model.keras"
-    model.save(path)
-    loaded = keras.models.load_model(path)
+    randomize(model)
+    loaded = reloaded(model, tmp_path)
     fed = model_inputs(case)
     expected = model.predict(fed, verbose=0)
     np.testing.assert_allclose(loaded.predict(fed, verbose=0), expected, atol=1e-6)

@@ -3,7 +3,8 @@
 import keras
 import numpy as np
 from backend_exports import export
-from keras import ops
+from tensors import array
+from weights import reloaded
 
 import keras_mmembed as mm
 from keras_mmembed.common.mask_layers import AttachMask
@@ -15,10 +16,6 @@ FUSION = {
     "bands": {"type": "2d", "dim": 8},
 }
 SOUND = {"num_mel_bins": 8, "frame_length": 40, "frame_stride": 20}
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
 
 
 def make_model(*modalities):
@@ -117,8 +114,7 @@ def test_training_and_files(tmp_path):
     losses = answers.fit(x, y, epochs=8, batch_size=4, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.7 * losses[0]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     expected = model.predict(x, verbose=0)
     got = loaded.predict(x, verbose=0)
     np.testing.assert_allclose(got["answer"], expected["answer"], atol=1e-6)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import whole_models as models
 from processes import run
+from weights import reloaded
 
 REWRITE = "If files may change, run: python tests/contracts.py"
 
@@ -89,8 +90,7 @@ def test_a_model_trains_on_after_loading(tmp_path):
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
     x, y = np.ones((2, 3, 4), "float32"), np.zeros((2, 3, 3), "float32")
     model.train_on_batch(x, y)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     for each in (model, loaded):
         each.train_on_batch(x, y)
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from weights import reloaded
 
 import keras_mmembed as mm
 
@@ -82,8 +83,7 @@ def test_pads_and_later_words_change_nothing_after_two_blocks(tmp_path):
     for other in (padded, longer):
         np.testing.assert_allclose(other["text"][:, :2], short["text"], atol=1e-5)
         np.testing.assert_allclose(other["image"], short["image"], atol=1e-5)
-    causal.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(causal, tmp_path)
     again = predict(loaded, [[3, 4]], image)
     np.testing.assert_allclose(again["text"], short["text"], atol=1e-6)
 

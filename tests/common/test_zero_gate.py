@@ -3,17 +3,14 @@
 import keras
 import numpy as np
 from keras import ops
+from tensors import array, normal
+from weights import randomize, reloaded
 
 import keras_mmembed as mm
 
 
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
-
-
-def pair(seed=0):
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=(2, 5, 4)).astype("float32") for _ in range(2)]
+def pair():
+    return normal(2, 5, 4), normal(2, 5, 4, seed=1)
 
 
 def test_closed_at_first_and_open_in_the_end():
@@ -33,8 +30,7 @@ def test_in_a_model_it_opens_by_training(tmp_path):
     model.compile(keras.optimizers.SGD(0.1), "mse")
     model.fit([without, more], more, epochs=5, verbose=0)
     assert array(model.get_layer("gate").gate) > 0.1
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     expected = model.predict([without, more], verbose=0)
     np.testing.assert_allclose(
         loaded.predict([without, more], verbose=0), expected, atol=1e-6
@@ -73,14 +69,11 @@ def attention_model(with_audio):
 
 
 def test_a_modality_added_to_a_trained_model_changes_nothing_at_first():
-    rng = np.random.default_rng(0)
     old, new = attention_model(False), attention_model(True)
     for layer in ("fusion", "attention"):
-        values = [rng.normal(size=w.shape) for w in old.get_layer(layer).get_weights()]
-        old.get_layer(layer).set_weights(values)
+        values = randomize(old.get_layer(layer)).get_weights()
         new.get_layer(layer).set_weights(values)
-    text = rng.normal(size=(2, 4, 8)).astype("float32")
-    audio = rng.normal(size=(2, 6, 8)).astype("float32")
+    text, audio = normal(2, 4, 8), normal(2, 6, 8, seed=1)
     expected = array(old({"text": text}))
     got = array(new({"text": text, "audio": audio}))
     np.testing.assert_allclose(got[:, :5], expected, atol=1e-5)

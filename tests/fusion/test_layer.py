@@ -6,27 +6,19 @@ import pytest
 import reference
 from keras import ops
 from reference import TEXT_AND_IMAGE
+from tensors import array, features, normal, permuted
+from weights import randomize, reloaded, weights_by_path
 
 import keras_mmembed as mm
 
 SEGMENTS = {**TEXT_AND_IMAGE, "text": {**TEXT_AND_IMAGE["text"], "segments": 2}}
+SHAPES = {"text": (5, 8), "image": (12, 6)}
 
 
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
-
-
-def features(seed=0, batch=2, length=5):
-    rng = np.random.default_rng(seed)
-    return {
-        "text": rng.normal(size=(batch, length, 8)).astype("float32"),
-        "image": rng.normal(size=(batch, 12, 6)).astype("float32"),
-    }
-
-
-def randomize(layer, seed=1):
-    rng = np.random.default_rng(seed)
-    layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
+def make(configs=TEXT_AND_IMAGE, width=8, shapes=SHAPES, **options):
+    fusion = mm.MultiModalFusion(configs, width, dropout=0.0, **options)
+    fusion.build({name: (None, *shape) for name, shape in shapes.items()})
+    return randomize(fusion)
 
 
 def functional(fusion, order=("text", "image")):
@@ -48,11 +40,8 @@ def test_the_configuration_of_the_document():
 
 
 def test_formula():
-    fusion = mm.MultiModalFusion(SEGMENTS, 10, dropout=0.0)
-    x = features()
+    fusion, x = make(SEGMENTS, 10), features(**SHAPES)
     ids = np.array([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]], "int32")
-    fusion.build({name: value.shape for name, value in x.items()})
-    randomize(fusion)
     rows = array(fusion.modality.embeddings)
     expected = reference.fused(
         x,
@@ -76,12 +65,7 @@ def test_formula():
 
 @pytest.mark.parametrize("normalization", ["per_modality", "both"])
 def test_norm_of_each_modality(normalization):
-    fusion = mm.MultiModalFusion(
-        TEXT_AND_IMAGE, 8, dropout=0.0, normalization=normalization
-    )
-    x = features()
-    fusion.build({name: value.shape for name, value in x.items()})
-    randomize(fusion)
+    fusion, x = make(normalization=normalization), features(**SHAPES)
     rows = array(fusion.modality.embeddings)
     projection = [array(w) for w in fusion.branch("image").projection.weights]
     sums = {
@@ -108,19 +92,14 @@ def test_norm_of_each_modality(normalization):
 
 @pytest.mark.parametrize("normalization", ["shared", "both"])
 def test_root_mean_square(normalization):
-    configs = {"text": {"type": "none", "dim": 8}}
-    fusion = mm.MultiModalFusion(
-        configs,
-        8,
-        dropout=0.0,
+    fusion = make(
+        {"text": {"type": "none", "dim": 8}},
+        shapes={"text": (None, 8)},
         normalization=normalization,
         norm_type="rms",
         epsilon=0.1,
     )
-    x = np.random.default_rng(0).normal(size=(2, 5, 8))
-    fusion.build({"text": (None, None, 8)})
-    weights = [np.random.default_rng(1).normal(size=w.shape) for w in fusion.weights]
-    fusion.set_weights(weights)
+    x = normal(2, 5, 8)
     total = x + array(fusion.modality.embeddings)[0]
     norms = [fusion.branch("text").norm, fusion.norm]
     for norm in norms if normalization == "both" else norms[1:]:
@@ -130,22 +109,12 @@ def test_root_mean_square(normalization):
 
 
 def test_one_norm_before_or_after_the_concatenation_is_the_same():
-    x = features()
-    shared = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
-    joint = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0, normalization="joint")
-    for fusion in (shared, joint):
-        fusion.build({name: value.shape for name, value in x.items()})
-        randomize(fusion)
+    shared, joint, x = make(), make(normalization="joint"), features(**SHAPES)
     np.testing.assert_allclose(array(shared(x)), array(joint(x)), atol=1e-6)
 
 
-def permuted(x):
-    return dict(reversed(x.items()))
-
-
 def test_order_of_the_inputs_in_call_and_predict():
-    x = features()
-    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
+    fusion, x = make(), features(**SHAPES)
     expected = array(fusion(x))
     np.testing.assert_array_equal(array(fusion(permuted(x))), expected)
     for order in (("text", "image"), ("image", "text")):
@@ -156,47 +125,32 @@ def test_order_of_the_inputs_in_call_and_predict():
 
 
 def test_order_of_the_inputs_in_fit():
-    x = features()
+    x = features(**SHAPES)
     targets = np.random.default_rng(5).normal(size=(2, 17, 8))
     results = []
     for order, fed in ((("text", "image"), x), (("image", "text"), permuted(x))):
-        fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
-        fusion.build({name: value.shape for name, value in x.items()})
-        randomize(fusion)
+        fusion = make()
         model = functional(fusion, order)
         model.compile(keras.optimizers.SGD(0.1), "mse")
         model.fit(fed, targets, epochs=2, verbose=0)
-        results.append({w.path: array(w) for w in fusion.weights})
-    for path, value in results[0].items():
-        other = next(v for p, v in results[1].items() if suffix(p) == suffix(path))
-        np.testing.assert_allclose(other, value, atol=1e-6)
-
-
-def suffix(path):
-    return path.split("/", 1)[1]
+        results.append(weights_by_path(fusion))
+    for path, weight in results[0].items():
+        np.testing.assert_allclose(array(results[1][path]), array(weight), atol=1e-6)
 
 
 def test_order_of_the_inputs_after_a_reload(tmp_path):
-    x = features()
-    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0)
-    model = functional(fusion)
-    randomize(model)
+    model, x = functional(make()), features(**SHAPES)
     expected = model.predict(x, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     np.testing.assert_allclose(
         loaded.predict(permuted(x), verbose=0), expected, atol=1e-6
     )
 
 
 def test_the_order_of_the_configuration_binds_weights_by_name(tmp_path):
-    x = features()
-    fusion = mm.MultiModalFusion(TEXT_AND_IMAGE, 8, dropout=0.0, return_dict=True)
-    other = mm.MultiModalFusion(
-        permuted(TEXT_AND_IMAGE), 8, dropout=0.0, return_dict=True
-    )
-    model, turned = functional(fusion), functional(other)
-    randomize(model)
+    fusion, x = make(return_dict=True), features(**SHAPES)
+    other = make(permuted(TEXT_AND_IMAGE), return_dict=True)
+    model, turned = functional(fusion), functional(randomize(other, seed=2))
     model.save_weights(tmp_path / "fusion.weights.h5")
     turned.load_weights(tmp_path / "fusion.weights.h5")
     one = fusion.split(fusion(x)["embeddings"], like=x)
@@ -228,7 +182,7 @@ def test_mixed_policies_in_one_fusion():
         "text": {"type": "1d", "dim": 8, "position": position},
     }
     fusion = mm.MultiModalFusion(configs, 8, dtype="mixed_bfloat16")
-    outputs = fusion(features())
+    outputs = fusion(features(**SHAPES))
     assert keras.backend.standardize_dtype(outputs.dtype) == "bfloat16"
 
 

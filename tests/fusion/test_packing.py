@@ -5,6 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
+from weights import reloaded
 
 import keras_mmembed as mm
 
@@ -32,8 +33,7 @@ def test_in_a_functional_model(tmp_path):
     mask = keras.Input((None,), dtype="bool", name="mask")
     packed = mm.pack_tokens(x, mask)
     model = keras.Model([x, mask], [packed, mm.unpack_tokens(packed, mask)])
-    model.save(tmp_path / "model.keras")
-    model = keras.models.load_model(tmp_path / "model.keras")
+    model = reloaded(model, tmp_path)
     tokens = np.arange(40, dtype="float32").reshape(2, 5, 4)
     valid = np.array([[0, 1, 0, 1, 1], [1, 1, 1, 1, 1]], bool)
     packed, again = model.predict([tokens, valid], verbose=0)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import ops
+from tensors import features, numpy
+from weights import randomize, reloaded, weights_by_path
 
 import keras_mmembed as mm
 
@@ -15,27 +16,14 @@ CONFIGS = {
     "audio": {"type": "1d", "dim": 8, "into": "text"},
     "video": {"type": "none", "dim": 8},
 }
-
-
-def numpy(tree):
-    return keras.tree.map_structure(ops.convert_to_numpy, tree)
+SHAPES = {"text": (9, 8), "image": (2, 2, 6), "audio": (3, 8), "video": (2, 8)}
 
 
 def make(configs=CONFIGS, **kwargs):
     options = {"dropout": 0.0, "return_dict": True, "cls_token": True, **kwargs}
     layer = mm.MultiModalFusion(configs, 8, **options)
     layer.build({n: (None, None, c["dim"]) for n, c in CONFIGS.items() if n in configs})
-    rng = np.random.default_rng(0)
-    layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
-    return layer
-
-
-def features(batch=2, length=9, seed=0):
-    rng = np.random.default_rng(seed)
-    shapes = {"text": (length, 8), "image": (2, 2, 6), "audio": (3, 8), "video": (2, 8)}
-    return {
-        n: rng.normal(size=(batch, *s)).astype("float32") for n, s in shapes.items()
-    }
+    return randomize(layer)
 
 
 def places(rows, length=9):
@@ -53,7 +41,7 @@ def fusion():
 @settings(max_examples=5, deadline=None)
 @given(order=st.lists(st.permutations(range(9)), min_size=2, max_size=2))
 def test_every_token_goes_to_its_place_and_back(fusion, order):
-    x = features()
+    x = features(**SHAPES)
     image = places([sorted(o[:4]) for o in order])
     audio = places([sorted(o[4:7]) for o in order])
     marks = {"image": image, "audio": audio}
@@ -78,7 +66,7 @@ def test_every_token_goes_to_its_place_and_back(fusion, order):
 
 
 def test_masked_tokens_take_no_place(fusion):
-    x = features()
+    x = features(**SHAPES)
     lengths = {"audio": np.array([2, 3])}
     marks = {"audio": places([(0, 8), (1, 2, 5)]), "image": places([range(2, 6)] * 2)}
     marks["image"][1] = places([(3, 4, 6, 7)])[0]
@@ -103,7 +91,7 @@ def test_a_compiled_step_masks_places_and_drops_tokens_that_are_left_over():
     model = keras.Model(
         {**inputs, "marks": marks}, layer(inputs, placeholders={"audio": marks})
     )
-    x = {name: features()[name] for name in configs}
+    x = {name: features(**SHAPES)[name] for name in configs}
     rows = places([(1, 2, 3, 4), (0, 5)])
     if keras.backend.backend() == "torch":
         with pytest.raises(ValueError, match="mark a place for each valid token, 3"):
@@ -121,7 +109,7 @@ def test_a_compiled_step_masks_places_and_drops_tokens_that_are_left_over():
 @pytest.mark.parametrize("missing", ["mask", "token"])
 def test_absent_for_all_or_for_some(missing):
     fusion = make(missing=missing)
-    x = features()
+    x = features(**SHAPES)
     marks = {"audio": places([(0, 1, 2), (4, 5, 8)]), "image": places([(3, 6, 7)] * 2)}
     del x["image"]
     fused = numpy(fusion(x, placeholders=marks))
@@ -146,23 +134,23 @@ def test_gate_keeps_the_words_at_first():
     layer = make(configs)
     gate = layer.branch("audio").gate
     gate.set_weights([np.float32(0.0)])
-    x = {name: features()[name] for name in configs}
+    x = {name: features(**SHAPES)[name] for name in configs}
     marks = {"audio": places([(0, 1, 2), (4, 5, 8)])}
     closed = numpy(layer(x, placeholders=marks))["embeddings"]
     text = numpy(layer({"text": x["text"]}))["embeddings"]
     np.testing.assert_array_equal(closed, text)
     gate.set_weights([np.float32(30.0)])
     ungated = make({name: CONFIGS[name] for name in configs})
-    weights = {w.path.split("/", 1)[1]: w for w in layer.weights}
-    for weight in ungated.weights:
-        weight.assign(weights[weight.path.split("/", 1)[1]])
+    weights = weights_by_path(layer)
+    for path, weight in weights_by_path(ungated).items():
+        weight.assign(weights[path])
     opened = numpy(layer(x, placeholders=marks))["embeddings"]
     expected = numpy(ungated(x, placeholders=marks))["embeddings"]
     np.testing.assert_allclose(opened, expected, atol=1e-5)
 
 
 def test_blocks_of_attention(fusion):
-    x = features()
+    x = features(**SHAPES)
     marks = {
         "audio": places([(0, 1, 2), (4, 5, 8)]),
         "image": places([(3, 6, 7, 8)] * 2),
@@ -202,7 +190,7 @@ def test_trained(missing):
     given = {**inputs, **{f"{name}_marks": mark for name, mark in marks.items()}}
     model = keras.Model(given, keras.layers.Dense(2)(fused["embeddings"]))
     model.compile(keras.optimizers.SGD(0.1), "mse")
-    x = {name: features(batch=4)[name] for name in shapes}
+    x = {name: features(4, **SHAPES)[name] for name in shapes}
     x["image_marks"] = places([(0, 2, 4, 6)] * 4)
     x["audio_marks"] = places([(1, 3, 5)] * 4)
     losses = model.fit(x, np.zeros((4, length, 2)), batch_size=2, verbose=0).history
@@ -210,7 +198,7 @@ def test_trained(missing):
 
 
 def test_nothing_to_place(fusion):
-    x = features()
+    x = features(**SHAPES)
     x["audio"] = x["audio"][:, :0]
     marks = {"audio": places([(), ()]), "image": places([(0, 1, 2, 3)] * 2)}
     fused = fusion(x, placeholders=marks)
@@ -233,11 +221,10 @@ def test_saved_and_loaded(tmp_path):
     )
     assert parts["image"].shape == (None, None, None, 8)
     model = keras.Model({**inputs, "marks": marks}, parts)
-    x = {name: features()[name] for name in inputs}
+    x = {name: features(**SHAPES)[name] for name in inputs}
     fed = {**x, "marks": places([(0, 1, 2, 3), (2, 4, 6, 8)])}
     expected = model.predict(fed, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     got = loaded.predict(fed, verbose=0)
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], atol=1e-6)
@@ -248,7 +235,7 @@ def test_saved_and_loaded(tmp_path):
 
 def test_gradients_reach_only_tokens_that_were_placed():
     layer = make()
-    x = features()
+    x = features(**SHAPES)
     marks = {
         "audio": places([(0, 1, 2), (4, 5, 8)]),
         "image": places([(3, 6, 7, 8)] * 2),

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import ops
+from tensors import numpy
+from weights import randomize, reloaded
 
 import keras_mmembed as mm
 
@@ -34,9 +36,7 @@ def fusion():
         CONFIGS, 6, dropout=0.0, cls_token=True, num_registers=1, return_dict=True
     )
     layer.build({name: (None,) * (AXES[name] + 1) + (WIDTHS[name],) for name in AXES})
-    rng = np.random.default_rng(0)
-    layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
-    return layer
+    return randomize(layer)
 
 
 @st.composite
@@ -52,10 +52,6 @@ def inputs(draw, only=tuple(AXES)):
         name: rng.normal(size=(batch, *sizes[name], WIDTHS[name])).astype("float32")
         for name in names
     }
-
-
-def numpy(tree):
-    return keras.tree.map_structure(ops.convert_to_numpy, tree)
 
 
 def in_order(x):
@@ -153,8 +149,7 @@ def test_compiled_and_loaded_equal_eager(fusion, x, data, tmp_path):
     symbols = {n: keras.Input((None,) * AXES[n] + (WIDTHS[n],)) for n in x}
     masks = {name: keras.Input((), dtype="int32") for name in lengths}
     model = keras.Model([symbols, masks], fusion(symbols, mask=masks))
-    model.save(tmp_path / "model.keras")
-    for same in (model, keras.models.load_model(tmp_path / "model.keras")):
+    for same in (model, reloaded(model, tmp_path)):
         got = same.predict([x, lengths], verbose=0)
         for key in expected:
             np.testing.assert_allclose(got[key], expected[key], atol=2e-6)

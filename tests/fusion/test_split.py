@@ -2,7 +2,8 @@
 
 import keras
 import numpy as np
-from tensors import array
+from tensors import array, features
+from weights import reloaded
 
 import keras_mmembed as mm
 
@@ -16,13 +17,8 @@ def test_split_restores_grids(tmp_path):
     parts = fusion.split(fusion(inputs), like=inputs, grids=True)
     assert parts["video"].shape == (None, None, None, None, 8)
     model = keras.Model(inputs, parts)
-    model.save(tmp_path / "model.keras")
-    model = keras.models.load_model(tmp_path / "model.keras")
-    rng = np.random.default_rng(0)
-    fed = {
-        "text": rng.normal(size=(2, 5, 8)),
-        "video": rng.normal(size=(2, 3, 2, 4, 8)),
-    }
+    model = reloaded(model, tmp_path)
+    fed = features(text=(5, 8), video=(3, 2, 4, 8))
     got = model.predict(fed, verbose=0)
     assert got["text"].shape == (2, 5, 8)
     whole = array(model.get_layer(fusion.name)(fed))

@@ -4,17 +4,10 @@ import keras
 import numpy as np
 import pytest
 import reference
-from keras import ops
+from tensors import array, normal, numpy
+from weights import randomize, reloaded, weights_by_path
 
 import keras_mmembed as mm
-
-
-def numpy(tree):
-    return keras.tree.map_structure(ops.convert_to_numpy, tree)
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
 
 
 def make(configs, width=8, shapes=None, **kwargs):
@@ -22,13 +15,7 @@ def make(configs, width=8, shapes=None, **kwargs):
         configs, width, **{"dropout": 0.0, "return_dict": True, **kwargs}
     )
     layer.build(shapes or {n: (None, None, c["dim"]) for n, c in configs.items()})
-    rng = np.random.default_rng(0)
-    layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
-    return layer
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+    return randomize(layer)
 
 
 BORDERS = {"start_token": True, "end_token": True}
@@ -139,8 +126,7 @@ def test_an_embedding_hands_on_its_mask(tmp_path):
     model = keras.Model(inputs, layer(inputs))
     fused = model.predict({"text": words}, verbose=0)
     np.testing.assert_array_equal(fused["mask"], words > 0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     again = loaded.predict({"text": words}, verbose=0)
     np.testing.assert_allclose(again["embeddings"], fused["embeddings"], atol=1e-6)
 
@@ -201,15 +187,14 @@ def test_a_modality_added_later_keeps_what_was_trained(missing, tmp_path):
     grown = keras.Model(inputs, new(inputs))
     del inputs["audio"]
     keras.Model(inputs, old(inputs)).save_weights(tmp_path / "old.weights.h5")
-    fresh = {w.path.split("/", 1)[1]: array(w) for w in new.weights}
+    fresh = {path: array(w) for path, w in weights_by_path(new).items()}
     with pytest.warns(UserWarning, match="projection"):
         grown.load_weights(tmp_path / "old.weights.h5", skip_mismatch=True)
-    trained = {w.path.split("/", 1)[1]: array(w) for w in old.weights}
-    for weight in new.weights:
-        path = weight.path.split("/", 1)[1]
+    trained = weights_by_path(old)
+    for path, weight in weights_by_path(new).items():
         if path != "modality/embeddings":
             expected = (fresh if path.startswith("audio/") else trained)[path]
-            np.testing.assert_array_equal(array(weight), expected, err_msg=path)
+            np.testing.assert_array_equal(array(weight), array(expected), path)
     x = {"text": normal(2, 3, 8), "image": normal(2, 4, 6)}
     before, after = old(x)["embeddings"], new(x)["embeddings"]
     np.testing.assert_array_equal(array(after)[:, 0], array(before)[:, 0])

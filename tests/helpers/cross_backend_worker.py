@@ -7,13 +7,11 @@ import keras
 import numpy as np
 from case_models import functional, model_inputs
 from cases import CASES
+from tensors import permuted
+from weights import randomize
 from whole_models import every_other_layer, vqa
 
 import keras_mmembed  # noqa: F401 - registers the layers
-
-
-def permuted(x):
-    return dict(reversed(x.items()))
 
 
 def save(directory, backend):
@@ -23,8 +21,7 @@ def save(directory, backend):
     for number, case in enumerate(CASES):
         path = folder / f"{number:02d}-{case.name}.keras"
         model = functional(case, case.make())
-        rng = np.random.default_rng(number)
-        model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+        randomize(model, seed=number)
         model.save(path)
         np.save(path.with_suffix(".npy"), model.predict(model_inputs(case), verbose=0))
 

@@ -1,4 +1,4 @@
-"""Tensors to call layers with, and their results as NumPy arrays."""
+"""Inputs of layers, and what comes out, as NumPy arrays."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ def array(x):
 
 
 def numpy(tree):
-    """Return nested tensors as arrays of the same dtype."""
+    """Return nested tensors as arrays of their own dtypes."""
     return keras.tree.map_structure(ops.convert_to_numpy, tree)
 
 
@@ -20,15 +20,18 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def randomize(layer, seed=0):
-    """Give every weight of a built layer random values."""
-    rng = np.random.default_rng(seed)
-    layer.set_weights([rng.normal(size=w.shape) for w in layer.get_weights()])
-    return layer
-
-
 def features(batch=2, seed=0, **shapes):
     """Return normally distributed features by name, of shapes without the batch."""
     rng = np.random.default_rng(seed)
     made = {name: rng.normal(size=(batch, *shape)) for name, shape in shapes.items()}
     return {name: x.astype("float32") for name, x in made.items()}
+
+
+def permuted(x):
+    """Return a dict in another order."""
+    return dict(reversed(x.items()))
+
+
+def encoding(layer, *shape, **call):
+    """Return what a position layer adds to inputs of a shape."""
+    return array(layer(np.zeros(shape, "float32"), **call))

@@ -5,15 +5,12 @@ import numpy as np
 import pytest
 import reference
 from keras import ops
+from tensors import array
 
 import keras_mmembed as mm
 from keras_mmembed.inputs import spectrogram
 
 SMALL = {"frame_length": 40, "frame_stride": 16, "num_mel_bins": 9}
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
 
 
 def sounds(*lengths, samples=200):

@@ -5,17 +5,9 @@ import numpy as np
 import pytest
 import reference
 from keras import ops
+from tensors import array, normal
 
 import keras_mmembed as mm
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype("float32")
-
 
 LAYERS = {
     "image": (mm.PatchEmbedding, (4, 3), (9, 8), [(8, 6), (5, 8), (0, 0)]),

@@ -5,7 +5,9 @@ import json
 import keras
 import numpy as np
 import pytest
-from keras import ops
+import reference
+from tensors import array
+from weights import reloaded, weights_by_path
 
 import keras_mmembed as mm
 
@@ -14,10 +16,6 @@ CONFIGS = {
     "image": {"type": "2d", "dim": 12},
 }
 SMALL = {"num_layers": 2, "num_heads": 4, "hidden_dim": 24, "dropout": 0.0}
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
 
 
 def inputs(batch=3, seed=0):
@@ -39,9 +37,7 @@ def make(configs=CONFIGS, **kwargs):
 
 
 def layer_norm(x, layer):
-    centered = x - x.mean(axis=-1, keepdims=True)
-    scale = np.sqrt((centered**2).mean(axis=-1, keepdims=True) + layer.epsilon)
-    return centered / scale * array(layer.gamma) + array(layer.beta)
+    return reference.layer_norm(x, array(layer.gamma), array(layer.beta), layer.epsilon)
 
 
 def dense(x, layer):
@@ -50,15 +46,8 @@ def dense(x, layer):
 
 def attention(x, layer, valid):
     """Attention of every token to the valid ones, head by head."""
-    (qk, qb), (kk, kb), (vk, vb), (ok, ob) = [
-        [array(w) for w in part.weights]
-        for part in (
-            layer._query_dense,
-            layer._key_dense,
-            layer._value_dense,
-            layer._output_dense,
-        )
-    ]
+    values = [array(weight) for weight in layer.weights]
+    (qk, qb), (kk, kb), (vk, vb), (ok, ob) = zip(*[iter(values)] * 2, strict=True)
     outputs = np.zeros_like(x) + ob
     for head in range(layer.num_heads):
         query, key = x @ qk[:, head] + qb[head], x @ kk[:, head] + kb[head]
@@ -146,9 +135,8 @@ def test_an_empty_text_is_no_text():
 def test_a_gated_modality_changes_nothing_at_first(pooling):
     old = make({"text": CONFIGS["text"]}, pooling=pooling)
     new = make(pooling=pooling, gated=["image"])
-    values = {w.path.split("/", 1)[1]: w for w in old.weights}
-    for weight in new.weights:
-        path = weight.path.split("/", 1)[1]
+    values = weights_by_path(old)
+    for path, weight in weights_by_path(new).items():
         if path == "fusion/modality/embeddings":
             rows = array(values[path])
             weight.assign(np.concatenate([rows, rows + 1.0]))
@@ -199,8 +187,7 @@ def test_trained_saved_and_loaded(tmp_path):
     assert model.evaluate(inputs(), answers, verbose=0) < first
     expected = model.predict(inputs(), verbose=0)
     np.testing.assert_allclose(expected.sum(axis=-1), 1.0, atol=1e-5)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     np.testing.assert_allclose(loaded.predict(inputs(), verbose=0), expected, atol=1e-6)
 
 
@@ -211,8 +198,7 @@ def test_quantised_and_saved(tmp_path):
     model.quantize("int8")
     expected = model.predict(inputs(), verbose=0)
     assert 0 < np.abs(expected - exact).max() < 0.3
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     np.testing.assert_allclose(loaded.predict(inputs(), verbose=0), expected, atol=1e-5)
 
 
@@ -224,8 +210,7 @@ def test_inside_a_functional_model(pooling, tmp_path):
     }
     inner = make(num_outputs=3, pooling=pooling)
     model = keras.Model(symbolic, inner(symbolic))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     expected, got = inner(inputs()), loaded.predict(inputs(), verbose=0)
     for one, two in zip(
         keras.tree.flatten(expected), keras.tree.flatten(got), strict=True

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from keras import ops
 from reference import halves, interleaved
+from tensors import encoding
 
 import keras_mmembed as mm
 
 
 def encode(layer, *shape):
-    return ops.convert_to_numpy(layer(np.zeros((1, *shape), "float32")))[0]
+    return encoding(layer, 1, *shape)[0]
 
 
 @pytest.mark.parametrize(("convention", "endpoint"), [("simple_vit", 1), ("scenic", 0)])

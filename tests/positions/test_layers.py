@@ -7,7 +7,7 @@ import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import ops
+from tensors import array, encoding
 
 import keras_mmembed as mm
 
@@ -17,14 +17,6 @@ ONE, TWO, THREE = (
     mm.PositionEmbedding3D,
 )
 EXACT = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
-
-
-def encoding(layer, *shape, **call):
-    return array(layer(np.zeros(shape, "float32"), **call))
 
 
 @settings(max_examples=12, deadline=None)

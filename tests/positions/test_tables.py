@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import reference
 from keras import ops
+from tensors import array
+from weights import reloaded
 
 import keras_mmembed as mm
 
@@ -18,14 +20,10 @@ BOXES = np.array([[[1, 2, 3, 4]] * 6], "int32")
 MAKERS = {
     "table": (lambda: mm.PositionEmbedding1D(9), ()),
     "grid": (lambda: mm.PositionEmbedding2D(2, 3), ()),
-    "waves": (lambda: mm.PositionEmbedding1D(), ()),
+    "frequencies": (lambda: mm.PositionEmbedding1D(), ()),
     "boxes": (lambda: mm.BoxEmbedding(kind="sinusoidal"), (BOXES,)),
 }
 each_maker = pytest.mark.parametrize("make, extra", MAKERS.values(), ids=MAKERS)
-
-
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x))
 
 
 def run_without_values(layer, *arguments):
@@ -83,8 +81,7 @@ def test_a_table_is_read_only_inside_its_sizes(kind, policy, start):
 def test_a_table_is_no_weight(tmp_path):
     model = keras.Sequential([keras.Input((6, 8)), mm.PositionEmbedding1D(9)])
     assert not model.weights
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     np.testing.assert_array_equal(
         loaded.predict(X, verbose=0), model.predict(X, verbose=0)
     )
