@@ -7,7 +7,6 @@ from tensors import array
 from weights import reloaded
 
 import keras_mmembed as mm
-from keras_mmembed.common.mask_layers import AttachMask
 
 FUSION = {
     "image": {"type": "2d", "dim": 8},
@@ -133,7 +132,9 @@ def test_a_fusion_that_makes_the_features_itself():
     }
     image = keras.Input((2, 2, 8), name="image")
     fusion = mm.MultiModalFusion(configs, 8, dropout=0.0, return_dict=True)
-    inputs = {"sound": AttachMask()([waves, valid]), "image": image}
+    # what a layer before the fusion would attach
+    attach = keras.saving.get_registered_object("keras_mmembed>AttachMask")()
+    inputs = {"sound": attach([waves, valid]), "image": image}
     fused = fusion(inputs, present={"sound": has_sound})
     given = {"waves": waves, "valid": valid, "has_sound": has_sound, "image": image}
     model = keras.Model(given, fused)

@@ -5,27 +5,26 @@ import functools
 import keras
 import numpy as np
 import pytest
+import reference
 from keras import ops
+from weights import randomize
 
-from keras_mmembed.fusion.norm import TokenNorm
+import keras_mmembed as mm
 
 BACKEND = keras.backend.backend()
 WIDTH, EPSILON = 16, 1e-6
 
 
-def make(**options):
-    layer = TokenNorm(epsilon=EPSILON, **options)
-    layer.build((None, None, WIDTH))
-    rng = np.random.default_rng(0)
-    layer.set_weights([rng.normal(size=WIDTH) for _ in layer.weights])
-    return layer
+def make(dtype=None):
+    """Return the norm of a fusion."""
+    configs = {"tokens": {"type": "none", "dim": WIDTH}}
+    fusion = mm.MultiModalFusion(configs, WIDTH, epsilon=EPSILON, dtype=dtype)
+    fusion.build({"tokens": (None, None, WIDTH)})
+    return randomize(fusion.norm)
 
 
 def formula(x, gamma, beta):
-    x = x.astype("float64")
-    centered = x - x.mean(axis=-1, keepdims=True)
-    variance = (centered**2).mean(axis=-1, keepdims=True)
-    return centered / np.sqrt(variance + EPSILON) * gamma + beta
+    return reference.layer_norm(x, gamma, beta, EPSILON)
 
 
 def derivatives(function, x, direction):
@@ -134,6 +133,6 @@ def test_float64_is_kept():
     outputs = ops.convert_to_numpy(layer(ops.convert_to_tensor(x, dtype="float64")))
     assert outputs.dtype == "float64"
     expected = formula(x, *layer.get_weights())
-    # Keras on PyTorch works the norm of a float64 out in float32
+    # Keras on PyTorch computes the norm of a float64 in float32
     exact = 1e-6 if BACKEND == "torch" else 1e-12
     np.testing.assert_allclose(outputs, expected, atol=exact)
