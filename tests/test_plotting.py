@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from messages import each, make
+from messages import checks, make
 from reference import grid, interleaved
 
 import keras_mmembed as mm
@@ -68,9 +68,7 @@ ERRORS = [
 ]
 
 
-@each(ERRORS)
-def test_messages(row):
-    row.check()
+test_messages = checks(ERRORS)
 
 
 def test_layout_has_a_box_for_every_token():

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from messages import call, each, flags, ids, make, wrong, zeros
+from messages import call, checks, flags, ids, make, wrong, zeros
 
 import keras_mmembed as mm
 
@@ -31,16 +31,6 @@ CALLS = [
 ]
 
 
-@each(CONSTRUCTORS)
-def test_constructor(row):
-    row.check()
-
-
-@each(CALLS)
-def test_eager_call(row):
-    row.check()
-
-
-@each(CALLS)
-def test_a_functional_model_cannot_be_built(row):
-    row.check_symbolic()
+test_constructor = checks(CONSTRUCTORS)
+test_eager_call = checks(CALLS)
+test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)

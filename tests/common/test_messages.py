@@ -1,6 +1,6 @@
 """What a gate refuses, and how it says it."""
 
-from messages import call, each, zeros
+from messages import call, checks, zeros
 
 import keras_mmembed as mm
 
@@ -12,11 +12,5 @@ CALLS = [
 ]
 
 
-@each(CALLS)
-def test_eager_call(row):
-    row.check()
-
-
-@each(CALLS)
-def test_a_functional_model_cannot_be_built(row):
-    row.check_symbolic()
+test_eager_call = checks(CALLS)
+test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)

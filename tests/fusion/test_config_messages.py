@@ -3,7 +3,7 @@
 from functools import partial
 
 import keras
-from messages import each, make, wrong
+from messages import checks, make, wrong
 from reference import TEXT_AND_IMAGE
 
 import keras_mmembed as mm
@@ -136,6 +136,4 @@ CONSTRUCTORS = [
 ]
 
 
-@each(CONSTRUCTORS)
-def test_constructor(row):
-    row.check()
+test_constructor = checks(CONSTRUCTORS)

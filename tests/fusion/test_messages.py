@@ -5,7 +5,7 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
-from messages import call, each, flags, ids, make, zeros
+from messages import call, checks, flags, ids, make, zeros
 from reference import TEXT_AND_IMAGE
 
 import keras_mmembed as mm
@@ -177,19 +177,9 @@ METHODS = [
 ]
 
 
-@each([*CALLS, *VALUES])
-def test_eager_call(row):
-    row.check()
-
-
-@each(CALLS)
-def test_a_functional_model_cannot_be_built(row):
-    row.check_symbolic()
-
-
-@each(METHODS)
-def test_methods_and_functions(row):
-    row.check()
+test_eager_call = checks([*CALLS, *VALUES])
+test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)
+test_methods_and_functions = checks(METHODS)
 
 
 @pytest.mark.parametrize("argument", ["inputs", "segment_ids"])

@@ -1,15 +1,14 @@
 """Tables of errors: every row is a mistake, and what the error says of it.
 
-Layer: `argument` must rule. Received: argument=received. Remedy.
+    Layer: `argument` must rule. Received: argument=received. Remedy.
 
-ERRORS = [
-    wrong(Layer, "be at least 1", size=0),
-    call(Layer(), zeros(2, 3)).says("inputs.shape", "be (batch,)", "(2, 3)"),
-]
+is the form of all errors, and a table of them is one test:
 
-@each(ERRORS)
-def test_errors(row):
-    row.check()
+    ERRORS = [
+        wrong(Layer, "be at least 1", size=0),
+        call(Layer(), zeros(2, 3)).says("inputs.shape", "be (batch,)", "(2, 3)"),
+    ]
+    test_errors = checks(ERRORS)
 """
 
 import functools
@@ -88,15 +87,15 @@ class Call(Mistake):
 
     def check_symbolic(self):
         """Assert that no functional model can be built of the call."""
-        self.check(symbolic)
+        self.check(symbols)
 
 
-def symbolic(tensors):
+def symbols(tensors):
     """Return inputs of a functional model in the place of arrays."""
     if isinstance(tensors, dict):
-        return {name: symbolic(one) for name, one in tensors.items()}
+        return {name: symbols(one) for name, one in tensors.items()}
     if isinstance(tensors, list):
-        return [symbolic(one) for one in tensors]
+        return [symbols(one) for one in tensors]
     if not isinstance(tensors, np.ndarray):
         return tensors
     return keras.Input(batch_shape=tensors.shape, dtype=str(tensors.dtype))
@@ -126,3 +125,26 @@ def each(rows):
     """Run a test with every row of a table."""
     names = [f"{row.where}-{row.message[0]}-{row.message[2]}" for row in rows]
     return pytest.mark.parametrize("row", rows, ids=names)
+
+
+def checks(rows, symbolic=False):
+    """Return a test that checks every row of a table, or the symbolic call of each."""
+
+    @each(rows)
+    def test(row):
+        row.check_symbolic() if symbolic else row.check()
+
+    return test
+
+
+def in_a_compiled_step(model, x, rule, remedy):
+    """Return the outputs for a size that only a compiled step knows, which warns.
+
+    PyTorch knows it: there it is an error, and the result is None.
+    """
+    if keras.backend.backend() == "torch":
+        with pytest.raises(ValueError, match=rule):
+            model.predict(x, verbose=0)
+        return None
+    with pytest.warns(UserWarning, match=f"{rule}.*{remedy}"):
+        return model.predict(x, verbose=0)

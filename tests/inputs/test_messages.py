@@ -5,7 +5,7 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
-from messages import assert_message, call, each, ids, make, wrong, zeros
+from messages import assert_message, call, checks, ids, make, wrong, zeros
 
 import keras_mmembed as mm
 
@@ -93,19 +93,9 @@ VALUES = [
 ]
 
 
-@each(CONSTRUCTORS)
-def test_constructor(row):
-    row.check()
-
-
-@each([*CALLS, *VALUES])
-def test_eager_call(row):
-    row.check()
-
-
-@each(CALLS)
-def test_a_functional_model_cannot_be_built(row):
-    row.check_symbolic()
+test_constructor = checks(CONSTRUCTORS)
+test_eager_call = checks([*CALLS, *VALUES])
+test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from messages import each, wrong
+from messages import checks, wrong
 
 import keras_mmembed as mm
 
@@ -34,6 +34,4 @@ ERRORS = [
 ]
 
 
-@each(ERRORS)
-def test_constructor(row):
-    row.check()
+test_constructor = checks(ERRORS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import serving_models
 import whole_models
-from messages import Mistake, assert_message, each
+from messages import Mistake, assert_message, checks, each
 
 import keras_mmembed as mm
 
@@ -220,6 +220,4 @@ LENGTHS = [
 ]
 
 
-@each(LENGTHS)
-def test_lengths(row):
-    row.check()
+test_lengths = checks(LENGTHS)
