@@ -18,7 +18,7 @@ SOUND = {"num_mel_bins": 8, "frame_length": 40, "frame_stride": 20}
 
 
 def make_model(*modalities):
-    """A classifier that knows no size of what it is given."""
+    """A classifier that knows no size of its inputs."""
     inputs = {
         "image": keras.Input((None, None, 3), dtype="uint8", name="image"),
         "video": keras.Input((None, None, None, 1), name="video"),
@@ -136,8 +136,8 @@ def test_a_fusion_that_makes_the_features_itself():
     attach = keras.saving.get_registered_object("keras_mmembed>AttachMask")()
     inputs = {"sound": attach([waves, valid]), "image": image}
     fused = fusion(inputs, present={"sound": has_sound})
-    given = {"waves": waves, "valid": valid, "has_sound": has_sound, "image": image}
-    model = keras.Model(given, fused)
+    symbols = {"waves": waves, "valid": valid, "has_sound": has_sound, "image": image}
+    model = keras.Model(symbols, fused)
     sound, lengths = raw()["sound"], np.array([70, 70])
     fed = {
         "waves": sound,

@@ -74,7 +74,7 @@ def predict(model, words, image):
     return model.predict({"words": np.array(words, "int32"), "image": image}, verbose=0)
 
 
-def test_pads_and_later_words_change_nothing_after_two_blocks(tmp_path):
+def test_padding_and_later_words_change_nothing_after_two_blocks(tmp_path):
     causal = model(causal=True, prefix=["image"])
     image = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
     short = predict(causal, [[3, 4]], image)
@@ -88,7 +88,7 @@ def test_pads_and_later_words_change_nothing_after_two_blocks(tmp_path):
     np.testing.assert_allclose(again["text"], short["text"], atol=1e-6)
 
 
-def test_gradients_stay_finite_and_equal_with_pads():
+def test_gradients_stay_finite_and_equal_with_padding():
     results = []
     image = np.random.default_rng(0).normal(size=(1, 3, 8)).astype("float32")
     for words in ([[3, 4]], [[3, 4, 0, 0]]):

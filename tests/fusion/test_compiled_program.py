@@ -33,7 +33,7 @@ MOST_WRITTEN = {
     ("torch", "forward"): 2,
     ("torch", "step"): 2.5,
 }
-# sines that are worked out in every call; the audio has no declared length, and the
+# sines that every call computes; the audio has no declared length, and the
 # compiler of PyTorch cannot trace the table that the others make while they trace
 MOST_SINES = {"jax": 0, "tensorflow": 0, "torch": 1}
 
@@ -88,7 +88,7 @@ def test_little_is_written_above_the_floor(kind):
     assert 0 < above < MOST_WRITTEN[BACKEND, kind] + 0.1
 
 
-@pytest.mark.skipif(BACKEND != "jax", reason="XLA counts what it works out")
+@pytest.mark.skipif(BACKEND != "jax", reason="XLA counts what it computes")
 def test_a_dropout_is_not_drawn_for_every_reader():
     """A norm in few passes would have its random numbers drawn twice as often."""
     inputs, count = features(), {}
@@ -106,7 +106,7 @@ def test_no_vector_is_looked_up_for_every_token():
     assert not looked_up
 
 
-def test_known_positions_are_worked_out_once():
+def test_known_positions_are_computed_once():
     sines = [shape for name, shape in counted(fusion(), "forward") if name == "sin"]
     assert len(sines) <= MOST_SINES[BACKEND]
     assert all(np.prod(shape) <= TOKENS * WIDTH for shape in sines)

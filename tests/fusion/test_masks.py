@@ -83,8 +83,8 @@ def test_what_stands_in_padding_gets_no_gradient(missing):
     fed["lengths"] = np.array([3, 5], "int32")
     for name in present:
         fed[f"has_{name}"] = ~absent[name][:, 0]
-    given = {**like, "lengths": lengths, **{f"has_{n}": t for n, t in present.items()}}
-    model = keras.Model(given, tokens)
+    inputs = {**like, "lengths": lengths, **{f"has_{n}": t for n, t in present.items()}}
+    model = keras.Model(inputs, tokens)
     model.compile(keras.optimizers.SGD(1.0), "mse")
     model.train_on_batch(fed, rng.normal(size=(2, 22, 8)).astype("float32"))
     for name, layer in learned.items():

@@ -187,8 +187,8 @@ def test_trained(missing):
     # the audio of unknown length is none of the sequence, and the video is absent
     length = 10 + (missing == "token")
     assert fused["embeddings"].shape == (None, length, 8)
-    given = {**inputs, **{f"{name}_marks": mark for name, mark in marks.items()}}
-    model = keras.Model(given, keras.layers.Dense(2)(fused["embeddings"]))
+    everything = {**inputs, **{f"{name}_marks": mark for name, mark in marks.items()}}
+    model = keras.Model(everything, keras.layers.Dense(2)(fused["embeddings"]))
     model.compile(keras.optimizers.SGD(0.1), "mse")
     x = {name: features(4, **SHAPES)[name] for name in shapes}
     x["image_marks"] = places([(0, 2, 4, 6)] * 4)

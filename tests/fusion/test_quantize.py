@@ -60,13 +60,13 @@ def test_embeddings_of_raw_inputs(change, tmp_path):
         "text": {"type": "1d", "embedding": words},
         "image": {"type": "2d", "dim": 12, "embedding": patches},
     }
-    given = {
+    symbols = {
         "text": keras.Input((None,), dtype="int32", name="text"),
         "image": keras.Input((4, 6, 3), name="image"),
     }
     fusion = mm.MultiModalFusion(configs, 16, dropout=0.0)
-    tokens = fusion(given)
-    model = keras.Model(given, fusion.split(tokens, given, grids=True))
+    tokens = fusion(symbols)
+    model = keras.Model(symbols, fusion.split(tokens, symbols, grids=True))
     rng = np.random.default_rng(0)
     if change == "int8":
         model.quantize("int8")

@@ -22,6 +22,6 @@ def test_presets_are_plain_data_and_take_raw_inputs(application):
     config = mm.preset(application, "tiny")
     assert json.loads(json.dumps(config)) == config
     model = mm.MultiModalTransformer(**config, num_outputs=2)
-    given = {name: RAW[name] for name in config["modality_configs"]}
-    assert tuple(model(given).shape) == (1, 2)
+    inputs = {name: RAW[name] for name in config["modality_configs"]}
+    assert tuple(model(inputs).shape) == (1, 2)
     assert mm.preset(application)["unified_dim"] == 768

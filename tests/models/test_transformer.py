@@ -108,7 +108,7 @@ def test_formula(pooling, norm_first):
         np.testing.assert_allclose(array(got), dense(expected, model.head), atol=1e-4)
 
 
-def test_pads_and_absent_modalities_change_nothing():
+def test_padding_and_absent_modalities_change_nothing():
     model = make(pooling="mean", num_outputs=3)
     x = inputs()
     short = {"text": x["text"][:, :3], "image": x["image"]}

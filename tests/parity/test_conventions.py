@@ -186,7 +186,7 @@ def test_timesformer():
 
 
 def test_factorised_sum_of_gemma4():
-    """X[x] + Y[y] of Gemma 4, with the pad id -1."""
+    """X[x] + Y[y] of Gemma 4, with the padding id -1."""
     config_class = models.gemma4.Gemma4VisionConfig
     config = config_class(
         hidden_size=16,

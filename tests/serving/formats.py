@@ -3,7 +3,7 @@
     python tests/serving/formats.py write
 
 finds out, and writes the tables in docs/formats.md. Every export is called at shapes
-that were not traced, and compared with the model. It takes the three backends and the
+that were not traced, and compared with the model. It needs the three backends and the
 packages of the extra `export`; `tox -e formats` has them.
 """
 
@@ -64,7 +64,7 @@ def make(column, folder):
         np.savez(folder / f"answers_{index}.npz", **answers)
 
 
-# by route: its format, and the backend that it takes if not that of the model
+# by route: its format, and the backend that it needs if not that of the model
 ROUTES = {
     "saved_model": ("SavedModel", None),
     "keras_saved_model": ("SavedModel", None),

@@ -94,7 +94,7 @@ def transformer(**more):
 
 
 def padded_by_a_server(requests):
-    """Join requests in one batch as the server does that pads at the end.
+    """Join requests in one batch as a server does, with padding at the end.
 
     A tensor is padded with its own first element.
     """

@@ -44,8 +44,8 @@ def grown(case):
 def test_export(case, tmp_path):
     model = functional(case, case.make())
     call = export(model, model_inputs(case), tmp_path / "model.pt2")
-    for asked, batch in ((case, 1), (grown(case), 3)):
-        inputs = model_inputs(asked, batch=batch)
+    for at_sizes, batch in ((case, 1), (grown(case), 3)):
+        inputs = model_inputs(at_sizes, batch=batch)
         expected = ops.convert_to_numpy(model(inputs))
         got = ops.convert_to_numpy(call(inputs))
         np.testing.assert_allclose(got, expected, atol=1e-6)

@@ -23,17 +23,17 @@ EXHAUSTIVE = pytest.mark.exhaustive
 WORKER = Path(__file__).with_name("c_library_worker.py")
 
 
-def in_c_library(export, asked, folder):
+def in_c_library(export, calls, folder):
     """Return the answers of an export to pairs of a signature and arrays by name."""
     arrays = {
         f"{signature}/{index}/{name}": array
-        for index, (signature, request) in enumerate(asked)
+        for index, (signature, request) in enumerate(calls)
         for name, array in request.items()
     }
     np.savez(folder / "requests.npz", **arrays)
     files = [folder / f"{name}.npz" for name in ("requests", "answers")]
     processes.run(WORKER, export.path, *files)
-    answers = [{} for _ in asked]
+    answers = [{} for _ in calls]
     with np.load(files[1]) as file:
         for key in file:
             _, index, name = key.split("/")
@@ -62,9 +62,9 @@ def test_a_trained_model_gives_its_answers_in_the_c_library(tmp_path):
             (8, 7, 3, 3),
         )
     ]
-    asked = [(name, r) for name in ("serve", "serving_default") for r in requests]
-    answers = in_c_library(export, asked, tmp_path)
-    for (_, request), answer in zip(asked, answers, strict=True):
+    calls = [(name, r) for name in ("serve", "serving_default") for r in requests]
+    answers = in_c_library(export, calls, tmp_path)
+    for (_, request), answer in zip(calls, answers, strict=True):
         assert list(answer) == ["output_0"]
         expected = model.predict_on_batch(request)
         np.testing.assert_allclose(answer["output_0"], expected, atol=1e-5, rtol=0)
@@ -99,7 +99,7 @@ def half(request, tmp_path_factory):
 
 def test_half_precision_and_endpoints_in_the_c_library(half, tmp_path):
     model, tolerance, export, _ = half
-    asked = [
+    calls = [
         (
             "serving_default",
             serving_models.requests(
@@ -108,10 +108,10 @@ def test_half_precision_and_endpoints_in_the_c_library(half, tmp_path):
         )
         for b, n, h, w in ((1, 1, 1, 1), (1, 6, 2, 3), (3, 2, 4, 1), (2, 7, 1, 5))
     ]
-    for _, request in asked[:2]:
-        asked.append(("text", {name: request[name] for name in ("words", "valid")}))
-    answers = in_c_library(export, asked, tmp_path)
-    for (_, request), answer in zip(asked, answers, strict=True):
+    for _, request in calls[:2]:
+        calls.append(("text", {name: request[name] for name in ("words", "valid")}))
+    answers = in_c_library(export, calls, tmp_path)
+    for (_, request), answer in zip(calls, answers, strict=True):
         expected = model.predict_on_batch({"image": None, **request})
         assert sorted(answer) == sorted(OUTPUTS)
         assert answer["pooled"].dtype == np.float32
@@ -204,15 +204,15 @@ def test_quantized_attention(tmp_path, mode):
         {"text": (b, n), "valid": (b, n), "image": (b, h, w, 6)}
         for b, n, h, w in ((2, 3, 2, 1), (3, 5, 1, 4))
     ]
-    asked = [("serve", serving_models.requests(model, **each)) for each in shapes]
-    exact = model.predict_on_batch(asked[0][1])["scores"]
+    calls = [("serve", serving_models.requests(model, **each)) for each in shapes]
+    exact = model.predict_on_batch(calls[0][1])["scores"]
     model.quantize(mode)
     export = mm.export_for_serving(model, tmp_path)
     for (_, request), answer in zip(
-        asked, in_c_library(export, asked, tmp_path), strict=True
+        calls, in_c_library(export, calls, tmp_path), strict=True
     ):
         expected = model.predict_on_batch(request)["scores"]
         np.testing.assert_allclose(answer["scores"], expected, atol=2e-2)
         assert np.abs(expected).max() > 0.1
-    first = model.predict_on_batch(asked[0][1])["scores"]
+    first = model.predict_on_batch(calls[0][1])["scores"]
     assert 0 < np.abs(first - exact).max() < 0.2
