@@ -33,6 +33,12 @@ def places(rows, length=9):
     return marks
 
 
+MARKS = {
+    "audio": places([(0, 1, 2), (4, 5, 8)]),
+    "image": places([(3, 6, 7, 8), (0, 1, 2, 7)]),
+}
+
+
 @pytest.fixture(scope="module")
 def fusion():
     return make()
@@ -68,8 +74,8 @@ def test_every_token_goes_to_its_place_and_back(fusion, order):
 def test_masked_tokens_take_no_place(fusion):
     x = features(**SHAPES)
     lengths = {"audio": np.array([2, 3])}
-    marks = {"audio": places([(0, 8), (1, 2, 5)]), "image": places([range(2, 6)] * 2)}
-    marks["image"][1] = places([(3, 4, 6, 7)])[0]
+    image = places([(2, 3, 4, 5), (3, 4, 6, 7)])
+    marks = {"audio": places([(0, 8), (1, 2, 5)]), "image": image}
     fused = numpy(fusion(x, placeholders=marks, mask=lengths))
     assert fused["mask"].all()
     short = {n: v[:1] for n, v in x.items()}
@@ -151,19 +157,14 @@ def test_gate_keeps_the_words_at_first():
 
 def test_blocks_of_attention(fusion):
     x = features(**SHAPES)
-    marks = {
-        "audio": places([(0, 1, 2), (4, 5, 8)]),
-        "image": places([(3, 6, 7, 8)] * 2),
-    }
-    marks["image"][1] = places([(0, 1, 2, 7)])[0]
-    ids = fusion(x, placeholders=marks)["modality_ids"]
+    ids = fusion(x, placeholders=MARKS)["modality_ids"]
     scores = np.random.default_rng(0).normal(size=(2, 3, 12, 12)).astype("float32")
     blocks = numpy(fusion.split_attention(scores, like=x, modality_ids=ids))
     assert list(blocks) == list(blocks["text"]) == list(CONFIGS)
     where = {
         "text": [range(1, 10)] * 2,
         "video": [range(10, 12)] * 2,
-        **{n: [1 + np.flatnonzero(row) for row in m] for n, m in marks.items()},
+        **{n: [1 + np.flatnonzero(row) for row in m] for n, m in MARKS.items()},
     }
     for query, row in blocks.items():
         for key, block in row.items():
@@ -236,12 +237,7 @@ def test_saved_and_loaded(tmp_path):
 def test_gradients_reach_only_tokens_that_were_placed():
     layer = make()
     x = features(**SHAPES)
-    marks = {
-        "audio": places([(0, 1, 2), (4, 5, 8)]),
-        "image": places([(3, 6, 7, 8)] * 2),
-    }
-    marks["image"][1] = places([(0, 1, 2, 7)])[0]
-    model = Sensitivity(layer, marks)
+    model = Sensitivity(layer, MARKS)
     slope = model(x)
     assert np.abs(slope["audio"]).min() > 0
     assert (slope["text"][0, [0, 1, 2, 3, 6, 7, 8]] == 0).all()

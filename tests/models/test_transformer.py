@@ -249,13 +249,7 @@ def test_an_embedding_works_once():
 
 @pytest.mark.parametrize("pooling", ["cls", "tokens", "modalities"])
 def test_the_declared_shape_takes_ids_and_absent_modalities(pooling):
-    configs = {
-        "text": {"type": "1d", "dim": 16, "vocabulary_size": 9},
-        "image": {"type": "2d", "dim": 12},
-    }
-    model = mm.MultiModalTransformer(
-        configs, 16, num_layers=1, num_heads=2, pooling=pooling
-    )
+    model = mm.MultiModalTransformer(CONFIGS, 16, **SMALL, pooling=pooling)
     shapes = {"text": (2, 5), "image": None}
     words = np.zeros((2, 5), "int32")
     real = keras.tree.map_structure(lambda x: tuple(x.shape), model({"text": words}))
