@@ -8,7 +8,6 @@ import numpy as np
 from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import product
 from keras_mmembed.fusion.config import config_of
-from keras_mmembed.positions import checks as position_checks
 
 WHO = "MultiModalFusion"
 RANKS = {"1d": (3,), "2d": (3, 4), "3d": (3, 5), "none": (3, 4, 5)}
@@ -92,9 +91,7 @@ def check_lengths(layer, shapes, positions):
             if branch.config.get("count_special") and shape[1] is not None:
                 shape = (shape[0], shape[1] + sum(branch.borders), shape[2])
             with naming(name):
-                position_checks.check_shapes(
-                    branch.position, shape, positions.get(name)
-                )
+                branch.position.check_shapes(shape, positions.get(name))
 
 
 @contextmanager

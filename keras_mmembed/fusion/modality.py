@@ -4,7 +4,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks
-from keras_mmembed.positions import resize, tables
+from keras_mmembed.positions import tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -95,7 +95,7 @@ class ModalityEmbedding(keras.layers.Layer):
         checks.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
         count = len(self.modalities)
         checks.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
-        vectors = resize.read_nearest_row(self.embeddings, ids)
+        vectors = tables.read_nearest_row(self.embeddings, ids)
         is_some = ops.expand_dims(ids >= 0, -1)
         return ops.where(is_some, vectors, ops.zeros_like(vectors))
 

@@ -4,7 +4,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks
-from keras_mmembed.positions import resize, tables
+from keras_mmembed.positions import tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -86,7 +86,7 @@ class SegmentEmbedding(keras.layers.Layer):
         checks.check_range(
             "SegmentEmbedding", "segment_ids", segment_ids, 0, self.num_segments
         )
-        return resize.read_nearest_row(self.embeddings, segment_ids)
+        return tables.read_nearest_row(self.embeddings, segment_ids)
 
     def compute_mask(self, inputs, previous_mask=None):
         return previous_mask

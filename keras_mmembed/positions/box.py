@@ -4,7 +4,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks
-from keras_mmembed.positions import resize, sinusoid, tables
+from keras_mmembed.positions import sinusoid, tables
 
 # the table or axis that each of the six numbers of a box is read from
 NUMBERS = ("x", "y", "x", "y", "height", "width")
@@ -116,9 +116,9 @@ class BoxEmbedding(keras.layers.Layer):
                 for number in dict.fromkeys(NUMBERS)
             }
         else:
-            self._waves = {
-                number: sinusoid.Waves(
-                    *sinusoid.spectrum(
+            self._sinusoids = {
+                number: sinusoid.Sinusoid(
+                    *sinusoid.channel_frequencies(
                         self._shares[number], "interleaved", False, self.max_wavelength
                     )
                 )
@@ -138,8 +138,8 @@ class BoxEmbedding(keras.layers.Layer):
 
     def _encode(self, number, values):
         if self.kind == "learned":
-            return resize.read_nearest_row(self.tables[number], values)
-        return self._waves[number].at(values)
+            return tables.read_nearest_row(self.tables[number], values)
+        return self._sinusoids[number].at(values)
 
     def _check_boxes(self, boxes, inputs):
         shape = checks.known_shape(boxes.shape)

@@ -1,10 +1,15 @@
 """Layers that add position encodings to sequences, grids and clips."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import ClassVar, Unpack
 
 import keras
 
-from keras_mmembed.positions.base import KINDS, PositionEmbedding
+from keras_mmembed.common.types import Initializer, LayerArguments
+from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.conventions import Combination, ConventionName, Kind
+from keras_mmembed.positions.grid_spec import OutOfRange
+from keras_mmembed.positions.interpolation import Interpolation
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -89,12 +94,45 @@ class PositionEmbedding1D(PositionEmbedding):
         https://arxiv.org/abs/1706.03762. Unlike there, the inputs are not scaled.
     """
 
-    size_names = ("max_length",)
-    combinations = ()
-    default_combination: ClassVar = dict.fromkeys(KINDS, "joint")
+    size_names: ClassVar[tuple[str, ...]] = ("max_length",)
+    combinations: ClassVar[tuple[Combination, ...]] = ()
+    default_combination: ClassVar[Mapping[Kind, Combination]] = {
+        "sinusoidal": "joint",
+        "learned": "joint",
+    }
 
-    def __init__(self, max_length=None, **options):
-        super().__init__((max_length,), **options)
+    max_length: int | None
+
+    def __init__(
+        self,
+        max_length: int | None = None,
+        *,
+        kind: Kind = "sinusoidal",
+        convention: ConventionName = "transformer",
+        combination: Combination | None = None,
+        max_wavelength: float = 10000,
+        interpolation: Interpolation | None = None,
+        antialias: bool = False,
+        align_corners: bool = False,
+        out_of_range: OutOfRange = "error",
+        num_prefix_tokens: int = 0,
+        embeddings_initializer: Initializer = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(
+            (max_length,),
+            kind=kind,
+            convention=convention,
+            combination=combination,
+            max_wavelength=max_wavelength,
+            interpolation=interpolation,
+            antialias=antialias,
+            align_corners=align_corners,
+            out_of_range=out_of_range,
+            num_prefix_tokens=num_prefix_tokens,
+            embeddings_initializer=embeddings_initializer,
+            **kwargs,
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -180,12 +218,47 @@ class PositionEmbedding2D(PositionEmbedding):
         square, and prefix tokens are declared.
     """
 
-    size_names = ("height", "width")
-    combinations = ("concat", "sum", "joint")
-    default_combination: ClassVar = {"sinusoidal": "concat", "learned": "joint"}
+    size_names: ClassVar[tuple[str, ...]] = ("height", "width")
+    combinations: ClassVar[tuple[Combination, ...]] = ("concat", "sum", "joint")
+    default_combination: ClassVar[Mapping[Kind, Combination]] = {
+        "sinusoidal": "concat",
+        "learned": "joint",
+    }
 
-    def __init__(self, height=None, width=None, **options):
-        super().__init__((height, width), **options)
+    height: int | None
+    width: int | None
+
+    def __init__(
+        self,
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        kind: Kind = "sinusoidal",
+        convention: ConventionName = "transformer",
+        combination: Combination | None = None,
+        max_wavelength: float = 10000,
+        interpolation: Interpolation | None = None,
+        antialias: bool = False,
+        align_corners: bool = False,
+        out_of_range: OutOfRange = "error",
+        num_prefix_tokens: int = 0,
+        embeddings_initializer: Initializer = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(
+            (height, width),
+            kind=kind,
+            convention=convention,
+            combination=combination,
+            max_wavelength=max_wavelength,
+            interpolation=interpolation,
+            antialias=antialias,
+            align_corners=align_corners,
+            out_of_range=out_of_range,
+            num_prefix_tokens=num_prefix_tokens,
+            embeddings_initializer=embeddings_initializer,
+            **kwargs,
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -263,12 +336,51 @@ class PositionEmbedding3D(PositionEmbedding):
         come frame by frame, and a class token is declared as a prefix.
     """
 
-    size_names = ("frames", "height", "width")
-    combinations = ("space_time", "concat", "sum", "joint")
-    default_combination: ClassVar = {
+    size_names: ClassVar[tuple[str, ...]] = ("frames", "height", "width")
+    combinations: ClassVar[tuple[Combination, ...]] = (
+        "space_time",
+        "concat",
+        "sum",
+        "joint",
+    )
+    default_combination: ClassVar[Mapping[Kind, Combination]] = {
         "sinusoidal": "space_time",
         "learned": "space_time",
     }
 
-    def __init__(self, frames=None, height=None, width=None, **options):
-        super().__init__((frames, height, width), **options)
+    frames: int | None
+    height: int | None
+    width: int | None
+
+    def __init__(
+        self,
+        frames: int | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        *,
+        kind: Kind = "sinusoidal",
+        convention: ConventionName = "transformer",
+        combination: Combination | None = None,
+        max_wavelength: float = 10000,
+        interpolation: Interpolation | None = None,
+        antialias: bool = False,
+        align_corners: bool = False,
+        out_of_range: OutOfRange = "error",
+        num_prefix_tokens: int = 0,
+        embeddings_initializer: Initializer = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        super().__init__(
+            (frames, height, width),
+            kind=kind,
+            convention=convention,
+            combination=combination,
+            max_wavelength=max_wavelength,
+            interpolation=interpolation,
+            antialias=antialias,
+            align_corners=align_corners,
+            out_of_range=out_of_range,
+            num_prefix_tokens=num_prefix_tokens,
+            embeddings_initializer=embeddings_initializer,
+            **kwargs,
+        )
