@@ -25,12 +25,7 @@ from keras_mmembed.positions.conventions import (
     ConventionName,
     Kind,
 )
-from keras_mmembed.positions.coordinates import (
-    Coordinates,
-    locate,
-    standardize_grid,
-    standardize_positions,
-)
+from keras_mmembed.positions.coordinates import Coordinates
 from keras_mmembed.positions.grid_spec import (
     OUT_OF_RANGE,
     GridSizes,
@@ -39,6 +34,11 @@ from keras_mmembed.positions.grid_spec import (
 )
 from keras_mmembed.positions.interpolation import Interpolation, Kernel
 from keras_mmembed.positions.learned_encoding import learned_vectors, table_shapes
+from keras_mmembed.positions.locate import (
+    locate,
+    standardize_grid,
+    standardize_positions,
+)
 from keras_mmembed.positions.out_of_range import bound
 from keras_mmembed.positions.sinusoidal_encoding import FixedEncoding, make_encoding
 
@@ -126,9 +126,7 @@ class PositionEmbedding(keras.layers.Layer):
         )
 
     def build(self, inputs_shape: Shape) -> None:
-        shape, rule = tuple(inputs_shape), "have a last axis of known size"
-        width = shape[-1]
-        checks.check(width, self._spec.who, "inputs.shape", rule, shape)
+        width = position_checks.check_width(self._spec, inputs_shape)
         if self.kind == "sinusoidal":
             self._fixed_encoding = make_encoding(
                 self._spec, self._terms, width, self.max_wavelength
@@ -157,7 +155,7 @@ class PositionEmbedding(keras.layers.Layer):
             positions: Tensor = None,
             start_index: int | Tensor = 0,
             mask: Tensor = None,
-            grid: GridSizes = None,
+            grid: GridSizes | None = None,
         ) -> Tensor: ...
 
     def call(
@@ -166,7 +164,7 @@ class PositionEmbedding(keras.layers.Layer):
         positions: Tensor = None,
         start_index: int | Tensor = 0,
         mask: Tensor = None,
-        grid: GridSizes = None,
+        grid: GridSizes | None = None,
     ) -> Tensor:
         vectors = self.encode(inputs, positions, start_index, mask, grid)
         return checks.add_once(self, inputs, vectors)
@@ -177,7 +175,7 @@ class PositionEmbedding(keras.layers.Layer):
         positions: Tensor = None,
         start_index: int | Tensor = 0,
         mask: Tensor = None,
-        grid: GridSizes = None,
+        grid: GridSizes | None = None,
     ) -> Tensor:
         """Return the encoding alone, in float32, broadcastable to `inputs`.
 
@@ -200,7 +198,7 @@ class PositionEmbedding(keras.layers.Layer):
         positions: Tensor = None,
         start_index: int | Tensor = 0,
         mask: Tensor = None,
-        grid: GridSizes = None,
+        grid: GridSizes | None = None,
     ) -> Tensor:
         """Return the coordinates of each token, `(..., tokens, axes)`, in float32.
 
@@ -218,7 +216,7 @@ class PositionEmbedding(keras.layers.Layer):
         shape: Shape,
         positions: Tensor = None,
         start_index: int | Tensor = 0,
-        grid: GridSizes = None,
+        grid: GridSizes | None = None,
     ) -> None:
         """Raise for inputs of a shape that the layer cannot encode.
 
@@ -249,7 +247,7 @@ class PositionEmbedding(keras.layers.Layer):
         positions: Tensor = None,
         start_index: int | Tensor = 0,
         mask: Tensor = None,
-        grid: GridSizes = None,
+        grid: GridSizes | None = None,
     ) -> keras.KerasTensor:
         self.check_shapes(inputs.shape, positions, start_index, grid)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)

@@ -1,7 +1,7 @@
 """The checks of the arguments of position layers and of their calls."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -39,12 +39,19 @@ def check_resizing(spec: GridSpec) -> None:
     checks.check(is_clear, spec.who, "out_of_range", rule, repr(spec.out_of_range))
 
 
+def check_width(spec: GridSpec, shape: Shape) -> int:
+    """Return the number of channels of inputs, which must be known."""
+    width, rule = shape[-1], "have a last axis of known size"
+    checks.check(width, spec.who, "inputs.shape", rule, tuple(shape))
+    return cast(int, width)
+
+
 def check_shapes(
     spec: GridSpec,
     shape: Shape,
     positions: Tensor = None,
     start_index: int | Tensor = 0,
-    grid: GridSizes = None,
+    grid: GridSizes | None = None,
 ) -> None:
     """Raise for arguments of a call whose shapes do not fit the layer."""
     shape = checks.known_shape(shape)
@@ -57,7 +64,7 @@ def check_call(
     inputs: Tensor,
     positions: Tensor,
     start_index: int | Tensor,
-    grid: GridSizes,
+    grid: GridSizes | None,
 ) -> None:
     """Raise for arguments of a call whose shapes or known values do not fit."""
     shape = checks.known_shape(inputs.shape)
@@ -75,7 +82,7 @@ def check_call(
 
 
 def check_structure(
-    spec: GridSpec, shape: Shape, positions: Tensor, grid: GridSizes
+    spec: GridSpec, shape: Shape, positions: Tensor, grid: GridSizes | None
 ) -> None:
     """Raise for a wrong rank, and for sizes that neither layer nor call has."""
     who, rank, names = spec.who, spec.rank, spec.size_names
@@ -98,9 +105,13 @@ def check_structure(
         rule = "be None for inputs that have a grid of axes"
         checks.check(grid is None, who, "grid", rule, grid)
     if grid is not None:
-        count = len(grid) if isinstance(grid, (tuple, list)) else grid.shape[-1]
+        count = _num_sizes(grid)
         rule = f"have {rank} sizes, and the layer more than one axis"
         checks.check(rank > 1 and count == rank, who, "grid", rule, grid)
+
+
+def _num_sizes(grid: Tensor) -> int:
+    return grid.shape[-1] if hasattr(grid, "shape") else len(grid)
 
 
 def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
@@ -149,7 +160,7 @@ def check_sizes(
     shape: Shape,
     positions: Tensor,
     start_index: int | Tensor,
-    grid: GridSizes,
+    grid: GridSizes | None,
 ) -> None:
     """Raise for known sizes that are not those of the layer."""
     if positions is not None:
@@ -178,9 +189,9 @@ def check_length(spec: GridSpec, length: int | None, start_index: int | Tensor) 
     checks.check(end <= limit, who, "length", rule, end, remedy)
 
 
-def check_grid(spec: GridSpec, shape: Shape, grid: GridSizes) -> None:
+def check_grid(spec: GridSpec, shape: Shape, grid: GridSizes | None) -> None:
     """Raise for a grid that is known not to be that of the tokens or of the layer."""
-    sizes = shape[1:-1]
+    sizes: Any = shape[1:-1]
     if len(shape) == 3:
         sizes = spec.sizes if grid is None else grid
         if not isinstance(sizes, (list, tuple)):
@@ -213,5 +224,6 @@ def check_values(
             values = positions[..., axis] if spec.rank > 1 else positions
             checks.check_range(spec.who, "positions", values, 0, limit, remedy)
         elif spec.rank == 1 and not isinstance(start_index, int):
-            stop = limit - (shape[-2] - spec.num_prefix_tokens) + 1
+            length = cast(int, shape[-2]) - spec.num_prefix_tokens
+            stop = limit - length + 1
             checks.check_range(spec.who, "start_index", start_index, 0, stop, remedy)

@@ -17,7 +17,7 @@ OutOfRange: TypeAlias = Literal["error", "clip", "zero", "resize"]
 OUT_OF_RANGE: tuple[OutOfRange, ...] = get_args(OutOfRange)
 
 # the `grid` of a call: an integer per axis, or a tensor `(axes,)` or `(batch, axes)`
-GridSizes: TypeAlias = Sequence[int] | Tensor | None
+GridSizes: TypeAlias = Sequence[int] | Tensor
 
 
 @dataclass(frozen=True)

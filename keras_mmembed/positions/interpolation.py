@@ -64,7 +64,7 @@ def point_weights(
     if interpolation == "bilinear":
         inside = ops.clip(positions, 0.0, last)
         return ops.maximum(1.0 - ops.abs(inside - rows), 0.0)
-    before: Tensor = ops.floor(positions)
+    before = ops.floor(positions)
     weights: Tensor = 0.0
     for offset in (-1.0, 0.0, 1.0, 2.0):
         tap = before + offset
@@ -95,15 +95,15 @@ def resize_weights(
     if not kernel.antialias:
         source = source_position(index, new_size, size, kernel.align_corners)
         return point_weights(source, size, kernel.interpolation)
-    center: Tensor = ops.expand_dims((index + 0.5) * scale, -1)
-    stretch: Tensor = ops.expand_dims(ops.maximum(scale, 1.0) + 0.0 * index, -1)
+    center = ops.expand_dims((index + 0.5) * scale, -1)
+    stretch = ops.expand_dims(ops.maximum(scale, 1.0) + 0.0 * index, -1)
     radius = stretch * (1.0 if kernel.interpolation == "bilinear" else 2.0)
-    rows: Tensor = ops.arange(size, dtype="float32")
+    rows = ops.arange(size, dtype="float32")
     first = ops.floor(ops.maximum(center - radius + 0.5, 0.0))
     stop = ops.floor(center + radius + 0.5)
     distance = (rows - center + 0.5) / stretch
     if kernel.interpolation == "bilinear":
-        weights: Tensor = ops.maximum(1.0 - ops.abs(distance), 0.0)
+        weights = ops.maximum(1.0 - ops.abs(distance), 0.0)
     else:
         weights = _cubic(distance, -0.5)
     covered = ops.logical_and(rows >= first, rows < stop)
@@ -112,7 +112,7 @@ def resize_weights(
 
 
 def source_position(
-    index: Tensor, new_size: Tensor, size: int, align_corners: bool = False
+    index: Tensor, new_size: Tensor, size: int | Tensor, align_corners: bool = False
 ) -> Tensor:
     """Return the position among `size` rows of row `index` of `new_size` rows."""
     if align_corners:
@@ -146,7 +146,7 @@ def interpolate_points(table: Tensor, weights: Sequence[Tensor]) -> Tensor:
     """
     joint = weights[0]
     for weight in weights[1:]:
-        product: Tensor = ops.expand_dims(joint, -1) * ops.expand_dims(weight, -2)
+        product = ops.expand_dims(joint, -1) * ops.expand_dims(weight, -2)
         joint = ops.reshape(
             product, (*ops.shape(product)[:-2], joint.shape[-1] * weight.shape[-1])
         )

@@ -30,30 +30,34 @@ def resize_positions(
 ) -> np.ndarray:
     """Resize a learned position table to another length, grid or clip.
 
-    Row `i` of the new table is read at `(i + 0.5) old / new - 0.5` along each axis,
-    with the weights of the kernel; see `interpolation`.
+    Along each axis, row `i` of the new table is interpolated at the position
+    `(i + 0.5) old / new - 0.5` of the old one.
 
     Shapes:
         table: `(length, channels)`, `(height, width, channels)` or
-            `(frames, height, width, channels)`; with `grid`, a grid stored flat:
+            `(frames, height, width, channels)`; with `grid`, a flattened grid
             `(num_prefix_tokens + tokens, channels)`.
-        result: `(*sizes, channels)`, or flat where `table` is; float32 NumPy array.
+        result: `(*sizes, channels)`, or flattened as `table` is; a float32 NumPy
+            array.
 
     Args:
         table: The table, as an array, a tensor or a variable.
         sizes: The new sizes, an integer per axis.
-        interpolation: `"nearest"`, `"bilinear"` or `"bicubic"`.
-        antialias: Whether to widen the kernel where the table shrinks.
-        align_corners: Whether the first and last rows keep their places.
-        grid: The old sizes of a table that is stored flat.
-        num_prefix_tokens: Rows in front of a flat grid that are copied as they are,
-            such as that of a class token.
+        interpolation: `"nearest"`, `"bilinear"` or `"bicubic"` (default).
+        antialias: Whether to widen the kernel where the table shrinks. Defaults to
+            `False`.
+        align_corners: Whether the first and last rows stay in place. Defaults to
+            `False`.
+        grid: The old sizes of a flattened table. Defaults to `None`, for a table that
+            has an axis for each size.
+        num_prefix_tokens: Number of rows in front of a flattened grid that are copied
+            unchanged, such as that of a class token. Defaults to 0.
 
     Precision: weights and sums in float32.
 
     Raises:
-        ValueError: if sizes, grid and table do not fit each other, or the kernel is
-            unknown.
+        ValueError: if sizes, grid and table do not fit each other, or if the
+            interpolation is unknown.
 
     Example:
     >>> import numpy as np

@@ -98,8 +98,8 @@ class Sinusoid:
             return np.sin(2 * np.pi * turns)
         frequencies, phases, *digits = [c.tensor() for c in self._constants]
         positions = ops.expand_dims(ops.cast(positions, "float32"), -1)
-        whole: Tensor = ops.floor(positions)
-        high: Tensor = ops.floor(whole / DIGIT)
+        whole = ops.floor(positions)
+        high = ops.floor(whole / DIGIT)
         low = whole - DIGIT * high
         turns = (positions - whole) * frequencies + phases
         for digit, coarse, fine in ((low, *digits[:2]), (high, *digits[2:])):
@@ -154,8 +154,7 @@ def _linear_sinusoid(
     if isinstance(resolution, int):
         frequencies = np.linspace(1.0, resolution / 2, number) / 2
         return Sinusoid(frequencies, np.full(number, phase)).at(coordinate)
-    share: Tensor = ops.arange(number, dtype="float32") / max(number - 1, 1)
-    quarter: Tensor = ops.cast(resolution, "float32") / 4.0
-    span = ops.expand_dims(quarter - 0.5, -1)
+    share = ops.arange(number, dtype="float32") / max(number - 1, 1)
+    span = ops.expand_dims(ops.cast(resolution, "float32") / 4.0 - 0.5, -1)
     turns = ops.expand_dims(coordinate, -1) * (0.5 + span * share) + phase
     return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))

@@ -101,7 +101,7 @@ class FourierEncoding:
             2.0 * ops.cast(axis, "float32") / _last_position(size) - 1.0
             for axis, size in zip(axes, sizes, strict=True)
         ]
-        zeros: Tensor = sum(ops.zeros_like(axis) for axis in scaled)
+        zeros = sum(ops.zeros_like(axis) for axis in scaled)
         features = [axis + zeros for axis in scaled]
         return fourier_features(features, sizes, self.num_frequencies)
 
