@@ -99,8 +99,8 @@ class PositionEmbedding(keras.layers.Layer):
         self.num_prefix_tokens: int = checks.check_integer(
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
-        self.embeddings_initializer: initializers.Initializer = (
-            tables.default_initializer(embeddings_initializer)
+        self.embeddings_initializer: Initializer = tables.default_initializer(
+            embeddings_initializer
         )
         self._spec: GridSpec = self._make_spec()
         position_checks.check_resizing(self._spec)

@@ -135,8 +135,8 @@ class BoxEmbedding(keras.layers.Layer):
         self.max_wavelength: float = checks.check_number(
             WHO, "max_wavelength", max_wavelength, 0
         )
-        self.embeddings_initializer: initializers.Initializer = (
-            tables.default_initializer(embeddings_initializer)
+        self.embeddings_initializer: Initializer = tables.default_initializer(
+            embeddings_initializer
         )
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:

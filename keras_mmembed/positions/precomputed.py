@@ -23,9 +23,9 @@ LARGEST_SIZE = 2**22
 class PrecomputedGrid:
     """Sinusoidal encodings of regular grids of known sizes.
 
-    They are no tensor operations, which XLA would repeat for each sample. The table
-    of a grid of the declared sizes is made with the layer, and that of another grid
-    while a step is traced.
+    As constants they cost a compiled step nothing: XLA would compute the sines again
+    for each sample. The table of the declared grid is made with the layer, and that
+    of another grid while a step is traced.
 
     Args:
         terms: The terms of the encoding, as for `sinusoidal_vectors`.

@@ -7,16 +7,15 @@ from keras import initializers, ops
 from keras_mmembed.common.types import Initializer, Tensor
 
 
-def default_initializer(initializer: Initializer) -> initializers.Initializer:
+def default_initializer(initializer: Initializer) -> Initializer:
     """Return an initializer, by default a normal one of standard deviation 0.02."""
     return initializers.get(initializer or initializers.RandomNormal(stddev=0.02))
 
 
-def clone_initializer(
-    initializer: initializers.Initializer,
-) -> initializers.Initializer:
+def clone_initializer(initializer: Initializer) -> Initializer:
     """Return a copy that draws values of its own, unless its seed is set."""
-    return initializer.clone() if hasattr(initializer, "clone") else initializer
+    clone = getattr(initializer, "clone", None)
+    return initializer if clone is None else clone()
 
 
 def read_rows(table: Tensor, rows: Sequence[Tensor]) -> Tensor:
