@@ -55,7 +55,7 @@ class SegmentEmbedding(keras.layers.Layer):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (SegmentEmbedding)
+    >>> from keras_mmembed import SegmentEmbedding
     >>> layer = SegmentEmbedding(2)
     >>> sentences = np.array([[0, 0, 0, 1, 1]])
     >>> outputs = layer(np.zeros((1, 5, 8)), sentences)

@@ -98,7 +98,7 @@ class AudioEmbedding(keras.layers.Layer):
     Overlapping patches of a second and of less, and 100 tokens of single frames:
 
     >>> import numpy as np
-    >>> from keras_mmembed import (AudioEmbedding)
+    >>> from keras_mmembed import AudioEmbedding
     >>> waveforms = np.random.default_rng(0).normal(size=(2, 16000))
     >>> layer = AudioEmbedding(64, patch_size=16, strides=10, remainder="crop")
     >>> tuple(layer(waveforms, mask=np.array([16000, 9000])).shape)

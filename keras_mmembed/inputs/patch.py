@@ -66,7 +66,7 @@ class PatchEmbedding(GridEmbedding):
 
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (PatchEmbedding)
+    >>> from keras_mmembed import PatchEmbedding
     >>> layer = PatchEmbedding(16, output_dim=64)
     >>> images = np.zeros((2, 48, 64, 3))
     >>> patches = layer(images, mask=np.array([[48, 32], [16, 64]]))
@@ -139,7 +139,7 @@ class TubeletEmbedding(GridEmbedding):
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (TubeletEmbedding)
+    >>> from keras_mmembed import TubeletEmbedding
     >>> layer = TubeletEmbedding((2, 16, 16), output_dim=64)
     >>> tuple(layer(np.zeros((1, 8, 32, 48, 3))).shape)
     (1, 4, 2, 3, 64)

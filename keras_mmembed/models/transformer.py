@@ -112,7 +112,7 @@ class MultiModalTransformer(keras.Model):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (MultiModalTransformer)
+    >>> from keras_mmembed import MultiModalTransformer
     >>> model = MultiModalTransformer({
     ...     "text": {"type": "1d", "dim": 16, "vocabulary_size": 100},
     ...     "image": {"type": "2d", "dim": 12},
@@ -267,11 +267,12 @@ class MultiModalTransformer(keras.Model):
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
-        own = (self.norm, self.head)
-        masks = (self.attention_mask, self.narrow_mask)
-        for sublayer in (*self.blocks, *own, *masks):
+        for sublayer in (*self.blocks, self.norm, self.head):
             if sublayer is not None and not sublayer.built:
                 sublayer.build(tokens_shape)
+        for mask in (self.attention_mask, self.narrow_mask):
+            if mask is not None and not mask.built:
+                mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
         self.built = True
 
     if TYPE_CHECKING:

@@ -88,7 +88,7 @@ class BoxEmbedding(keras.layers.Layer):
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (BoxEmbedding)
+    >>> from keras_mmembed import BoxEmbedding
     >>> layer = BoxEmbedding(combination="concat")
     >>> words = np.zeros((1, 2, 24))
     >>> boxes = np.array([[[10, 20, 110, 40], [120, 20, 180, 40]]])

@@ -88,7 +88,7 @@ class PositionEmbedding1D(PositionEmbedding):
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (PositionEmbedding1D)
+    >>> from keras_mmembed import PositionEmbedding1D
     >>> layer = PositionEmbedding1D()
     >>> whole = np.array(layer(np.zeros((1, 6, 8))))
 
@@ -224,7 +224,7 @@ class PositionEmbedding2D(PositionEmbedding):
     A table of a 14 x 14 grid is resized to a wider image:
 
     >>> import numpy as np
-    >>> from keras_mmembed import (PositionEmbedding2D)
+    >>> from keras_mmembed import PositionEmbedding2D
     >>> layer = PositionEmbedding2D(
     ...     14, 14, kind="learned", interpolation="bicubic", out_of_range="resize"
     ... )
@@ -361,7 +361,7 @@ class PositionEmbedding3D(PositionEmbedding):
     Between two frames, all tokens differ by the temporal encoding alone:
 
     >>> import numpy as np
-    >>> from keras_mmembed import (PositionEmbedding3D)
+    >>> from keras_mmembed import PositionEmbedding3D
     >>> y = np.array(PositionEmbedding3D()(np.zeros((1, 2, 3, 3, 12))))[0]
     >>> steps = y[1] - y[0]
     >>> bool(np.allclose(steps, steps[0, 0], atol=1e-6))

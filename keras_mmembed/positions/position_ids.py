@@ -22,7 +22,7 @@ def positions_from_mask(mask: Tensor, first_index: int = 0) -> Tensor:
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (positions_from_mask)
+    >>> from keras_mmembed import positions_from_mask
     >>> left_padded = np.array([[False, False, True, True, True]])
     >>> np.array(positions_from_mask(left_padded)).tolist()
     [[0, 0, 0, 1, 2]]
@@ -46,7 +46,7 @@ def positions_from_ids(ids: Tensor) -> Tensor:
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (positions_from_ids)
+    >>> from keras_mmembed import positions_from_ids
     >>> packed = np.array([[1, 1, 1, 2, 2, 3]])
     >>> np.array(positions_from_ids(packed)).tolist()
     [[0, 1, 2, 0, 1, 0]]

@@ -61,7 +61,7 @@ def resize_positions(
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (resize_positions)
+    >>> from keras_mmembed import resize_positions
     >>> resize_positions(np.zeros((14, 14, 8)), (20, 10)).shape
     (20, 10, 8)
     >>> table = np.zeros((1 + 14 * 14, 8))
