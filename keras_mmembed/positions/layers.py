@@ -248,6 +248,8 @@ class PositionEmbedding2D(PositionEmbedding):
 
     height: int | None
     width: int | None
+    height_embeddings: keras.Variable
+    width_embeddings: keras.Variable
 
     def __init__(
         self,
@@ -303,6 +305,8 @@ class PositionEmbedding3D(PositionEmbedding):
         outputs: as `inputs`, compute dtype.
         frames_embeddings, height_width_embeddings: `(frames, channels)` and
             `(height, width, channels)`, trainable, if learned.
+        frames_embeddings, height_embeddings, width_embeddings: an axis each, of all
+            channels for a sum, of a third for a concatenation; trainable, if learned.
         embeddings: `(frames, height, width, channels)`, trainable, if learned and
             joint.
         prefix_embeddings: `(num_prefix_tokens, channels)`, trainable, if learned.
@@ -388,6 +392,10 @@ class PositionEmbedding3D(PositionEmbedding):
     frames: int | None
     height: int | None
     width: int | None
+    frames_embeddings: keras.Variable
+    height_width_embeddings: keras.Variable
+    height_embeddings: keras.Variable
+    width_embeddings: keras.Variable
 
     def __init__(
         self,

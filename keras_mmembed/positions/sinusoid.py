@@ -113,7 +113,7 @@ SinusoidTerm: TypeAlias = Mapping[int, Sinusoid]
 
 
 def sinusoidal_vectors(axes: Sequence[Tensor], terms: Sequence[SinusoidTerm]) -> Tensor:
-    """Return the sines and cosines of coordinates, one term after the other added up.
+    """Return the sum of the terms of a sinusoidal encoding.
 
     Shapes:
         axes: one `(...)` per axis, tensors or NumPy arrays, of shapes that broadcast.
