@@ -1,7 +1,7 @@
 """Configurations of models for common applications, as plain data."""
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
@@ -100,5 +100,7 @@ def preset(application: Application, size: Size = "base") -> Config:
     checks.check_choice("preset", "size", size, SIZES)
     dimensions, modalities = DIMENSIONS[size], MODALITIES[application]
     width = dimensions["unified_dim"]
-    configs = {name: make_config(width) for name, make_config in modalities.items()}
+    configs: dict[str, Any] = {
+        name: make_config(width) for name, make_config in modalities.items()
+    }
     return {"modality_configs": serialize_configs(configs), **dimensions}
