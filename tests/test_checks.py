@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import tensors
 
 GPU = SimpleNamespace(platform="gpu")
 CPU = SimpleNamespace(platform="cpu")
@@ -35,11 +35,11 @@ class Tensor:
 
 @pytest.mark.parametrize("device, is_read", DEVICES, ids=[str(d) for d, _ in DEVICES])
 def test_no_check_copies_a_tensor_from_an_accelerator(device, is_read, monkeypatch):
-    monkeypatch.setattr(checks.keras.ops, "convert_to_numpy", np.array)
-    values = checks.known_values(Tensor(device))
+    monkeypatch.setattr(tensors.keras.ops, "convert_to_numpy", np.array)
+    values = tensors.known_values(Tensor(device))
     assert (values is not None) == is_read
 
 
 def test_tensors_of_the_backend_on_a_cpu_are_read():
-    values = checks.known_values(ops.convert_to_tensor(np.arange(3)))
+    values = tensors.known_values(ops.convert_to_tensor(np.arange(3)))
     np.testing.assert_array_equal(values, np.arange(3))

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
@@ -199,7 +199,7 @@ class AttentionMask(keras.layers.Layer):
         if example_ids is None:
             return
         ids: Any = ops.convert_to_tensor(example_ids)
-        checks.check_kind(WHO, "example_ids", ids, "integer")
+        tensors.check_kind(WHO, "example_ids", ids, "integer")
         shape = checks.known_shape(ids.shape)
         expected = checks.known_shape(fused["mask"].shape)
         rule = f"have the shape {expected} of the fused mask"

@@ -1,14 +1,12 @@
-"""Checks of arguments and tensors, and the one form of their messages."""
+"""Checks of arguments, and the one form of their messages."""
 
 import re
-import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeVar, overload
 
-import keras
 import numpy as np
 
-from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.common.types import Shape
 
 Value = TypeVar("Value")
 
@@ -136,113 +134,6 @@ def check_rank(
     check(len(shape) in ranks, layer, argument, f"be {axes}", tuple(shape))
 
 
-def check_kind(
-    layer: str, argument: str, tensor: Tensor, kind: Literal["integer", "float"]
-) -> None:
-    """Raise unless the dtype of `tensor` is an integer, or a float."""
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    fits = dtype.startswith(("int", "uint")) if kind == "integer" else is_float(dtype)
-    remedy = f"Cast it to a dtype of the {kind} kind first."
-    check(
-        fits, layer, f"{argument}.dtype", f"be {kind}", dtype, remedy, error=TypeError
-    )
-
-
-def is_float(dtype: Any) -> bool:
-    """Whether a dtype is a float of any precision."""
-    return "float" in keras.backend.standardize_dtype(dtype)
-
-
-def known_values(tensor: Tensor | None) -> np.ndarray | None:
-    """Return the values as a NumPy array, or `None` while they are not known.
-
-    Symbolic and traced tensors have no values yet. Values on an accelerator count as
-    unknown: a copy would make every step wait for it.
-    """
-    if tensor is None or isinstance(tensor, keras.KerasTensor) or _is_compiling():
-        return None
-    return _values(tensor) if _is_on_cpu(tensor) else None
-
-
-def _is_on_cpu(tensor: Tensor) -> bool:
-    device = getattr(tensor, "device", "cpu")
-    if isinstance(device, str):  # that of TensorFlow, such as "/device:GPU:0"
-        return not device or "cpu" in device.lower()
-    # JAX: one device, or the sharding over several; PyTorch: the type of the device
-    devices = getattr(device, "device_set", [device])
-    kinds = {getattr(d, "type", None) or getattr(d, "platform", "cpu") for d in devices}
-    return kinds == {"cpu"}
-
-
-def _values(tensor: Tensor) -> np.ndarray | None:
-    try:
-        return np.asarray(keras.ops.convert_to_numpy(tensor))
-    except Exception:  # each backend has its own error for a traced tensor
-        return None
-
-
-def is_traced(tensor: Tensor) -> bool:
-    """Whether `tensor` stands for values of a later run: symbolic, traced or meta."""
-    if isinstance(tensor, keras.KerasTensor):
-        return True
-    device = getattr(getattr(tensor, "device", None), "type", None)
-    if device == "meta":
-        return True
-    if device is not None:
-        # an accelerator holds real values, which are not worth a copy here
-        return "Fake" in type(tensor).__name__
-    return _is_compiling() or _values(tensor[:0]) is None
-
-
-def raise_or_warn(
-    tensor: Tensor, check: Callable[[], object], consequence: str
-) -> bool:
-    """Run a check of the sizes of `tensor`; return whether its values are known.
-
-    While a step is traced, a failed check warns of the consequence instead of raising:
-    JAX loses the weights of a model whose `predict` raises, and whether TensorFlow
-    knows a size depends on earlier calls.
-    """
-    if not is_traced(tensor):
-        check()
-        return True
-    if getattr(getattr(tensor, "device", None), "type", None) == "meta":
-        return False  # Keras tries lengths of its own to find out which are unknown
-    try:
-        check()
-    except ValueError as error:
-        text = f"{error} A compiled step cannot raise: {consequence}."
-        warnings.warn(text, stacklevel=2)
-    return False
-
-
-def _is_compiling() -> bool:
-    """Whether PyTorch compiles the caller; its tensors then seem to have values."""
-    if keras.backend.backend() != "torch":
-        return False
-    import torch  # Keras has no function that tells
-
-    return torch.compiler.is_compiling()
-
-
-def check_range(
-    layer: str,
-    argument: str,
-    tensor: Tensor | None,
-    low: float,
-    high: float,
-    remedy: str = "",
-) -> None:
-    """Raise if a known value lies outside `[low, high)`; unknown values pass."""
-    values = known_values(tensor)
-    if values is None or values.size == 0:
-        return
-    outside = values[(values < low) | (values >= high)]
-    rule = f"lie in [{low}, {high})"
-    if outside.size:
-        check(False, layer, argument, rule, outside.ravel()[0].item(), remedy)
-
-
 def check_names(layer: str, argument: str, names: Any) -> tuple[str, ...]:
     """Return names as a tuple if each can name a weight and a served input."""
     is_list = isinstance(names, (list, tuple, dict)) and len(names) > 0
@@ -268,11 +159,3 @@ def check_fused(layer: str, fused: Any, keys: Iterable[str]) -> None:
     received = sorted(fused) if is_dict else type(fused).__name__
     has_keys = is_dict and set(keys) <= set(fused)
     check(has_keys, layer, "fused", rule, received, remedy)
-
-
-def add_once(layer: keras.layers.Layer, inputs: Tensor, vectors: Tensor) -> Tensor:
-    """Return `inputs + vectors`, summed in float32 or better and rounded once."""
-    dtype = keras.backend.result_type(layer.compute_dtype, "float32")
-    # not ops.add: on TensorFlow it reads no tokens at all as a bias
-    total = keras.ops.cast(inputs, dtype) + keras.ops.cast(vectors, dtype)
-    return keras.ops.cast(total, layer.compute_dtype)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import keras
 import numpy as np
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.sequences import product
 from keras_mmembed.fusion.config import config_of
 from keras_mmembed.positions import checks as position_checks
@@ -119,10 +119,10 @@ def check_call(layer, inputs, arguments):
         config = config_of(layer.modality_configs, name)
         if "embedding" not in config:
             kind = "integer" if "vocabulary_size" in config else "float"
-            checks.check_kind(WHO, f"inputs[{name!r}]", inputs[name], kind)
+            tensors.check_kind(WHO, f"inputs[{name!r}]", inputs[name], kind)
         if "vocabulary_size" in config:
             size = config["vocabulary_size"]
-            checks.check_range(WHO, f"inputs[{name!r}]", inputs[name], 0, size)
+            tensors.check_range(WHO, f"inputs[{name!r}]", inputs[name], 0, size)
     for argument, values in arguments.items():
         check_inputs(values, argument)
         check_keys(argument, values, layer.modalities)
@@ -146,13 +146,13 @@ def check_call(layer, inputs, arguments):
 
 def check_count(name, places, valid, flag):
     """Raise if known places are not as many as the tokens that go there."""
-    values = [checks.known_values(mask) for mask in (places, valid)]
+    values = [tensors.known_values(mask) for mask in (places, valid)]
     if any(value is None for value in values):
         return
     marked, tokens = (value.sum(axis=1) for value in values)
     differs = marked != tokens
     if flag is not None:
-        differs &= checks.known_values(flag)
+        differs &= tensors.known_values(flag)
     for sample in np.flatnonzero(differs)[:1]:
         rule = f"mark a place for each valid token, {tokens[sample]} in sample {sample}"
         received = f"{marked[sample]} places"
@@ -178,7 +178,7 @@ def _check_apart(hosts, placeholders):
     """Raise if two modalities are known to be placed at the same token."""
     taken = {}
     for name, host in hosts.items():
-        marks = checks.known_values(placeholders.get(name))
+        marks = tensors.known_values(placeholders.get(name))
         if marks is None:
             continue
         others = taken.get(host, np.zeros_like(marks))

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -125,7 +125,7 @@ class ModalityEmbedding(keras.layers.Layer):
         modality_ids: Tensor | None = None,
     ) -> Tensor:
         self._check_one(modality, modality_ids)
-        return checks.add_once(self, inputs, self.encode(modality, modality_ids))
+        return tensors.add_once(self, inputs, self.encode(modality, modality_ids))
 
     def encode(
         self, modality: str | None = None, modality_ids: Tensor | None = None
@@ -134,9 +134,9 @@ class ModalityEmbedding(keras.layers.Layer):
         if modality is not None:
             return self.embeddings[self.modalities.index(modality)]
         ids: Any = ops.convert_to_tensor(modality_ids)
-        checks.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+        tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
         count = len(self.modalities)
-        checks.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
+        tensors.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
         vectors = resize.read_nearest_row(self.embeddings, ids)
         has_modality = ops.expand_dims(ids >= 0, -1)
         return ops.where(has_modality, vectors, ops.zeros_like(vectors))
@@ -189,4 +189,4 @@ class ModalityEmbedding(keras.layers.Layer):
             checks.check_choice("ModalityEmbedding", "modality", modality, names)
         else:
             ids = ops.convert_to_tensor(modality_ids)
-            checks.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+            tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")

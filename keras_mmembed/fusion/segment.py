@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Unpack
 import keras
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -103,15 +103,15 @@ class SegmentEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Tensor, segment_ids: Tensor) -> Tensor:
-        return checks.add_once(self, inputs, self.encode(segment_ids))
+        return tensors.add_once(self, inputs, self.encode(segment_ids))
 
     def encode(self, segment_ids: Tensor | None = None) -> Tensor:
         """Return the vectors of ids `(..., width)`; without ids, row 0 `(width,)`."""
         if segment_ids is None:
             return self.embeddings[0]
         segment_ids = ops.convert_to_tensor(segment_ids)
-        checks.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
-        checks.check_range(
+        tensors.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
+        tensors.check_range(
             "SegmentEmbedding", "segment_ids", segment_ids, 0, self.num_segments
         )
         return resize.read_nearest_row(self.embeddings, segment_ids)
@@ -129,7 +129,7 @@ class SegmentEmbedding(keras.layers.Layer):
     def compute_output_spec(
         self, inputs: keras.KerasTensor, segment_ids: Tensor
     ) -> keras.KerasTensor:
-        checks.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
+        tensors.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> Config:

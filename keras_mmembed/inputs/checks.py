@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 
 
 def check_axes(who, argument, value, names):
@@ -62,17 +62,17 @@ def check_values(who, inputs, mask, grid, names, check, check_sample):
     """
     sizes = grid[1:]
     consequence = "only what is whole is read"
-    if not checks.raise_or_warn(inputs, lambda: check(sizes), consequence):
+    if not tensors.raise_or_warn(inputs, lambda: check(sizes), consequence):
         return
     of_sizes = mask is not None and len(mask.shape) == len(_shape_of_sizes(grid, names))
-    known = checks.known_values(mask) if of_sizes else None
+    known = tensors.known_values(mask) if of_sizes else None
     if known is None:
         return
     known = known.reshape(-1, len(names))
     remedy = f"Sizes come in the order {names}." if len(names) > 1 else ""
     for axis, name in enumerate(names):
         values = known[:, axis]
-        checks.check_range(who, f"mask ({name})", values, 0, sizes[axis] + 1, remedy)
+        tensors.check_range(who, f"mask ({name})", values, 0, sizes[axis] + 1, remedy)
     # a sample without a size is absent
     for sample in np.unique(known[known.all(axis=1)], axis=0):
         check_sample([int(size) for size in sample])

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.positions import checks as position_checks
 from keras_mmembed.positions import encoding, resize, tables
 from keras_mmembed.positions.arrangement import arrange
@@ -110,7 +110,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     def call(self, inputs, positions=None, start_index=0, mask=None, grid=None):
         vectors = self.encode(inputs, positions, start_index, mask, grid)
-        return checks.add_once(self, inputs, vectors)
+        return tensors.add_once(self, inputs, vectors)
 
     def encode(self, inputs, positions=None, start_index=0, mask=None, grid=None):
         """Return the encoding alone, in float32, broadcastable to `inputs`.

@@ -3,7 +3,7 @@
 import keras
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.positions import resize, sinusoid, tables
 
 # the table or axis that each of the six numbers of a box is read from
@@ -133,8 +133,8 @@ class BoxEmbedding(keras.layers.Layer):
         numbers = (x0, y0, x1, y1, y1 - y0, x1 - x0)
         vectors = [self._encode(*pair) for pair in zip(NUMBERS, numbers, strict=True)]
         if self.combination == "concat":
-            return checks.add_once(self, inputs, ops.concatenate(vectors, axis=-1))
-        return checks.add_once(self, inputs, sum(vectors[1:], vectors[0]))
+            return tensors.add_once(self, inputs, ops.concatenate(vectors, axis=-1))
+        return tensors.add_once(self, inputs, sum(vectors[1:], vectors[0]))
 
     def _encode(self, number, values):
         if self.kind == "learned":
@@ -151,9 +151,9 @@ class BoxEmbedding(keras.layers.Layer):
         agrees = checks.shapes_match(shape[-2:-1], (length,))
         checks.check(agrees, "BoxEmbedding", "boxes", rule, shape)
         if self.kind == "learned":
-            checks.check_kind("BoxEmbedding", "boxes", boxes, "integer")
+            tensors.check_kind("BoxEmbedding", "boxes", boxes, "integer")
             remedy = "Raise `num_positions`, or scale the boxes."
-            checks.check_range(
+            tensors.check_range(
                 "BoxEmbedding", "boxes", boxes, 0, self.num_positions, remedy
             )
 

@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 
 
 def check_shapes(layer, shape, positions=None, start_index=0, grid=None):
@@ -25,7 +25,7 @@ def check_call(layer, inputs, positions, start_index, grid):
     consequence = "the formula goes on"
     if layer.kind == "learned":
         consequence = "the nearest position is used"
-    if checks.raise_or_warn(inputs, check_fit, consequence):
+    if tensors.raise_or_warn(inputs, check_fit, consequence):
         _check_values(layer, shape, positions, start_index)
 
 
@@ -86,7 +86,7 @@ def _check_positions(layer, shape, positions):
         rule = "be integer, because the table is read without interpolation"
         remedy = "Cast it, or give the layer interpolation='bilinear'."
         checks.check(
-            not checks.is_float(dtype),
+            not tensors.is_float(dtype),
             who,
             "positions.dtype",
             rule,
@@ -163,7 +163,7 @@ def _check_values(layer, shape, positions, start_index):
             continue
         if positions is not None:
             line = positions[..., axis] if rank > 1 else positions
-            checks.check_range(who, "positions", line, 0, limit, remedy)
+            tensors.check_range(who, "positions", line, 0, limit, remedy)
         elif rank == 1 and not isinstance(start_index, int):
             last = limit - (shape[-2] - layer.num_prefix_tokens)
-            checks.check_range(who, "start_index", start_index, 0, last + 1, remedy)
+            tensors.check_range(who, "start_index", start_index, 0, last + 1, remedy)

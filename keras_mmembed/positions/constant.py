@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import tensors
 
 
 class Constant:
@@ -24,6 +24,6 @@ class Constant:
             return ops.convert_to_tensor(self._tensor)
         tensor = ops.convert_to_tensor(self._array)
         # while Keras tries out shapes, tensors of PyTorch hold no numbers
-        if keras.backend.backend() == "torch" and not checks.is_traced(tensor):
+        if keras.backend.backend() == "torch" and not tensors.is_traced(tensor):
             self._tensor = tensor
         return tensor

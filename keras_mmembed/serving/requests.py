@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.serving import signature
 from keras_mmembed.serving.signature import WHO, Arrays, Endpoint, ServedInput
@@ -66,7 +66,7 @@ def answer(model: keras.Model, request: Request) -> Arrays:
 
 def _as_served(output: Tensor) -> np.ndarray:
     array = np.asarray(ops.convert_to_numpy(output))
-    return array.astype("float32") if checks.is_float(array.dtype) else array
+    return array.astype("float32") if tensors.is_float(array.dtype) else array
 
 
 def _answer_random(
@@ -123,7 +123,7 @@ def _random_array(
 ) -> np.ndarray:
     """Return normal floats, or integers that are 0 or 1."""
     shape = _sizes(served.shape, batch, lengths)
-    if checks.is_float(served.dtype):
+    if tensors.is_float(served.dtype):
         return generator.normal(size=shape).astype(served.dtype)
     return generator.integers(0, 2, size=shape).astype(served.dtype)
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import tensors
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.serving import signature
 from keras_mmembed.serving.requests import Request
@@ -80,7 +80,7 @@ def _serving_function(
 
 
 def _as_served(output: Tensor) -> Tensor:
-    return ops.cast(output, "float32") if checks.is_float(output.dtype) else output
+    return ops.cast(output, "float32") if tensors.is_float(output.dtype) else output
 
 
 def _answer_requests(folder: Path, requests: Sequence[Request]) -> list[Arrays]:
