@@ -185,7 +185,7 @@ class MultiModalFusion(keras.layers.Layer):
 
     References:
         W. Kim et al., "ViLT", 2021, section 3.1, https://arxiv.org/abs/2102.03334.
-        Unlike there, every modality is normalised, and none depends on its place
+        Unlike there, every modality is normalized, and none depends on its place
         among the inputs.
     """
 

@@ -66,7 +66,7 @@ class MultiModalTransformer(keras.Model):
         hidden_dim: Width of the hidden layer of a block; 4 times `unified_dim` by
             default.
         activation: Activation of the hidden layer.
-        norm_first: Whether blocks normalise their inputs (pre-norm), and the model its
+        norm_first: Whether blocks normalize their inputs (pre-norm), and the model its
             last tokens; or their sums (post-norm).
         pooling: `"cls"`, the class token; `"mean"`, the mean of the valid tokens that
             stand for inputs; `"tokens"`, all tokens, with their mask; `"modalities"`,
