@@ -6,7 +6,7 @@
 - `ModalityEmbedding`: which modality it comes from
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
-- `MultiModalFusion`: all of these, normalised and concatenated
+- `MultiModalFusion`: all of these, normalized and concatenated
 - `ModalityConfig`: the type of a modality's configuration, for type checkers
 - `MultiModalTransformer`: a model of it, with an encoder and a head
 - `preset`: configurations of such models

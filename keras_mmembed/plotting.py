@@ -37,7 +37,7 @@ def plot_encoding(
         ValueError: if the layer does not accept inputs of this shape.
 
     Example:
-    >>> from keras_mmembed import (PositionEmbedding1D, plot_encoding)
+    >>> from keras_mmembed import PositionEmbedding1D, plot_encoding
     >>> axes = plot_encoding(PositionEmbedding1D(), (50, 64))
     >>> axes.get_xlabel(), axes.get_ylabel()
     ('channel', 'position')
@@ -75,7 +75,7 @@ def plot_similarity(
         ValueError: if the layer does not accept inputs of this shape.
 
     Example:
-    >>> from keras_mmembed import (PositionEmbedding2D, plot_similarity)
+    >>> from keras_mmembed import PositionEmbedding2D, plot_similarity
     >>> axes = plot_similarity(PositionEmbedding2D(), (7, 7, 64))
     >>> axes.images[0].get_array().shape
     (49, 49)
@@ -127,7 +127,7 @@ def plot_layout(
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (MultiModalFusion, plot_layout)
+    >>> from keras_mmembed import MultiModalFusion, plot_layout
     >>> fusion = MultiModalFusion({
     ...     "text": {"type": "1d", "dim": 8},
     ...     "image": {"type": "2d", "dim": 8},

@@ -59,7 +59,7 @@ TEXT_AND_IMAGE = {
 
 
 def halves(positions, width, endpoint=False, max_wavelength=10000.0):
-    """All sines, then all cosines; the last wave is the longest with `endpoint`."""
+    """All sines, then all cosines; with `endpoint`, down to the longest wavelength."""
     pairs = width // 2
     exponents = np.arange(pairs) / (pairs - 1 if endpoint else pairs)
     angles = np.asarray(positions, "float64")[..., None] / max_wavelength**exponents
@@ -91,12 +91,10 @@ def slaney(hertz):
     )
 
 
-def log_mel(wave, convention, length, stride, bins, rate, frames):
-    """The features of AST (those of Kaldi) or of Whisper, of one waveform."""
+def mel_filters(convention, points, bins, rate):
+    """Triangles over the mels of Kaldi or of Slaney, `(bins, points // 2 + 1)`."""
     is_ast = convention == "ast"
-    points = 2 ** int(np.ceil(np.log2(length))) if is_ast else length
-    tones = np.arange(points // 2 + 1)
-    hertz = tones * rate / points
+    hertz = np.arange(points // 2 + 1) * rate / points
     if is_ast:
         mels = 1127 * np.log1p(hertz / 700)
         low, high = 1127 * np.log1p(np.array([20, rate / 2]) / 700)
@@ -111,6 +109,15 @@ def log_mel(wave, convention, length, stride, bins, rate, frames):
     )
     if not is_ast:
         filters *= 2 / (corners[2:] - corners[:-2])[:, None]
+    return filters
+
+
+def log_mel(wave, convention, length, stride, bins, rate, frames):
+    """The features of AST (those of Kaldi) or of Whisper, of one waveform."""
+    is_ast = convention == "ast"
+    points = 2 ** int(np.ceil(np.log2(length))) if is_ast else length
+    filters = mel_filters(convention, points, bins, rate)
+    tones = np.arange(points // 2 + 1)
     turns = np.arange(length) / (length - 1 if is_ast else length)
     window = np.sin(np.pi * turns) ** 2
     basis = np.exp(-2j * np.pi * np.outer(np.arange(length), tones) / points)

@@ -1,38 +1,30 @@
 """A file saved on one backend gives the same numbers on every other."""
 
-import os
-import subprocess
-import sys
+import functools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run
 
 pytestmark = pytest.mark.cross_backend
 BACKENDS = ("tensorflow", "jax", "torch")
-WORKER = Path(__file__).with_name("cross_backend_worker.py")
-
-
-def run(backend, *arguments):
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        # compiles more than it computes
-        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-    }
-    command = [sys.executable, str(WORKER), *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+WORKER = Path(__file__).parent / "helpers" / "cross_backend_worker.py"
+# JAX compiles more than it computes
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
     directory = tmp_path_factory.mktemp("files")
+
+    def work(task, backend):
+        run(WORKER, task, directory, backend, KERAS_BACKEND=backend, **QUIET)
+
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda b: run(b, "save", directory, b), BACKENDS))
-        list(pool.map(lambda b: run(b, "load", directory, b), BACKENDS))
+        for task in ("save", "load"):
+            list(pool.map(functools.partial(work, task), BACKENDS))
     return directory
 
 

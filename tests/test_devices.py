@@ -1,15 +1,13 @@
 """Training on several devices gives what one device gives."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from processes import run
 
-WORKER = Path(__file__).with_name("devices_worker.py")
+WORKER = Path(__file__).parent / "helpers" / "devices_worker.py"
 BACKEND = keras.backend.backend()
 ONE = {"jax": "jax-one", "tensorflow": "tensorflow-one", "torch": "torch-one"}
 SEVERAL = {
@@ -21,14 +19,7 @@ SEVERAL = {
 
 def trained(task, directory):
     path = directory / f"{task}.npz"
-    done = subprocess.run(
-        [sys.executable, str(WORKER), task, str(path)],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run(WORKER, task, path, timeout=300, TF_CPP_MIN_LOG_LEVEL="3")
     return np.load(path)
 
 

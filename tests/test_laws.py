@@ -6,60 +6,19 @@ import keras
 import ml_dtypes
 import numpy as np
 import pytest
+from case_models import functional, model_inputs, symbolic
 from cases import CASES, inputs_of
 from keras import ops
+from tensors import array
+from weights import randomize, reloaded
 
 import keras_mmembed as mm
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
-def array(x):
-    return np.asarray(ops.convert_to_numpy(x)).astype("float64")
-
-
-def first(x):
-    return next(iter(x.values())) if isinstance(x, dict) else x
-
-
 def shapes_of(x):
     return {k: v.shape for k, v in x.items()} if isinstance(x, dict) else x.shape
-
-
-def symbolic(case, batch=None):
-    def one(name, shape):
-        return keras.Input(shape, batch_size=batch, name=name)
-
-    x = case.unknown
-    x = {k: one(k, s) for k, s in x.items()} if isinstance(x, dict) else one("x", x)
-    extra, flat = {}, {}
-    for argument, spec in case.ids.items():
-        many = spec if isinstance(spec, dict) else {argument: spec}
-        made = {
-            name: keras.Input(
-                (None, *many[name][0][1:]), dtype="int32", name=f"{argument}_{name}"
-            )
-            for name in many
-        }
-        flat.update({f"{argument}_{name}": i for name, i in made.items()})
-        extra[argument] = made if isinstance(spec, dict) else made[argument]
-    return x, extra, flat
-
-
-def functional(case, layer):
-    x, extra, flat = symbolic(case)
-    outputs = layer(x, **extra, **case.call)
-    inputs = {**(x if isinstance(x, dict) else {"x": x}), **flat}
-    return keras.Model(inputs, outputs)
-
-
-def model_inputs(case, **kwargs):
-    x, extra = inputs_of(case, **kwargs)
-    fed = dict(x) if isinstance(x, dict) else {"x": x}
-    for argument, value in extra.items():
-        many = value if isinstance(value, dict) else {argument: value}
-        fed.update({f"{argument}_{name}": ids for name, ids in many.items()})
-    return fed
 
 
 def test_every_public_layer_has_a_case():
@@ -69,9 +28,9 @@ def test_every_public_layer_has_a_case():
         if inspect.isclass(getattr(mm, name))
         and issubclass(getattr(mm, name), keras.layers.Layer)
     }
-    # takes what the fusion returns: tests/test_attention_mask.py has its laws
+    # takes what the fusion returns: tests/attention/test_mask.py has its laws
     public.remove("AttentionMask")
-    # takes two tensors: tests/test_gate.py has its laws
+    # takes two tensors: tests/common/test_zero_gate.py has its laws
     public.remove("ZeroGate")
     assert public == {type(case.make()).__name__ for case in CASES}
 
@@ -157,11 +116,8 @@ def test_inside_a_layer_of_the_user(case):
 def test_save_and_load(case, tmp_path):
     layer = case.make()
     model = functional(case, layer)
-    rng = np.random.default_rng(1)
-    model.set_weights([rng.normal(size=w.shape) for w in model.weights])
-    path = tmp_path / "model.keras"
-    model.save(path)
-    loaded = keras.models.load_model(path)
+    randomize(model)
+    loaded = reloaded(model, tmp_path)
     fed = model_inputs(case)
     expected = model.predict(fed, verbose=0)
     np.testing.assert_allclose(loaded.predict(fed, verbose=0), expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Rooms of the package: which may import from which, and what stands at the top."""
+"""Rooms of the package and of its tests: what each may import, and how long it is."""
 
 import ast
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 import keras_mmembed
 
-PACKAGE = Path(keras_mmembed.__file__).parent
+PACKAGE, TESTS = Path(keras_mmembed.__file__).parent, Path(__file__).parent
 # from the top down: a room imports from those it names, and from itself
 MAY_IMPORT = {
     "serving": {"common"},
@@ -111,3 +111,21 @@ def test_no_module_is_long(path):
 
 def test_the_package_shows_its_public_names_and_nothing_else():
     assert set(dir(keras_mmembed)) == {*keras_mmembed.__all__, "__version__"}
+
+
+def test_tests_have_the_rooms_of_the_package():
+    folders = {path.parent.name for path in TESTS.glob("*/test_*.py")}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    # published models are compared with many rooms at once
+    assert folders == rooms | {"parity"}
+
+
+def test_no_test_imports_another_test():
+    for path in TESTS.rglob("*.py"):
+        names = {name.split(".")[0] for name in imports(path)}
+        assert not [name for name in names if name.startswith("test_")], path
+
+
+def test_no_test_is_long():
+    long = [path for path in TESTS.rglob("*.py") if code_lines(path) > MOST_LINES]
+    assert not long

@@ -1,16 +1,15 @@
 """What `.keras` files hold, and who can read them."""
 
 import json
-import os
-import subprocess
-import sys
 import zipfile
 
 import contracts
 import keras
 import numpy as np
 import pytest
-import serving_models as models
+import whole_models as models
+from processes import run
+from weights import reloaded
 
 REWRITE = "If files may change, run: python tests/contracts.py"
 
@@ -75,17 +74,14 @@ print("then", type(keras.models.load_model(sys.argv[1])).__name__)
 
 
 def test_the_package_must_be_imported(file):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", READ, str(file)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    written = run("-c", READ, file)
     for text in (
         "Could not locate class 'MultiModalFusion'",
         "make sure they are all imported",
         "keras_mmembed",
         "then Functional",
     ):
-        assert text in done.stdout
+        assert text in written
 
 
 def test_a_model_trains_on_after_loading(tmp_path):
@@ -94,8 +90,7 @@ def test_a_model_trains_on_after_loading(tmp_path):
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
     x, y = np.ones((2, 3, 4), "float32"), np.zeros((2, 3, 3), "float32")
     model.train_on_batch(x, y)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
+    loaded = reloaded(model, tmp_path)
     for each in (model, loaded):
         each.train_on_batch(x, y)
     for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):

@@ -65,7 +65,7 @@ class AttentionMask(keras.layers.Layer):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (AttentionMask, MultiModalFusion)
+    >>> from keras_mmembed import AttentionMask, MultiModalFusion
     >>> fusion = MultiModalFusion({
     ...     "image": {"type": "none", "dim": 8},
     ...     "text": {"type": "1d", "dim": 8},
@@ -118,6 +118,12 @@ class AttentionMask(keras.layers.Layer):
         self, fused_shape: dict[str, Shape], example_ids_shape: Shape | None = None
     ) -> None:
         self.built = True
+
+    def compute_output_shape(
+        self, fused_shape: dict[str, Shape], example_ids_shape: Shape | None = None
+    ) -> Shape:
+        batch, length = fused_shape["mask"]
+        return (batch, length, length)
 
     def call(
         self, fused: dict[str, Tensor], example_ids: Tensor | None = None

@@ -19,7 +19,7 @@ class AttachMask(keras.layers.Layer):
     def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.built = True  # Keras quantises no model with a layer that is not
+        self.built = True  # Keras quantizes no model with a layer that is not
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         return inputs[0]
@@ -49,7 +49,7 @@ class ReadMask(keras.layers.Layer):
     def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.built = True  # Keras quantises no model with a layer that is not
+        self.built = True  # Keras quantizes no model with a layer that is not
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor | None:
         return mask

@@ -1,37 +1,45 @@
 """Tokens along an axis: their index, padding mask and stable sort: pure functions."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_mmembed.common.types import Tensor
 
-def count(tensor, axis, skip=0):
+
+def count(tensor: Tensor, axis: int, skip: int = 0) -> Tensor:
     """Return 0, 1, 2, ... along an axis of `tensor`, as int32 of shape `(size,)`.
 
-    The first `skip` entries are left out. Where the size is unknown they count as 0
-    instead, because a slice of an unknown size has a size that nothing is known of.
-    The sum of ones is the only form that every exporter accepts.
+    The first `skip` entries are left out. Where the size is unknown they are 0
+    instead, because exporters know nothing of the size of a slice of it. A cumulative
+    sum of ones is the only form that every exporter accepts.
     """
     size = tensor.shape[axis]
     if isinstance(size, int):
         return ops.arange(size - skip, dtype="int32")
-    index = [0] * len(tensor.shape)
+    index: list[Any] = [0] * len(tensor.shape)
     index[axis] = slice(None)
     line = ops.cumsum(ops.ones_like(tensor[tuple(index)], dtype="int32")) - 1
     return ops.maximum(line - skip, 0) if skip else line
 
 
-def product(sizes):
-    """Multiply sizes, of which some may be tensors."""
+def product(sizes: Iterable[Any]) -> Any:
+    """Return the product of sizes, integers or tensors."""
     total = 1
     for size in sizes:
         total = total * size
     return total
 
 
-def as_mask(mask, x):
-    """Return a mask of a sequence `x` as bool `(batch, length)`.
+def as_mask(mask: Tensor, x: Tensor) -> Tensor:
+    """Return the padding mask of a sequence as bool `(batch, length)`.
 
-    `mask` is of any dtype, and has the axes of the tokens, or `(batch,)` lengths.
+    Shapes:
+        mask: of any dtype, `(batch, length)` or with the axes of a grid of tokens; or
+            lengths `(batch,)`.
+        x: `(batch, length, ...)`.
     """
     mask = ops.convert_to_tensor(mask)
     if len(mask.shape) == 1:
@@ -44,16 +52,16 @@ def as_mask(mask, x):
     return mask
 
 
-def packed_order(mask):
-    """Return the index that puts the valid tokens of `(batch, length)` first."""
+def packed_order(mask: Tensor) -> Tensor:
+    """Return the index `(batch, length)` that sorts valid tokens first, in order."""
     mask = ops.cast(mask, "bool")
     # distinct keys, because not every backend sorts equal ones in their order
     behind = ops.cast(ops.logical_not(mask), "int32") * 2**24
     return ops.argsort(ops.add(behind, count(mask, axis=1)), axis=1)
 
 
-def take_tokens(tensor, index):
-    """Return the tokens of each sample that an index names.
+def take_tokens(tensor: Tensor, index: Tensor) -> Tensor:
+    """Gather tokens of each sample by their index.
 
     Shapes:
         tensor: `(batch, length, ...)`.

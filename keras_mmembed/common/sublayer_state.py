@@ -127,7 +127,7 @@ def _named_sublayers(
                 names.setdefault(id(one), path)
     taken = set()
     for place, sublayer in enumerate(layer._layers):
-        name = names.get(id(sublayer), sublayer.name)
+        name = names.get(id(sublayer), str(sublayer.name))
         yield f"{name}:{place}" if name in taken else name, sublayer
         taken.add(name)
 

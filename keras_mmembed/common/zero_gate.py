@@ -42,7 +42,7 @@ class ZeroGate(keras.layers.Layer):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (ZeroGate)
+    >>> from keras_mmembed import ZeroGate
     >>> without, more = np.ones((2, 3)), np.full((2, 3), 5.0)
     >>> layer = ZeroGate()
     >>> bool(keras.ops.all(layer([without, more]) == without))
@@ -68,7 +68,7 @@ class ZeroGate(keras.layers.Layer):
     def __repr__(self) -> str:
         return describe(self)
 
-    def build(self, inputs_shape: Sequence[Shape] | None = None) -> None:
+    def build(self, inputs_shape: Sequence[Any] | None = None) -> None:
         self.gate: keras.Variable = self.add_weight(
             name="gate", shape=(), initializer="zeros", autocast=False
         )

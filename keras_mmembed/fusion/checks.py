@@ -40,7 +40,7 @@ def check_rates(
     A modality that others are placed into is never dropped: they would go with it.
     """
     argument = "modality_dropout"
-    hosts = {config_of(configs, name).get("into") for name in configs}
+    hosts = {str(config_of(configs, name).get("into")) for name in configs}
     if not isinstance(rates, dict):
         rate = checks.check_number(WHO, argument, rates, 0, 1, True)
         return {name: 0.0 if name in hosts else rate for name in configs}
@@ -188,7 +188,7 @@ def _features_shape(name: str, branch: ModalityBranch, shape: Shape) -> Shape:
     return shape
 
 
-def _check_values(name: str, config: ModalityConfig, x: Tensor) -> None:
+def _check_values(name: str, config: Mapping[str, Any], x: Tensor) -> None:
     """Raise for inputs of a wrong dtype, and for known ids outside the vocabulary."""
     argument = f"inputs[{name!r}]"
     if "embedding" not in config:

@@ -44,7 +44,7 @@ class ModalityConfig(TypedDict, total=False):
     instance_of: str
 
 
-POSITION_LAYERS: dict[str, type[PositionEmbedding] | None] = {
+POSITION_LAYERS: dict[str, Any] = {
     "1d": PositionEmbedding1D,
     "2d": PositionEmbedding2D,
     "3d": PositionEmbedding3D,

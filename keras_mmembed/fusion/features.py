@@ -36,8 +36,7 @@ def features_like(
     shape = features_shape(embedding, x.shape)
     if not isinstance(x, keras.KerasTensor):
         is_known = None not in shape[:-1] and not needs_mask
-        zeros = (*shape[:-1], 1)
-        return ops.zeros(zeros, "int32") if is_known else embedding(x)
+        return ops.zeros((*shape[:-1], 1), "int32") if is_known else embedding(x)
     # a functional model would save its embedding twice, and could not load it
     rule = "be features, or give features of a known size that are not placed"
     remedy = "Make the features in front of the fusion, without the embedding in it."
@@ -46,5 +45,5 @@ def features_like(
     checks.check(is_known, WHO, argument, rule, tuple(x.shape), remedy)
     first = ops.zeros_like(x[(slice(None), *[slice(0, 1)] * (len(x.shape) - 1))])
     first = ops.reshape(first, (-1,) + (1,) * (len(shape) - 1))
-    zeros = np.zeros((1, *shape[1:-1], 1), "int32")
-    return ops.add(ops.cast(first, "int32"), zeros)
+    sizes = [size for size in shape[1:-1] if size is not None]
+    return ops.add(ops.cast(first, "int32"), np.zeros((1, *sizes, 1), "int32"))

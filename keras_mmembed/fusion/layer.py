@@ -167,7 +167,7 @@ class MultiModalFusion(keras.layers.Layer):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (MultiModalFusion)
+    >>> from keras_mmembed import MultiModalFusion
     >>> fusion = MultiModalFusion({
     ...     "text": {"type": "1d", "max_len": 512, "dim": 768},
     ...     "image": {"type": "2d", "height": 14, "width": 14, "dim": 512},
@@ -188,7 +188,7 @@ class MultiModalFusion(keras.layers.Layer):
 
     References:
         W. Kim et al., "ViLT", 2021, section 3.1, https://arxiv.org/abs/2102.03334.
-        Unlike there, every modality is normalised, and none depends on its place
+        Unlike there, every modality is normalized, and none depends on its place
         among the inputs.
     """
 
@@ -439,9 +439,11 @@ class MultiModalFusion(keras.layers.Layer):
             tensor: A `KerasTensor`.
             shapes: By name, the shapes of the inputs of the fusion.
         """
-        shapes = self.layout.in_order(shapes)
-        shapes = {n: self.branch(n).features_shape(s) for n, s in shapes.items()}
-        return split.split_spec(self.layout, tensor, shapes)
+        features = {
+            name: self.branch(name).features_shape(shape)
+            for name, shape in self.layout.in_order(shapes).items()
+        }
+        return split.split_spec(self.layout, tensor, features)
 
     def split_attention(
         self,

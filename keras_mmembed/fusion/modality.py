@@ -16,7 +16,7 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
-from keras_mmembed.positions import resize, tables
+from keras_mmembed.positions import tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -64,7 +64,7 @@ class ModalityEmbedding(keras.layers.Layer):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (ModalityEmbedding)
+    >>> from keras_mmembed import ModalityEmbedding
     >>> layer = ModalityEmbedding(["text", "image"])
     >>> x = np.zeros((1, 3, 8))
     >>> by_name = layer(x, modality="image")
@@ -137,7 +137,7 @@ class ModalityEmbedding(keras.layers.Layer):
         tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
         count = len(self.modalities)
         tensors.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
-        vectors = resize.read_nearest_row(self.embeddings, ids)
+        vectors = tables.read_nearest_row(self.embeddings, ids)
         has_modality = ops.expand_dims(ids >= 0, -1)
         return ops.where(has_modality, vectors, ops.zeros_like(vectors))
 

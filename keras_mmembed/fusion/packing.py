@@ -31,7 +31,7 @@ def pack_tokens(tensor: Tensor, mask: Tensor) -> Tensor:
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (pack_tokens, unpack_tokens)
+    >>> from keras_mmembed import pack_tokens, unpack_tokens
     >>> mask = np.array([[True, False, True, True]])
     >>> tokens = np.array([[10, 0, 30, 40]])
     >>> packed = pack_tokens(tokens, mask)

@@ -14,7 +14,7 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
-from keras_mmembed.positions import resize, tables
+from keras_mmembed.positions import tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -55,7 +55,7 @@ class SegmentEmbedding(keras.layers.Layer):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (SegmentEmbedding)
+    >>> from keras_mmembed import SegmentEmbedding
     >>> layer = SegmentEmbedding(2)
     >>> sentences = np.array([[0, 0, 0, 1, 1]])
     >>> outputs = layer(np.zeros((1, 5, 8)), sentences)
@@ -114,7 +114,7 @@ class SegmentEmbedding(keras.layers.Layer):
         tensors.check_range(
             "SegmentEmbedding", "segment_ids", segment_ids, 0, self.num_segments
         )
-        return resize.read_nearest_row(self.embeddings, segment_ids)
+        return tables.read_nearest_row(self.embeddings, segment_ids)
 
     def compute_mask(
         self, inputs: Tensor, previous_mask: Tensor | None = None

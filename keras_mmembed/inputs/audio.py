@@ -1,15 +1,31 @@
-"""The layer that makes features out of waveforms."""
+"""The layer that embeds frames or patches of the spectrogram of a waveform."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
 import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.common.types import (
+    Config,
+    Initializer,
+    LayerArguments,
+    Shape,
+    Tensor,
+)
 from keras_mmembed.inputs import checks as window_checks
 from keras_mmembed.inputs import windows
 from keras_mmembed.inputs.frames import Frames
 from keras_mmembed.inputs.patch import PatchEmbedding
-from keras_mmembed.inputs.spectrogram import CONVENTIONS
+from keras_mmembed.inputs.spectrogram import (
+    AUDIO_REMAINDERS,
+    CONVENTIONS,
+    AudioConvention,
+    AudioRemainder,
+)
 
 WHO = "AudioEmbedding"
 AXES = ("frequency", "frames")
@@ -19,8 +35,9 @@ AXES = ("frequency", "frames")
 class AudioEmbedding(keras.layers.Layer):
     """Turns waveforms into the features of their frames, or of patches of them.
 
-    A frame of samples becomes its power in bands of frequency, on a logarithmic scale,
-    and these are projected, frame by frame or patch by patch:
+    A waveform becomes a log-mel spectrogram, the power of each frame in bands of
+    frequency on a logarithmic scale, and a linear projection of its frames, or of
+    patches of several bands and frames:
 
         mel[t] = |FFT(window * waveform[t frame_stride : ... + frame_length])|^2 filters
         features[t] = (log(max(mel[t], floor)) + shift) / scale
@@ -31,43 +48,47 @@ class AudioEmbedding(keras.layers.Layer):
         mask: `(batch,)` lengths in samples, or `(batch, samples)`.
         features: `(batch, frames, num_mel_bins)`, which `log_mel` returns.
         outputs: `(batch, frames, output_dim)`; with `patch_size`
-            `(batch, rows, columns, output_dim)`, frequency by time, as
-            `PatchEmbedding`; compute dtype.
-        kernel: `(num_mel_bins, output_dim)`, trainable; with `patch_size` that of
-            `PatchEmbedding` for one channel.
+            `(batch, rows, columns, output_dim)`, frequency by time; compute dtype.
+        kernel: `(num_mel_bins, output_dim)`, trainable; with `patch_size` that of a
+            `PatchEmbedding` of one channel.
         bias: `(output_dim,)`, trainable.
 
     Args:
         output_dim: Width of the outputs.
-        convention: Whose features: `"ast"`, with a logarithm of base e and scaled for
-            AudioSet (those of Kaldi); or `"whisper"`, with frames around multiples of
-            `frame_stride`, a logarithm of base 10, and at most 8 below the largest.
-        sampling_rate: Samples in a second.
-        frame_length: Samples in a frame; 25 ms by default (`sequence_length` of
-            `keras.layers.MelSpectrogram`).
-        frame_stride: Samples from one frame to the next; 10 ms by default.
-        num_mel_bins: Number of bands.
-        patch_size: Bands and frames of a patch; one integer, or two, or `None` for
-            outputs of single frames.
-        strides: Distance of neighbouring patches; that of the patch size if `None`.
-        remainder: What becomes of samples that fill no whole frame, and of frames
-            that fill no whole patch: `"pad"`, zeros make them whole, so that a frame
-            begins at every multiple of `frame_stride`; `"crop"`, they are left out.
-        use_bias: Whether to add a bias.
-        kernel_initializer: Initializer of the kernel.
+        convention: Whose spectrogram: `"ast"` (default), that of Kaldi with a
+            logarithm of base e, scaled for AudioSet; or `"whisper"`, with frames
+            centered at multiples of `frame_stride`, a logarithm of base 10, and
+            values at most 8 below the maximum.
+        sampling_rate: Samples per second. Defaults to 16000.
+        frame_length: Samples per frame (`sequence_length` of
+            `keras.layers.MelSpectrogram`). Defaults to 400, or 25 ms.
+        frame_stride: Samples from one frame to the next. Defaults to 160, or 10 ms.
+        num_mel_bins: Number of mel bins. Defaults to 128.
+        patch_size: Mel bins and frames of a patch; an integer, or two. Defaults to
+            `None`, outputs of single frames.
+        strides: Distance between neighbouring patches, an integer, or two. Defaults to
+            `None`, the patch size.
+        remainder: Treatment of samples that fill no whole frame, and of frames that
+            fill no whole patch: `"pad"` (default), they are padded with zeros, so that
+            a frame begins at every multiple of `frame_stride`; `"crop"`, they are left
+            out.
+        use_bias: Whether to add a bias. Defaults to `True`.
+        kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
         inputs: Waveforms of one channel. Both conventions are made for values from -1
-            to 1; integers are cast and not scaled.
-        mask: How long each waveform is, where several are padded to one length.
+            to 1; integers are cast but not scaled.
+        mask: Lengths, or valid samples, for waveforms that are padded to one length.
+            Defaults to `None`, all samples.
 
-    Masking: with a mask, the outputs carry that of their frames or patches. A
-    waveform comes out as it would alone: samples beyond its end count as zeros, and
-    with `"pad"` a frame is valid if it begins before the end, else if it ends before.
+    Masking: with a mask, the outputs carry the mask of their frames or patches. The
+    features of a waveform do not depend on its padding: samples beyond its end are
+    zero, and a frame is valid if with `"pad"` it begins before the end, else if it
+    ends before.
 
-    Precision: up to the features in float32, which are rounded once; the projection
-    in the compute dtype.
+    Precision: the features are computed in float32 and rounded once, the projection in
+    the compute dtype.
 
     Raises:
         ValueError: if an argument is not as said above, or if with `"crop"` the
@@ -77,7 +98,7 @@ class AudioEmbedding(keras.layers.Layer):
     Overlapping patches of a second and of less, and 100 tokens of single frames:
 
     >>> import numpy as np
-    >>> from keras_mmembed import (AudioEmbedding)
+    >>> from keras_mmembed import AudioEmbedding
     >>> waveforms = np.random.default_rng(0).normal(size=(2, 16000))
     >>> layer = AudioEmbedding(64, patch_size=16, strides=10, remainder="crop")
     >>> tuple(layer(waveforms, mask=np.array([16000, 9000])).shape)
@@ -91,47 +112,53 @@ class AudioEmbedding(keras.layers.Layer):
         https://arxiv.org/abs/2104.01778.
         A. Radford et al., "Robust Speech Recognition via Large-Scale Weak
         Supervision", 2022, section 2.2, https://arxiv.org/abs/2212.04356. Without its
-        convolutions; a frame beyond the end counts zeros, as in its padding to 30 s.
+        convolutions; samples beyond the end are zero, as in its padding to 30 s.
     """
 
     def __init__(
         self,
-        output_dim,
+        output_dim: int,
         *,
-        convention="ast",
-        sampling_rate=16000,
-        frame_length=400,
-        frame_stride=160,
-        num_mel_bins=128,
-        patch_size=None,
-        strides=None,
-        remainder="pad",
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
-    ):
-        # the features are made in float32
+        convention: AudioConvention = "ast",
+        sampling_rate: int = 16000,
+        frame_length: int = 400,
+        frame_stride: int = 160,
+        num_mel_bins: int = 128,
+        patch_size: int | Sequence[int] | None = None,
+        strides: int | Sequence[int] | None = None,
+        remainder: AudioRemainder = "pad",
+        use_bias: bool = True,
+        kernel_initializer: Initializer = "glorot_uniform",
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        # the spectrogram is computed in float32
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.output_dim = checks.check_integer(WHO, "output_dim", output_dim)
-        self.convention = checks.check_choice(
+        self.output_dim: int = checks.check_integer(WHO, "output_dim", output_dim)
+        self.convention: AudioConvention = checks.check_choice(
             WHO, "convention", convention, tuple(CONVENTIONS)
         )
-        self.sampling_rate = checks.check_integer(WHO, "sampling_rate", sampling_rate)
-        self.frame_length = checks.check_integer(WHO, "frame_length", frame_length, 2)
-        self.frame_stride = checks.check_integer(WHO, "frame_stride", frame_stride)
+        self.sampling_rate: int = checks.check_integer(
+            WHO, "sampling_rate", sampling_rate
+        )
+        self.frame_length: int = checks.check_integer(
+            WHO, "frame_length", frame_length, 2
+        )
+        self.frame_stride: int = checks.check_integer(WHO, "frame_stride", frame_stride)
         rule = f"be at most frame_length={frame_length}, so that nothing is left out"
         fits = frame_stride <= frame_length
         checks.check(fits, WHO, "frame_stride", rule, frame_stride)
-        self.num_mel_bins = checks.check_integer(WHO, "num_mel_bins", num_mel_bins)
-        self.remainder = checks.check_choice(
-            WHO, "remainder", remainder, ("pad", "crop")
+        self.num_mel_bins: int = checks.check_integer(WHO, "num_mel_bins", num_mel_bins)
+        self.remainder: AudioRemainder = checks.check_choice(
+            WHO, "remainder", remainder, AUDIO_REMAINDERS
         )
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self._set_patches(patch_size, strides)
+        self.use_bias: bool = bool(use_bias)
+        self.kernel_initializer: Initializer = initializers.get(kernel_initializer)
+        self.patch_size: tuple[int, ...] | None = None
+        self.strides: tuple[int, ...] | None = None
+        self._check_patches(patch_size, strides)
         self._make_sublayers()
-        self._frames = Frames(
+        self._frames: Frames = Frames(
             CONVENTIONS[self.convention],
             self.sampling_rate,
             self.frame_length,
@@ -140,84 +167,90 @@ class AudioEmbedding(keras.layers.Layer):
             self.remainder,
         )
 
-    def _set_patches(self, patch_size, strides):
-        self.patch_size = self.strides = None
+    def _check_patches(
+        self,
+        patch_size: int | Sequence[int] | None,
+        strides: int | Sequence[int] | None,
+    ) -> None:
         if patch_size is None:
             rule = "be left out without patch_size"
             checks.check(strides is None, WHO, "strides", rule, strides)
             return
-        self.patch_size = window_checks.check_axes(WHO, "patch_size", patch_size, AXES)
-        self.strides = window_checks.check_strides(WHO, strides, self.patch_size, AXES)
+        sizes = window_checks.check_axes(WHO, "patch_size", patch_size, AXES)
+        distances = window_checks.check_strides(WHO, strides, sizes, AXES)
+        bins, size, stride = self.num_mel_bins, sizes[0], distances[0]
         window_checks.check_size(
-            WHO,
-            "num_mel_bins",
-            self.num_mel_bins,
-            self.patch_size[0],
-            self.strides[0],
-            self.remainder,
+            WHO, "num_mel_bins", bins, size, stride, self.remainder
         )
+        self.patch_size, self.strides = sizes, distances
 
-    def _make_sublayers(self):
-        options = {
-            "use_bias": self.use_bias,
-            "kernel_initializer": self.kernel_initializer,
-            "dtype": self.dtype_policy,
-        }
+    def _make_sublayers(self) -> None:
         if self.patch_size is None:
-            self.projection = keras.layers.Dense(
-                self.output_dim, name="projection", **options
+            self.projection: keras.layers.Dense = keras.layers.Dense(
+                self.output_dim,
+                use_bias=self.use_bias,
+                kernel_initializer=self.kernel_initializer,
+                dtype=self.dtype_policy,
+                name="projection",
             )
-            self.attach_mask = AttachMask(dtype=self.dtype_policy)
+            self.attach_mask: AttachMask = AttachMask(dtype=self.dtype_policy)
         else:
-            self.patches = PatchEmbedding(
+            self.patches: PatchEmbedding = PatchEmbedding(
                 self.patch_size,
                 self.output_dim,
                 strides=self.strides,
                 remainder=self.remainder,
                 data_format="channels_last",
+                use_bias=self.use_bias,
+                kernel_initializer=self.kernel_initializer,
+                dtype=self.dtype_policy,
                 name="patches",
-                **options,
             )
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         if self.patch_size is None:
             self.projection.build((None, None, self.num_mel_bins))
         else:
             self.patches.build((None, self.num_mel_bins, None, 1))
         self.built = True
 
-    def call(self, inputs, mask=None):
-        features, valid = self._features(inputs, mask)
+    if TYPE_CHECKING:
+
+        def __call__(self, inputs: Tensor, mask: Tensor = None) -> Tensor: ...
+
+    def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
+        features, valid = self._log_mel(inputs, mask)
         if self.patch_size is None:
             outputs = self.projection(ops.cast(features, self.compute_dtype))
             return outputs if valid is None else self.attach_mask([outputs, valid])
-        bands = ops.transpose(features, (0, 2, 1))
-        valid = None if valid is None else self._spread(valid, bands)
-        return self.patches(ops.expand_dims(bands, -1), mask=valid)
+        spectrogram = ops.transpose(features, (0, 2, 1))
+        mask = _spectrogram_mask(valid, spectrogram)
+        return self.patches(ops.expand_dims(spectrogram, -1), mask=mask)
 
-    def log_mel(self, inputs, mask=None):
-        """Return the features before the projection, in float32.
+    def log_mel(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
+        """Return the log-mel spectrogram before the projection, in float32.
 
         Args:
             inputs: Waveforms, `(batch, samples)`.
-            mask: Lengths `(batch,)`, or valid samples `(batch, samples)`.
+            mask: Lengths `(batch,)`, or valid samples `(batch, samples)`. Defaults to
+                `None`, all samples.
 
         Returns:
             `(batch, frames, num_mel_bins)`.
         """
-        return self._features(ops.convert_to_tensor(inputs), mask)[0]
+        return self._log_mel(ops.convert_to_tensor(inputs), mask)[0]
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         if previous_mask is None or isinstance(inputs, keras.KerasTensor):
             return None  # a model finds the mask that the call attaches
         mask = windows.grid_mask(previous_mask, ops.convert_to_tensor(inputs))
         valid = self._frames.valid(mask)
         if self.patch_size is None:
             return valid
-        bands = ops.repeat(ops.expand_dims(valid, 1), self.num_mel_bins, axis=1)
-        return self.patches.compute_mask(ops.expand_dims(bands, -1), bands)
+        valid = ops.repeat(ops.expand_dims(valid, 1), self.num_mel_bins, axis=1)
+        return self.patches.compute_mask(ops.expand_dims(valid, -1), valid)
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         batch, samples = self._check_rank(inputs_shape)
         self._check_length(samples)
         frames = self._frames.count(samples)
@@ -225,12 +258,14 @@ class AudioEmbedding(keras.layers.Layer):
             return (batch, frames, self.output_dim)
         return self.patches.compute_output_shape((batch, self.num_mel_bins, frames, 1))
 
-    def compute_output_spec(self, inputs, mask=None):
+    def compute_output_spec(
+        self, inputs: Tensor, mask: Tensor = None
+    ) -> keras.KerasTensor:
         self._check_structure(inputs, mask)
         shape = self.compute_output_shape(inputs.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         names = (
             "output_dim",
             "convention",
@@ -249,31 +284,29 @@ class AudioEmbedding(keras.layers.Layer):
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
         }
 
-    def _features(self, inputs, mask):
-        """Return the log-mel values, and which frames are valid or `None`."""
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def _log_mel(self, inputs: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log-mel spectrogram, and the mask of its frames or `None`."""
         mask = None if mask is None else ops.convert_to_tensor(mask)
         self._check_call(inputs, mask)
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         return self._frames.log_mel(ops.cast(inputs, dtype), mask)
 
-    def _spread(self, valid, bands):
-        """Return a mask of frames as one of all bands, `(batch, bands, frames)`."""
-        everywhere = ops.ones_like(bands, dtype="bool")
-        return ops.logical_and(ops.expand_dims(valid, 1), everywhere)
-
-    def _check_rank(self, shape):
+    def _check_rank(self, shape: Shape) -> Shape:
         shape = checks.known_shape(shape)
         axes = "(batch, samples), of one channel"
         checks.check_rank(WHO, "inputs.shape", shape, (2,), axes)
         return shape
 
-    def _check_structure(self, inputs, mask):
-        """Raise for wrong axes; return the shape."""
+    def _check_structure(self, inputs: Tensor, mask: Tensor) -> Shape:
+        """Return the shape of the inputs; raise for wrong axes."""
         shape = self._check_rank(inputs.shape)
         window_checks.check_mask(WHO, mask, shape, ("samples",))
         return shape
 
-    def _check_call(self, inputs, mask):
+    def _check_call(self, inputs: Tensor, mask: Tensor) -> None:
         shape = self._check_structure(inputs, mask)
         window_checks.check_values(
             WHO,
@@ -285,9 +318,23 @@ class AudioEmbedding(keras.layers.Layer):
             lambda sizes: None,
         )
 
-    def _check_length(self, samples):
+    def _check_length(self, samples: int | None) -> None:
         frames = self.patch_size[1] if self.patch_size else 1
-        least = self._frames.samples_of(frames)
+        least = self._frames.num_samples(frames)
         window_checks.check_size(
             WHO, "samples", samples, least, self.frame_stride, self.remainder
         )
+
+
+def _spectrogram_mask(valid: Tensor, spectrogram: Tensor) -> Tensor:
+    """Return the mask of frames with the axes of a spectrogram.
+
+    Shapes:
+        valid: `(batch, frames)`, bool, or `None`.
+        spectrogram: `(batch, mel bins, frames)`.
+        result: as `spectrogram`, bool, or `None`.
+    """
+    if valid is None:
+        return None
+    everywhere = ops.ones_like(spectrogram, dtype="bool")
+    return ops.logical_and(ops.expand_dims(valid, 1), everywhere)

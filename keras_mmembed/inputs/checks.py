@@ -1,12 +1,19 @@
-"""What the layers that cut their inputs in windows demand."""
+"""The checks of layers that cut their inputs into windows."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.inputs.windows import Remainder
 
 
-def check_axes(who, argument, value, names):
-    """Return one integer of at least 1 for each axis, from one for all or from each."""
+def check_axes(
+    who: str, argument: str, value: Any, names: Sequence[str]
+) -> tuple[int, ...]:
+    """Return an integer of at least 1 per axis, from one for all or one for each."""
     if not isinstance(value, (list, tuple)):
         return (checks.check_integer(who, argument, value),) * len(names)
     rule = f"be an integer, or have one for each of {names}"
@@ -14,8 +21,10 @@ def check_axes(who, argument, value, names):
     return tuple(checks.check_integer(who, argument, size) for size in value)
 
 
-def check_strides(who, strides, sizes, names):
-    """Return the strides, which are the sizes of a window if there are none."""
+def check_strides(
+    who: str, strides: Any, sizes: tuple[int, ...], names: Sequence[str]
+) -> tuple[int, ...]:
+    """Return the strides, by default the sizes of a window."""
     if strides is None:
         return sizes
     strides = check_axes(who, "strides", strides, names)
@@ -25,8 +34,15 @@ def check_strides(who, strides, sizes, names):
     return strides
 
 
-def check_size(who, argument, size, window, stride, remainder):
-    """Raise if an axis of a known size has no window, or something over."""
+def check_size(
+    who: str,
+    argument: str,
+    size: int | None,
+    window: int,
+    stride: int,
+    remainder: Remainder,
+) -> None:
+    """Raise if an axis of a known size has no window, or a remainder."""
     if size is None or remainder == "pad":
         return
     rule = f"be at least {window}"
@@ -41,10 +57,14 @@ def check_size(who, argument, size, window, stride, remainder):
         checks.check(fits, who, argument, rule, size, remedy)
 
 
-def check_mask(who, mask, grid, names):
+def check_mask(who: str, mask: Tensor, grid: Shape, names: Sequence[str]) -> None:
     """Raise unless a mask has the axes of a grid, or the sizes of each sample.
 
-    `grid` is the shape `(batch, axis, ...)`.
+    Args:
+        who: Name of the layer.
+        mask: The mask, or `None`.
+        grid: The shape of the grid, `(batch, axis, ...)`.
+        names: Name of each axis.
     """
     if mask is None:
         return
@@ -54,11 +74,27 @@ def check_mask(who, mask, grid, names):
     checks.check(fits, who, "mask.shape", rule, shape)
 
 
-def check_values(who, inputs, mask, grid, names, check, check_sample):
-    """Raise for sizes of the inputs, and of their samples if those are known.
+def check_values(
+    who: str,
+    inputs: Tensor,
+    mask: Tensor,
+    grid: Shape,
+    names: Sequence[str],
+    check: Callable[[Shape], None],
+    check_sample: Callable[[Shape], None],
+) -> None:
+    """Raise for sizes of the inputs, and for sizes of a sample that are known.
 
-    `check` takes the sizes of the inputs, and `check_sample` those of a sample. In a
-    compiled step the inputs raise no error, and the samples are not looked at.
+    A compiled step cannot raise: it warns for sizes of the inputs only.
+
+    Args:
+        who: Name of the layer.
+        inputs: The inputs.
+        mask: The mask, or `None`.
+        grid: The shape of the grid, `(batch, axis, ...)`.
+        names: Name of each axis.
+        check: Raises for the sizes of the inputs.
+        check_sample: Raises for the sizes of a sample.
     """
     sizes = grid[1:]
     consequence = "only what is whole is read"
@@ -71,12 +107,12 @@ def check_values(who, inputs, mask, grid, names, check, check_sample):
     known = known.reshape(-1, len(names))
     remedy = f"Sizes come in the order {names}." if len(names) > 1 else ""
     for axis, name in enumerate(names):
-        values = known[:, axis]
-        tensors.check_range(who, f"mask ({name})", values, 0, sizes[axis] + 1, remedy)
+        end = cast(int, sizes[axis]) + 1
+        tensors.check_range(who, f"mask ({name})", known[:, axis], 0, end, remedy)
     # a sample without a size is absent
     for sample in np.unique(known[known.all(axis=1)], axis=0):
-        check_sample([int(size) for size in sample])
+        check_sample(tuple(int(size) for size in sample))
 
 
-def _shape_of_sizes(grid, names):
+def _shape_of_sizes(grid: Shape, names: Sequence[str]) -> Shape:
     return grid[:1] if len(names) == 1 else (*grid[:1], len(names))

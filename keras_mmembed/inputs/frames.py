@@ -1,53 +1,64 @@
-"""The frames of waveforms: how many there are, which are valid, and their features."""
+"""Frames of waveforms: their number, their padding mask and their features."""
 
 from keras import ops
 
+from keras_mmembed.common.types import Tensor
 from keras_mmembed.inputs import spectrogram, windows
+from keras_mmembed.inputs.spectrogram import AudioRemainder, SpectrogramConvention
 
 
 class Frames:
-    """Frames of one length and stride, and their values in bands of frequency.
+    """Frames of one length and stride, as log-mel spectrograms.
 
     Args:
-        rules: The convention, as in `_spectrogram.CONVENTIONS`.
-        sampling_rate: Samples in a second.
-        length: Samples in a frame.
+        rules: The convention.
+        sampling_rate: Samples per second.
+        length: Samples per frame.
         stride: Samples from one frame to the next.
-        num_mel_bins: Number of bands.
-        remainder: What becomes of samples that fill no whole frame, `"pad"` or
-            `"crop"`.
+        num_mel_bins: Number of mel bins.
+        remainder: `"pad"` fills the last frame with zeros, `"crop"` leaves it out.
     """
 
-    def __init__(self, rules, sampling_rate, length, stride, num_mel_bins, remainder):
-        self.rules, self.length, self.stride = rules, length, stride
-        self.remainder = remainder
-        self.reach = spectrogram.frame_reach(rules, length, stride)
+    def __init__(
+        self,
+        rules: SpectrogramConvention,
+        sampling_rate: int,
+        length: int,
+        stride: int,
+        num_mel_bins: int,
+        remainder: AudioRemainder,
+    ) -> None:
+        self.rules: SpectrogramConvention = rules
+        self.length: int = length
+        self.stride: int = stride
+        self.remainder: AudioRemainder = remainder
+        self.reach: int = spectrogram.frame_reach(rules, length, stride)
         fft_length = spectrogram.fft_length(rules, length)
         self._filters = spectrogram.mel_filters(
             rules, num_mel_bins, fft_length, sampling_rate
         )
 
-    def count(self, samples):
-        """Return how many frames there are, `None` if `samples` is."""
+    def count(self, samples: int | None) -> int | None:
+        """Return the number of frames, `None` if that of samples is unknown."""
         return windows.count_windows(samples, self.reach, self.stride, self.remainder)
 
-    def samples_of(self, frames):
-        """Return how many samples that many frames reach over."""
+    def num_samples(self, frames: int) -> int:
+        """Return the number of samples of a number of frames."""
         return (frames - 1) * self.stride + self.reach
 
-    def valid(self, mask):
-        """Return which frames are valid, from which samples are."""
+    def valid(self, mask: Tensor) -> Tensor:
+        """Return the padding mask of the frames from that of the samples."""
         return windows.valid_windows(
             mask, (self.reach,), (self.stride,), self.remainder
         )
 
-    def log_mel(self, waveforms, mask=None):
-        """Return the log-mel values of frames, and which frames are valid or `None`.
+    def log_mel(self, waveforms: Tensor, mask: Tensor = None) -> tuple[Tensor, Tensor]:
+        """Return the log-mel spectrogram and the padding mask of its frames.
 
         Shapes:
             waveforms: `(batch, samples)`.
-            mask: `(batch, samples)` or lengths `(batch,)`, or `None`.
-            result: `(batch, frames, bands)` and `(batch, frames)`.
+            mask: `(batch, samples)`, lengths `(batch,)`, or `None`.
+            result: `(batch, frames, mel bins)`, and `(batch, frames)` or `None`.
         """
         valid = None
         if mask is not None:

@@ -1,102 +1,135 @@
-"""What the layers that make patches of images and of videos have in common."""
+"""The base class of the layers that embed patches of images and of videos."""
 
 import math
+from collections.abc import Sequence
+from typing import (
+    TYPE_CHECKING,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    Unpack,
+    cast,
+    get_args,
+)
 
 import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.common.types import (
+    Config,
+    Initializer,
+    LayerArguments,
+    Shape,
+    Tensor,
+)
 from keras_mmembed.inputs import checks as window_checks
 from keras_mmembed.inputs import windows
+from keras_mmembed.inputs.windows import Remainder
+
+DataFormat: TypeAlias = Literal["channels_last", "channels_first"]
+DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 
 
 class GridEmbedding(keras.layers.Layer):
-    """Cuts a grid in patches and projects them; a subclass names the axes."""
+    """Linear projection of the patches of a grid, whose axes a subclass names."""
 
-    axis_names = ()
+    axis_names: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
-        patch_size,
-        output_dim,
+        patch_size: int | Sequence[int],
+        output_dim: int,
         *,
-        strides=None,
-        remainder="error",
-        data_format=None,
-        use_bias=True,
-        kernel_initializer="glorot_uniform",
-        **kwargs,
-    ):
+        strides: int | Sequence[int] | None = None,
+        remainder: Remainder = "error",
+        data_format: DataFormat | None = None,
+        use_bias: bool = True,
+        kernel_initializer: Initializer = "glorot_uniform",
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         # the projection casts for itself, and sizes stay integers
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         who, names = type(self).__name__, self.axis_names
-        self.patch_size = window_checks.check_axes(who, "patch_size", patch_size, names)
-        self.output_dim = checks.check_integer(who, "output_dim", output_dim)
-        self.strides = window_checks.check_strides(who, strides, self.patch_size, names)
-        self.remainder = checks.check_choice(
+        self.patch_size: tuple[int, ...] = window_checks.check_axes(
+            who, "patch_size", patch_size, names
+        )
+        self.output_dim: int = checks.check_integer(who, "output_dim", output_dim)
+        self.strides: tuple[int, ...] = window_checks.check_strides(
+            who, strides, self.patch_size, names
+        )
+        self.remainder: Remainder = checks.check_choice(
             who, "remainder", remainder, windows.REMAINDERS
         )
-        self.data_format = checks.check_choice(
+        self.data_format: DataFormat = checks.check_choice(
             who,
             "data_format",
             data_format or keras.config.image_data_format(),
-            ("channels_last", "channels_first"),
+            DATA_FORMATS,
         )
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.projection = keras.layers.Dense(
+        self.use_bias: bool = bool(use_bias)
+        self.kernel_initializer: Initializer = initializers.get(kernel_initializer)
+        self.projection: keras.layers.Dense = keras.layers.Dense(
             self.output_dim,
             use_bias=self.use_bias,
             kernel_initializer=self.kernel_initializer,
             dtype=self.dtype_policy,
             name="projection",
         )
-        self.attach_mask = AttachMask(dtype=self.dtype_policy)
+        self.attach_mask: AttachMask = AttachMask(dtype=self.dtype_policy)
+        self._channels: int | None = None
 
-    def build(self, inputs_shape):
+    def build(self, inputs_shape: Shape) -> None:
         batch, *grid, channels = self._channels_last_shape(inputs_shape)
-        who = type(self).__name__
         rule = "have a known number of channels"
+        shape = tuple(inputs_shape)
         is_known = channels is not None
-        checks.check(is_known, who, "inputs.shape", rule, tuple(inputs_shape))
+        checks.check(is_known, type(self).__name__, "inputs.shape", rule, shape)
         self._channels = channels
-        values = math.prod(self.patch_size) * channels
+        values = math.prod(self.patch_size) * cast(int, channels)
         self.projection.build((batch, *[None] * len(grid), values))
         self.built = True
 
-    def call(self, inputs, mask=None):
+    if TYPE_CHECKING:
+
+        def __call__(self, inputs: Tensor, mask: Tensor = None) -> Tensor: ...
+
+    def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
         mask = None if mask is None else ops.convert_to_tensor(mask)
         self._check_call(inputs, mask)
         x = ops.cast(self._channels_last(inputs), self.compute_dtype)
         if mask is None:
             return self.projection(self._patches(x))
         mask = windows.grid_mask(mask, x[..., 0])
-        # not even a NaN in a pad gets further
+        # a NaN in the padding would stay one in any product
         x = ops.where(ops.expand_dims(mask, -1), x, ops.zeros_like(x))
         outputs = self.projection(self._patches(x))
         return self.attach_mask([outputs, self._valid(mask)])
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         if previous_mask is None or isinstance(inputs, keras.KerasTensor):
             return None  # a model finds the mask that the call attaches
         x = self._channels_last(ops.convert_to_tensor(inputs))
         return self._valid(windows.grid_mask(previous_mask, x[..., 0]))
 
-    def compute_output_shape(self, inputs_shape):
+    def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         batch, *grid, _ = self._channels_last_shape(inputs_shape)
         self._check_sizes(grid)
         axes = zip(grid, self.patch_size, self.strides, strict=True)
         counts = [windows.count_windows(*axis, self.remainder) for axis in axes]
         return (batch, *counts, self.output_dim)
 
-    def compute_output_spec(self, inputs, mask=None):
+    def compute_output_spec(
+        self, inputs: Tensor, mask: Tensor = None
+    ) -> keras.KerasTensor:
         self._check_structure(inputs, mask)
         shape = self.compute_output_shape(inputs.shape)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "patch_size": list(self.patch_size),
@@ -108,20 +141,24 @@ class GridEmbedding(keras.layers.Layer):
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
         }
 
-    def _patches(self, x):
-        return windows.patches(x, self.patch_size, self.strides, self.remainder)
+    def __repr__(self) -> str:
+        return describe(self)
 
-    def _valid(self, mask):
+    def _patches(self, x: Tensor) -> Tensor:
+        return windows.extract_patches(x, self.patch_size, self.strides, self.remainder)
+
+    def _valid(self, mask: Tensor) -> Tensor:
         return windows.valid_windows(
             mask, self.patch_size, self.strides, self.remainder
         )
 
-    def _channels_last(self, inputs):
+    def _channels_last(self, inputs: Tensor) -> Tensor:
         if self.data_format == "channels_last":
             return inputs
         return ops.transpose(inputs, (0, *range(2, len(inputs.shape)), 1))
 
-    def _channels_last_shape(self, shape):
+    def _channels_last_shape(self, shape: Shape) -> Shape:
+        """Return a shape with the channels last; raise for a wrong rank."""
         shape = checks.known_shape(shape)
         names = ", ".join(self.axis_names)
         is_last = self.data_format == "channels_last"
@@ -132,8 +169,8 @@ class GridEmbedding(keras.layers.Layer):
         checks.check_rank(type(self).__name__, "inputs.shape", shape, ranks, axes)
         return shape if is_last else (shape[0], *shape[2:], shape[1])
 
-    def _check_structure(self, inputs, mask):
-        """Raise for wrong axes and channels; return the shape of the grid."""
+    def _check_structure(self, inputs: Tensor, mask: Tensor) -> Shape:
+        """Return the shape `(batch, axis, ...)`; raise for wrong axes and channels."""
         who = type(self).__name__
         *grid, channels = self._channels_last_shape(inputs.shape)
         if self.built:
@@ -145,9 +182,9 @@ class GridEmbedding(keras.layers.Layer):
         window_checks.check_mask(who, mask, tuple(grid), self.axis_names)
         return tuple(grid)
 
-    def _check_call(self, inputs, mask):
+    def _check_call(self, inputs: Tensor, mask: Tensor) -> None:
         grid = self._check_structure(inputs, mask)
-        # a sample may have no whole patch, unless there must be nothing else
+        # without "error", a sample may be smaller than a patch
         is_strict = self.remainder == "error"
         window_checks.check_values(
             type(self).__name__,
@@ -159,7 +196,7 @@ class GridEmbedding(keras.layers.Layer):
             self._check_sizes if is_strict else lambda sizes: None,
         )
 
-    def _check_sizes(self, sizes):
+    def _check_sizes(self, sizes: Sequence[int | None]) -> None:
         axes = zip(self.axis_names, sizes, self.patch_size, self.strides, strict=True)
         for name, size, window, stride in axes:
             window_checks.check_size(

@@ -1,4 +1,6 @@
-"""The layers that make features out of raw images and videos."""
+"""The layers that embed patches of images and tubelets of videos."""
+
+from typing import ClassVar
 
 import keras
 
@@ -7,62 +9,64 @@ from keras_mmembed.inputs.grid import GridEmbedding
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class PatchEmbedding(GridEmbedding):
-    """Turns images into the features of their patches.
+    """Turns images into the features of their patches, by a linear projection.
 
     Patch `[h, w]` begins at row `h strides[0]` and column `w strides[1]`, and becomes
 
         outputs[h, w] = patch[h, w] kernel + bias
 
-    with its values in the order row, column, channel. The outputs keep their grid, so
-    that what follows knows it: `MultiModalFusion` needs no sizes for them.
+    with its values flattened in the order row, column, channel. The outputs keep their
+    grid, so that `MultiModalFusion` needs no sizes for them.
 
     Shapes:
         inputs: `(batch, height, width, channels)`, or
             `(batch, channels, height, width)`; float or integer.
         mask: `(batch, height, width)`, or `(batch, 2)` for heights and widths.
         outputs: `(batch, rows, columns, output_dim)`, compute dtype.
-        kernel: `(patch height * patch width * channels, output_dim)`, trainable. That
-            of a convolution `(patch height, patch width, channels, output_dim)` has
-            the same order.
+        kernel: `(patch height * patch width * channels, output_dim)`, trainable: the
+            kernel `(patch height, patch width, channels, output_dim)` of a
+            convolution, flattened.
         bias: `(output_dim,)`, trainable.
 
     Args:
-        patch_size: Height and width of a patch; one integer, or two.
+        patch_size: Height and width of a patch; an integer, or two.
         output_dim: Width of the features.
-        strides: Distance of neighbours; that of the patch size if `None`. Smaller
-            ones make patches overlap.
-        remainder: What becomes of rows and columns that fill no whole patch:
-            `"error"`; `"crop"`, they are left out; `"pad"`, zeros make them whole, so
-            that a patch begins at every multiple of `strides`.
-        data_format: `"channels_last"` or `"channels_first"`, which only says how the
-            inputs come; the setting of Keras by default.
-        use_bias: Whether to add a bias.
-        kernel_initializer: Initializer of the kernel.
+        strides: Distance between neighbouring patches, an integer, or two. Smaller
+            ones than the patch size make patches overlap. Defaults to `None`, the
+            patch size.
+        remainder: Treatment of rows and columns that fill no whole patch: `"error"`
+            (default); `"crop"`, they are left out; `"pad"`, they are padded with
+            zeros, so that a patch begins at every multiple of `strides`.
+        data_format: `"channels_last"` or `"channels_first"`, the order of the axes of
+            the inputs. Defaults to `None`, the image data format of the Keras
+            configuration.
+        use_bias: Whether to add a bias. Defaults to `True`.
+        kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
-        inputs: Images. Integers are cast and not scaled: put
-            `keras.layers.Rescaling(1 / 255)` in front if they should be.
-        mask: Which pixels are valid, or the size of each image, where images of
-            several sizes are padded to one.
+        inputs: Images. Integers are cast but not scaled; see
+            `keras.layers.Rescaling(1 / 255)`.
+        mask: Valid pixels, or the size of each image, for images of several sizes that
+            are padded to one. Defaults to `None`, all pixels.
 
-    Masking: with a mask, the outputs carry that of their patches. An image comes out
-    as it would alone: pixels that are not valid count as zeros, and a patch is valid
-    if with `"pad"` any of its pixels are, else if all are.
+    Masking: with a mask, the outputs carry the mask of their patches. The features of
+    an image do not depend on its padding: pixels that are not valid are zero, and a
+    patch is valid if with `"pad"` any of its pixels is, else if all are.
 
-    Precision: one matrix product in the compute dtype, summed as Keras does.
+    Precision: one matrix product in the compute dtype, summed as in Keras' `Dense`.
 
     Raises:
         ValueError: if an argument is not as said above, if the number of channels
-            changes, or if a patch does not divide a size and `remainder` is
-            `"error"`. A size that turns up inside a compiled step is cropped instead.
+            changes, or if with `remainder="error"` a patch does not divide a size. A
+            compiled step does not raise for a size; it crops.
 
     Example:
     Images of two sizes, padded to one:
 
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (PatchEmbedding)
+    >>> from keras_mmembed import PatchEmbedding
     >>> layer = PatchEmbedding(16, output_dim=64)
     >>> images = np.zeros((2, 48, 64, 3))
     >>> patches = layer(images, mask=np.array([[48, 32], [16, 64]]))
@@ -75,11 +79,11 @@ class PatchEmbedding(GridEmbedding):
 
     References:
         A. Dosovitskiy et al., "An Image is Worth 16x16 Words", 2020, equation (1),
-        https://arxiv.org/abs/2010.11929. Without its class token and positions, which
-        are those of the fusion.
+        https://arxiv.org/abs/2010.11929. Without its class token and positional
+        encoding, which `MultiModalFusion` adds.
     """
 
-    axis_names = ("height", "width")
+    axis_names: ClassVar[tuple[str, ...]] = ("height", "width")
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -91,8 +95,8 @@ class TubeletEmbedding(GridEmbedding):
 
         outputs[t, h, w] = tubelet[t, h, w] kernel + bias
 
-    with its values in the order frame, row, column, channel. The outputs keep their
-    grid, so that `MultiModalFusion` needs no sizes for them.
+    with its values flattened in the order frame, row, column, channel. The outputs
+    keep their grid, so that `MultiModalFusion` needs no sizes for them.
 
     Shapes:
         inputs: `(batch, frames, height, width, channels)`, or
@@ -100,39 +104,42 @@ class TubeletEmbedding(GridEmbedding):
         mask: `(batch, frames, height, width)`, or `(batch, 3)` for the sizes.
         outputs: `(batch, steps, rows, columns, output_dim)`, compute dtype.
         kernel: `(frames * height * width of a tubelet * channels, output_dim)`,
-            trainable; the order is that of a three-dimensional convolution.
+            trainable: the kernel of a three-dimensional convolution, flattened.
         bias: `(output_dim,)`, trainable.
 
     Args:
-        patch_size: Frames, height and width of a tubelet; one integer, or three.
+        patch_size: Frames, height and width of a tubelet; an integer, or three.
         output_dim: Width of the features.
-        strides: Distance of neighbours; that of the tubelet size if `None`. Smaller
-            ones make tubelets overlap.
-        remainder: What becomes of frames, rows and columns that fill no whole
-            tubelet: `"error"`, `"crop"` or `"pad"`, as for `PatchEmbedding`.
-        data_format: `"channels_last"` or `"channels_first"`, which only says how the
-            inputs come; the setting of Keras by default.
-        use_bias: Whether to add a bias.
-        kernel_initializer: Initializer of the kernel.
+        strides: Distance between neighbouring tubelets, an integer, or three. Smaller
+            ones than the tubelet size make tubelets overlap. Defaults to `None`, the
+            tubelet size.
+        remainder: Treatment of frames, rows and columns that fill no whole tubelet:
+            `"error"` (default), `"crop"` or `"pad"`, as for `PatchEmbedding`.
+        data_format: `"channels_last"` or `"channels_first"`, the order of the axes of
+            the inputs. Defaults to `None`, the image data format of the Keras
+            configuration.
+        use_bias: Whether to add a bias. Defaults to `True`.
+        kernel_initializer: Initializer of the kernel. Defaults to `"glorot_uniform"`.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
-        inputs: Videos. Integers are cast and not scaled.
-        mask: Which pixels are valid, or frames, height and width of each video.
+        inputs: Videos. Integers are cast but not scaled.
+        mask: Valid pixels, or frames, height and width of each video. Defaults to
+            `None`, all pixels.
 
-    Masking: as `PatchEmbedding`. A video that ends earlier than others has its
-    number of frames in `mask`.
+    Masking: as `PatchEmbedding`. For a video that ends earlier than others, `mask`
+    holds its number of frames.
 
     Precision: as `PatchEmbedding`.
 
     Raises:
         ValueError: if an argument is not as said above, if the number of channels
-            changes, or if a tubelet does not divide a size and `remainder` is
-            `"error"`. A size that turns up inside a compiled step is cropped instead.
+            changes, or if with `remainder="error"` a tubelet does not divide a size.
+            A compiled step does not raise for a size; it crops.
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (TubeletEmbedding)
+    >>> from keras_mmembed import TubeletEmbedding
     >>> layer = TubeletEmbedding((2, 16, 16), output_dim=64)
     >>> tuple(layer(np.zeros((1, 8, 32, 48, 3))).shape)
     (1, 4, 2, 3, 64)
@@ -141,4 +148,4 @@ class TubeletEmbedding(GridEmbedding):
         A. Arnab et al., "ViViT", 2021, section 3.2, https://arxiv.org/abs/2103.15691.
     """
 
-    axis_names = ("frames", "height", "width")
+    axis_names: ClassVar[tuple[str, ...]] = ("frames", "height", "width")

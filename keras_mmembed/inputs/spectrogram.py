@@ -1,51 +1,58 @@
-"""Log-mel spectrograms of waveforms: pure functions, and the published conventions."""
+"""Log-mel spectrograms of waveforms: published conventions, and pure functions."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from keras import ops
 
+from keras_mmembed.common.types import Tensor
 from keras_mmembed.inputs import windows
+
+AudioConvention: TypeAlias = Literal["ast", "whisper"]
+AudioRemainder: TypeAlias = Literal["pad", "crop"]
+AUDIO_REMAINDERS: tuple[AudioRemainder, ...] = get_args(AudioRemainder)
+MelScale: TypeAlias = Literal["htk", "slaney"]
 
 
 @dataclass(frozen=True)
-class LogMel:
-    """How a log-mel spectrogram is made.
+class SpectrogramConvention:
+    """The rules of one published log-mel spectrogram.
 
     Attributes:
-        mel_scale: `"htk"`, with triangles that are straight on the mel scale; or
-            `"slaney"`, with triangles of one area that are straight in hertz.
-        min_frequency: Where the first triangle begins, in hertz; the last one ends
-            at half the sampling rate.
-        is_centered: Whether frame `t` lies around sample `t frame_stride`, with the
+        mel_scale: `"htk"`, with filters that are triangles on the mel scale; or
+            `"slaney"`, with filters of one area that are triangles in hertz.
+        min_frequency: Begin of the first filter, in hertz; the last one ends at half
+            the sampling rate.
+        is_centered: Whether frame `t` is centered at sample `t frame_stride`, with the
             begin of the waveform mirrored; else it begins there.
-        is_periodic: Whether the window would go on with its first value.
-        preemphasis: Share of the sample before that is taken from each, after the
-            mean of the frame; `None` for neither.
+        is_periodic: Whether the Hann window is periodic, else symmetric.
+        preemphasis: Coefficient of the pre-emphasis filter, which follows the removal
+            of the mean of a frame; `None` for neither.
         is_padded: Whether frames are padded to a power of two.
-        log: `"e"` or `"10"`.
+        log: Base of the logarithm.
         floor: Smallest value of which the logarithm is taken.
-        dynamic_range: Distance from the largest value of a sample at which smaller
-            ones are held, or `None`.
+        dynamic_range: Largest distance of a value from the maximum of its sample, or
+            `None`.
         shift: Added to the logarithm.
-        scale: Which is then divided by this.
+        scale: Divides the sum.
     """
 
-    mel_scale: str
+    mel_scale: MelScale
     min_frequency: float
     is_centered: bool
     is_periodic: bool
     preemphasis: float | None
     is_padded: bool
-    log: str
+    log: Literal["e", "10"]
     floor: float
     dynamic_range: float | None
     shift: float
     scale: float
 
 
-CONVENTIONS = {
-    "ast": LogMel(
+CONVENTIONS: dict[AudioConvention, SpectrogramConvention] = {
+    "ast": SpectrogramConvention(
         mel_scale="htk",
         min_frequency=20.0,
         is_centered=False,
@@ -58,7 +65,7 @@ CONVENTIONS = {
         shift=4.2677393,
         scale=2 * 4.5689974,
     ),
-    "whisper": LogMel(
+    "whisper": SpectrogramConvention(
         mel_scale="slaney",
         min_frequency=0.0,
         is_centered=True,
@@ -74,16 +81,27 @@ CONVENTIONS = {
 }
 
 
-def fft_length(rules, frame_length):
+def fft_length(rules: SpectrogramConvention, frame_length: int) -> int:
     """Return the length of the Fourier transform of a frame."""
     return 1 << (frame_length - 1).bit_length() if rules.is_padded else frame_length
 
 
-def mel_filters(rules, num_mel_bins, length, sampling_rate):
-    """Return the weight of every frequency in every bin, `(frequencies, bins)`."""
+def mel_filters(
+    rules: SpectrogramConvention, num_mel_bins: int, length: int, sampling_rate: int
+) -> np.ndarray:
+    """Return the weight of each frequency in each mel bin, `(frequencies, mel bins)`.
+
+    Args:
+        rules: The convention.
+        num_mel_bins: Number of mel bins.
+        length: Length of the Fourier transform.
+        sampling_rate: Samples per second.
+    """
     frequencies = np.linspace(0, sampling_rate / 2, length // 2 + 1)
-    ends = _mel(np.array([rules.min_frequency, sampling_rate / 2]), rules.mel_scale)
-    edges = np.linspace(*ends, num_mel_bins + 2)
+    first, last = _mel(
+        np.array([rules.min_frequency, sampling_rate / 2]), rules.mel_scale
+    )
+    edges = np.linspace(first, last, num_mel_bins + 2)
     if rules.mel_scale == "htk":
         frequencies = _mel(frequencies, "htk")
     else:
@@ -95,12 +113,20 @@ def mel_filters(rules, num_mel_bins, length, sampling_rate):
     return filters if rules.mel_scale == "htk" else filters * 2 / (above - below)
 
 
-def frame_reach(rules, frame_length, frame_stride):
-    """Return how many samples it takes for a frame to count."""
+def frame_reach(
+    rules: SpectrogramConvention, frame_length: int, frame_stride: int
+) -> int:
+    """Return the number of samples that a frame must have to be counted."""
     return frame_stride if rules.is_centered else frame_length
 
 
-def cut_frames(rules, waveforms, frame_length, frame_stride, remainder):
+def cut_frames(
+    rules: SpectrogramConvention,
+    waveforms: Tensor,
+    frame_length: int,
+    frame_stride: int,
+    remainder: AudioRemainder,
+) -> Tensor:
     """Return the frames of waveforms, `(batch, frames, frame_length)`."""
     reach = frame_reach(rules, frame_length, frame_stride)
     number = windows.count_along(waveforms, 1, reach, frame_stride, remainder)
@@ -112,13 +138,19 @@ def cut_frames(rules, waveforms, frame_length, frame_stride, remainder):
     return windows.cut_windows(waveforms, 1, frame_length, frame_stride, number)
 
 
-def log_mel(rules, frames, filters, valid=None):
-    """Return the log-mel values of frames, `(batch, frames, bins)`.
+def log_mel(
+    rules: SpectrogramConvention,
+    frames: Tensor,
+    filters: np.ndarray,
+    valid: Tensor = None,
+) -> Tensor:
+    """Return the log-mel spectrogram of frames.
 
     Shapes:
         frames: `(batch, frames, frame_length)`.
-        filters: `(frequencies, bins)`.
-        valid: `(batch, frames)`, bool: the frames that make up the sample.
+        filters: `(frequencies, mel bins)`.
+        valid: `(batch, frames)`, bool; `None` if all frames are.
+        result: `(batch, frames, mel bins)`.
     """
     length = frames.shape[-1]
     if rules.preemphasis is not None:
@@ -138,22 +170,22 @@ def log_mel(rules, frames, filters, valid=None):
     values = values / float(unit)
     if rules.dynamic_range is not None:
         lowest = float(np.log(rules.floor) / unit)
-        counted = values
+        considered = values
         if valid is not None:
-            counted = ops.where(ops.expand_dims(valid, -1), values, lowest)
-        top = ops.max(counted, axis=(1, 2), keepdims=True, initial=lowest)
+            considered = ops.where(ops.expand_dims(valid, -1), values, lowest)
+        top = ops.max(considered, axis=(1, 2), keepdims=True, initial=lowest)
         values = ops.maximum(values, top - rules.dynamic_range)
     return (values + rules.shift) / rules.scale
 
 
-def _mel(hertz, scale):
+def _mel(hertz: np.ndarray, scale: MelScale) -> np.ndarray:
     if scale == "htk":
         return 2595 * np.log10(1 + hertz / 700)
-    # straight up to 1000 hertz, which are 15 mel; then 27 mel for a factor of 6.4
+    # linear up to 1000 hertz, which are 15 mel; then 27 mel for a factor of 6.4
     beyond = 15 + np.log(np.maximum(hertz, 1000) / 1000) * 27 / np.log(6.4)
     return np.where(hertz < 1000, hertz * 3 / 200, beyond)
 
 
-def _hertz_of_slaney(mel):
+def _hertz_of_slaney(mel: np.ndarray) -> np.ndarray:
     beyond = 1000 * np.exp((mel - 15) * np.log(6.4) / 27)
     return np.where(mel < 15, mel * 200 / 3, beyond)

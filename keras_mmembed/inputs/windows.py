@@ -1,14 +1,21 @@
 """Windows along the axes of a tensor, such as patches and frames: pure functions."""
 
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, get_args
+
 from keras import ops
 
 from keras_mmembed.common.sequences import count
+from keras_mmembed.common.types import Tensor
 
-REMAINDERS = ("error", "pad", "crop")
+Remainder: TypeAlias = Literal["error", "pad", "crop"]
+REMAINDERS: tuple[Remainder, ...] = get_args(Remainder)
 
 
-def count_windows(size, window, stride, remainder):
-    """Return how many windows an axis has, `None` if its size is unknown."""
+def count_windows(
+    size: int | None, window: int, stride: int, remainder: Remainder
+) -> int | None:
+    """Return the number of windows of an axis, `None` if its size is unknown."""
     if size is None:
         return None
     if remainder == "pad":
@@ -16,26 +23,30 @@ def count_windows(size, window, stride, remainder):
     return max((size - window) // stride + 1, 0)
 
 
-def count_along(x, axis, window, stride, remainder):
-    """Return how many windows an axis of a tensor has, a tensor if that is unknown."""
+def count_along(
+    x: Tensor, axis: int, window: int, stride: int, remainder: Remainder
+) -> int | Tensor:
+    """Return the number of windows of an axis, a tensor if its size is unknown."""
     size = x.shape[axis]
     if isinstance(size, int):
         return count_windows(size, window, stride, remainder)
     if remainder == "pad":
         return (ops.shape(x)[axis] + stride - 1) // stride
-    # the shape of a slice, of which JAX knows that it is not negative; one longer,
-    # because JAX slices nothing that may have no entries
+    # the shape of a slice, which JAX knows not to be negative; one longer, because
+    # JAX slices no axis that may be empty
     axes = range(len(x.shape))
     line = x[tuple(slice(None) if a == axis else slice(1) for a in axes)]
     line = ops.pad(line, [(0, int(a == axis)) for a in axes])
     return ops.shape(_slice(line, axis, window, None, stride))[axis]
 
 
-def cut_windows(x, axis, window, stride, number):
+def cut_windows(
+    x: Tensor, axis: int, window: int, stride: int, number: int | Tensor
+) -> Tensor:
     """Return the windows that begin at 0, stride, 2 stride, ... along an axis.
 
-    What they hold beyond the end of `x` is zero. Pads, slices and reshapes are all
-    that every exporter accepts at unknown sizes.
+    Values beyond the end of `x` are zero. Only padding, slices and reshapes are used,
+    which every exporter accepts at unknown sizes.
 
     Shapes:
         x: `(..., size, ...)`.
@@ -45,7 +56,7 @@ def cut_windows(x, axis, window, stride, number):
     rows = number + reach - 1
     size = x.shape[axis]
     is_known = isinstance(size, int)
-    # else more zeros than it takes: PyTorch exports a slice that is always shorter
+    # else more zeros than needed: PyTorch exports a slice that is always shorter
     lacking = rows * stride - size if is_known else reach * stride
     if lacking > 0:
         padding = [(0, lacking if a == axis else 0) for a in range(len(x.shape))]
@@ -55,14 +66,16 @@ def cut_windows(x, axis, window, stride, number):
     shape = ops.shape(x)
     x = ops.reshape(x, (*shape[:axis], rows, stride, *shape[axis + 1 :]))
     if reach > 1:
-        # a window begins with its own row, and goes on with those after it
+        # a window is its own row and those after it
         parts = [_slice(x, axis, start, start + number) for start in range(reach)]
         x = ops.concatenate(parts, axis=axis + 1)
     return x if window == reach * stride else _slice(x, axis + 1, 0, window)
 
 
-def patches(x, sizes, strides, remainder):
-    """Return the windows of a grid, each with all of its values in a row.
+def extract_patches(
+    x: Tensor, sizes: Sequence[int], strides: Sequence[int], remainder: Remainder
+) -> Tensor:
+    """Return the windows of a grid, the values of each flattened.
 
     Shapes:
         x: `(batch, axis, ..., channels)` with one axis for each of `sizes`.
@@ -72,7 +85,7 @@ def patches(x, sizes, strides, remainder):
     for axis in reversed(range(1, len(sizes) + 1)):
         window, stride = sizes[axis - 1], strides[axis - 1]
         number = count_along(x, axis, window, stride, remainder)
-        # not asked of the windows: tf2onnx mixes up the shapes of two reshapes
+        # not the shape of the windows: tf2onnx mixes up the shapes of two reshapes
         *shape, channels = ops.shape(x)
         shape[axis] = number
         x = cut_windows(x, axis, window, stride, number)
@@ -83,11 +96,14 @@ def patches(x, sizes, strides, remainder):
     return x
 
 
-def grid_mask(mask, grid):
-    """Return which entries of a grid are valid, bool of its shape `(batch, axis, ...)`.
+def grid_mask(mask: Tensor, grid: Tensor) -> Tensor:
+    """Return which entries of a grid are valid, as bool.
 
-    `mask` is that already, of any dtype; or the sizes of each sample,
-    `(batch, axes)`, or `(batch,)` if there is one axis.
+    Shapes:
+        mask: of any dtype, `(batch, axis, ...)` as `grid`; or the sizes of each
+            sample, `(batch, axes)`, or `(batch,)` for one axis.
+        grid: `(batch, axis, ...)`.
+        result: as `grid`.
     """
     mask = ops.convert_to_tensor(mask)
     rank = len(grid.shape) - 1
@@ -102,18 +118,18 @@ def grid_mask(mask, grid):
     return valid
 
 
-def valid_windows(mask, sizes, strides, remainder):
+def valid_windows(
+    mask: Tensor, sizes: Sequence[int], strides: Sequence[int], remainder: Remainder
+) -> Tensor:
     """Return which windows are valid, as they would be in their sample alone.
 
-    With `remainder="pad"` they are if they hold anything valid, else if they hold
-    nothing invalid.
+    With `remainder="pad"` a window is valid if any of its values is, else if all are.
     """
     values = ops.expand_dims(ops.cast(mask, "int32"), -1)
-    values = patches(values, sizes, strides, remainder)
-    if remainder == "pad":
-        return ops.any(ops.cast(values, "bool"), axis=-1)
-    return ops.all(ops.cast(values, "bool"), axis=-1)
+    values = ops.cast(extract_patches(values, sizes, strides, remainder), "bool")
+    reduce = ops.any if remainder == "pad" else ops.all
+    return reduce(values, axis=-1)
 
 
-def _slice(x, axis, *limits):
+def _slice(x: Tensor, axis: int, *limits: int | Tensor | None) -> Tensor:
     return x[(slice(None),) * axis + (slice(*limits),)]

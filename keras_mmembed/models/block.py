@@ -1,6 +1,6 @@
 """The block of a transformer encoder."""
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -76,7 +76,7 @@ class EncoderBlock(keras.layers.Layer):
     def build(
         self, tokens_shape: Shape, *other_shapes: Any, **named_shapes: Any
     ) -> None:
-        width, dtype = tokens_shape[-1], self.dtype_policy
+        width, dtype = cast(int, tokens_shape[-1]), self.dtype_policy
         self.attention: keras.layers.MultiHeadAttention = (
             keras.layers.MultiHeadAttention(
                 self.num_heads,

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias, get_args
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
-from keras_mmembed.fusion.config import serialize_configs
+from keras_mmembed.fusion.config import ModalityConfig, serialize_configs
 from keras_mmembed.inputs.audio import AudioEmbedding
 from keras_mmembed.inputs.patch import PatchEmbedding, TubeletEmbedding
 from keras_mmembed.positions.layers import PositionEmbedding2D
@@ -24,11 +24,11 @@ DIMENSIONS: dict[Size, dict[str, int]] = {
 }
 
 
-def _text(width: int) -> Config:
+def _text(width: int) -> ModalityConfig:
     return {"type": "1d", "dim": width, "vocabulary_size": 30522, "padding_id": 0}
 
 
-def _image(width: int) -> Config:
+def _image(width: int) -> ModalityConfig:
     # a table that is resized to the grid of each image, as in ViLT
     position = PositionEmbedding2D(
         12,
@@ -42,16 +42,16 @@ def _image(width: int) -> Config:
     return {"type": "2d", "embedding": patches, "position": position}
 
 
-def _video(width: int) -> Config:
+def _video(width: int) -> ModalityConfig:
     return {"type": "3d", "embedding": TubeletEmbedding((2, 16, 16), width)}
 
 
-def _audio(width: int) -> Config:
+def _audio(width: int) -> ModalityConfig:
     patches = AudioEmbedding(width, patch_size=16)
     return {"type": "2d", "embedding": patches}
 
 
-MODALITIES: dict[Application, dict[str, Callable[[int], Config]]] = {
+MODALITIES: dict[Application, dict[str, Callable[[int], ModalityConfig]]] = {
     "visual_question_answering": {"text": _text, "image": _image},
     "video_captioning": {"text": _text, "video": _video},
     "sentiment": {"text": _text, "image": _image, "audio": _audio},
@@ -85,7 +85,7 @@ def preset(application: Application, size: Size = "base") -> Config:
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (MultiModalTransformer, preset)
+    >>> from keras_mmembed import MultiModalTransformer, preset
     >>> config = preset("visual_question_answering", "tiny")
     >>> model = MultiModalTransformer(**config, num_outputs=3129)
     >>> words, image = np.array([[101, 2054, 102]]), np.ones((1, 64, 96, 3))

@@ -67,7 +67,7 @@ class MultiModalTransformer(keras.Model):
         hidden_dim: Width of the hidden layer of a block; 4 times `unified_dim` by
             default.
         activation: Activation of the hidden layer.
-        norm_first: Whether blocks normalise their inputs (pre-norm), and the model its
+        norm_first: Whether blocks normalize their inputs (pre-norm), and the model its
             last tokens; or their sums (post-norm).
         pooling: `"cls"`, the class token; `"mean"`, the mean of the valid tokens that
             stand for inputs; `"tokens"`, all tokens, with their mask; `"modalities"`,
@@ -113,7 +113,7 @@ class MultiModalTransformer(keras.Model):
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (MultiModalTransformer)
+    >>> from keras_mmembed import MultiModalTransformer
     >>> model = MultiModalTransformer({
     ...     "text": {"type": "1d", "dim": 16, "vocabulary_size": 100},
     ...     "image": {"type": "2d", "dim": 12},
@@ -268,11 +268,12 @@ class MultiModalTransformer(keras.Model):
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
-        own = (self.norm, self.head)
-        masks = (self.attention_mask, self.narrow_mask)
-        for sublayer in (*self.blocks, *own, *masks):
+        for sublayer in (*self.blocks, self.norm, self.head):
             if sublayer is not None and not sublayer.built:
                 sublayer.build(tokens_shape)
+        for mask in (self.attention_mask, self.narrow_mask):
+            if mask is not None and not mask.built:
+                mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
         self.built = True
 
     if TYPE_CHECKING:

@@ -40,7 +40,7 @@ def weights_without_decay(model: keras.layers.Layer) -> list[keras.Variable]:
 
     Example:
     >>> import keras
-    >>> from keras_mmembed import (PositionEmbedding1D, weights_without_decay)
+    >>> from keras_mmembed import PositionEmbedding1D, weights_without_decay
     >>> model = keras.Sequential([
     ...     keras.Input((None, 8)),
     ...     PositionEmbedding1D(32, kind="learned", name="position"),

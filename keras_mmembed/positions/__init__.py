@@ -1,1 +1,1 @@
-"""Positional encodings: where a token stands, as vectors."""
+"""Positional encodings: the position of each token, as vectors."""

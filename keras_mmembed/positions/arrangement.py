@@ -1,21 +1,31 @@
-"""Encodings in the shape of the tokens, prefix tokens in front: pure functions."""
+"""Encodings in the shape of the tokens, beside those of prefix tokens."""
 
 import math
 
 from keras import ops
 
 from keras_mmembed.common.sequences import count
+from keras_mmembed.common.types import Tensor
 
 
-def arrange(vectors, inputs, rank, token_rank, prefix=None):
-    """Give vectors the shape of the tokens of `inputs`, prefix tokens in front.
+def zero_invalid(vectors: Tensor, valid: Tensor) -> Tensor:
+    """Return the encodings of valid tokens, and zeros for the others."""
+    if valid is None:
+        return vectors
+    return ops.where(ops.expand_dims(valid, -1), vectors, ops.zeros_like(vectors))
+
+
+def arrange(
+    vectors: Tensor, inputs: Tensor, rank: int, token_rank: int, prefix: Tensor = None
+) -> Tensor:
+    """Return encodings in the shape of the tokens of `inputs`.
 
     Args:
-        vectors: The encoding of the tokens, with or without a batch axis.
+        vectors: The encodings of the tokens, with or without a batch axis.
         inputs: The tokens.
-        rank: The number of axes of the layer.
-        token_rank: On how many axes the tokens of `vectors` lie.
-        prefix: The vectors of prefix tokens, `(prefix tokens, channels)`, if any.
+        rank: Number of axes of the layer.
+        token_rank: Number of axes of the tokens of `vectors`.
+        prefix: The encodings of prefix tokens, `(prefix tokens, channels)`, if any.
     """
     if token_rank > 1 and len(inputs.shape) == 3:
         batch = [-1] if len(vectors.shape) > rank + 1 else []
@@ -29,8 +39,15 @@ def arrange(vectors, inputs, rank, token_rank, prefix=None):
     return vectors
 
 
-def put_prefix(prefix, vectors, index):
-    """Put the rows of prefix tokens before the others, or over the first of them."""
+def put_prefix(prefix: Tensor, vectors: Tensor, index: Tensor) -> Tensor:
+    """Put the encodings of prefix tokens before the others, or over the first ones.
+
+    Args:
+        prefix: `(prefix tokens, channels)`.
+        vectors: The encodings of the other tokens; where their number is unknown, of
+            all tokens.
+        index: The index of all tokens.
+    """
     prefix = ops.cast(prefix, "float32")
     if len(vectors.shape) == 2 and isinstance(vectors.shape[0], int):
         return ops.concatenate([prefix, vectors], axis=0)

@@ -1,18 +1,37 @@
-"""The layer that adds where on a page the box of a token lies."""
+"""The layer that adds an embedding of the bounding box of each token."""
+
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, cast, get_args
 
 import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks, tensors
-from keras_mmembed.positions import resize, sinusoid, tables
+from keras_mmembed.common.describe import describe
+from keras_mmembed.common.types import (
+    Config,
+    Initializer,
+    LayerArguments,
+    Shape,
+    Tensor,
+)
+from keras_mmembed.positions import tables
+from keras_mmembed.positions.combination import add_up
+from keras_mmembed.positions.conventions import Kind
+from keras_mmembed.positions.sinusoid import Sinusoid, channel_frequencies
 
-# the table or axis that each of the six numbers of a box is read from
-NUMBERS = ("x", "y", "x", "y", "height", "width")
+WHO = "BoxEmbedding"
+
+BoxCombination: TypeAlias = Literal["sum", "concat"]
+BOX_COMBINATIONS: tuple[BoxCombination, ...] = get_args(BoxCombination)
+
+BoxNumber: TypeAlias = Literal["x", "y", "height", "width"]
+# the table of each of the six numbers of a box
+BOX_NUMBERS: tuple[BoxNumber, ...] = ("x", "y", "x", "y", "height", "width")
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class BoxEmbedding(keras.layers.Layer):
-    """Adds where on a page, or in an image, the box of each token lies.
+    """Adds an embedding of the bounding box of each token on a page or in an image.
 
     With `b` the six numbers `x0, y0, x1, y1, y1 - y0, x1 - x0` of a box, token `t`
     becomes
@@ -20,48 +39,56 @@ class BoxEmbedding(keras.layers.Layer):
         outputs[t] = inputs[t] + sum_i     E_i(b_i)    with combination "sum"
         outputs[t] = inputs[t] + concat_i [E_i(b_i)]   with combination "concat"
 
-    where `E` reads a learned row, or is the sinusoid of `PositionEmbedding1D`. The
-    learned tables are four: both x are read from one, and both y.
+    where `E_i` looks up a learned row, or is the sinusoidal encoding of
+    `PositionEmbedding1D`. There are four learned tables: `x0` and `x1` share one, and
+    so do `y0` and `y1`.
 
     Shapes:
         inputs: `(batch, length, width)`.
         boxes: `(batch, length, 4)` or `(length, 4)`, as x0, y0, x1, y1.
         outputs: `(batch, length, width)`, compute dtype.
-        tables: `(num_positions, share)`; the share is `width` in a sum,
-            `coordinate_width` for x and y of a concat, and half of what four of
-            these leave for height and width.
+        x_embeddings, y_embeddings: `(num_positions, width)` for a sum,
+            `(num_positions, coordinate_width)` for a concatenation; trainable, if
+            learned.
+        height_embeddings, width_embeddings: `(num_positions, width)` for a sum; half
+            of the channels beside four coordinates for a concatenation; trainable, if
+            learned.
 
     Args:
-        kind: `"learned"` or `"sinusoidal"`.
-        combination: `"sum"` or `"concat"`.
-        num_positions: Rows of the learned tables; coordinates are below it.
-        coordinate_width: Channels of each coordinate in a concat; a sixth of the
-            width by default.
-        max_wavelength: Base of the sinusoid.
-        embeddings_initializer: Initializer of the learned tables.
+        kind: `"learned"` (default) or `"sinusoidal"`.
+        combination: `"sum"` (default) or `"concat"`.
+        num_positions: Number of rows of each learned table; coordinates lie below it.
+            Defaults to 1024.
+        coordinate_width: Number of channels of each coordinate in a concatenation.
+            Defaults to `None`, a sixth of the width.
+        max_wavelength: The longest wavelength of a sinusoidal encoding, in positions
+            per radian. Defaults to 10000.
+        embeddings_initializer: Initializer of the learned tables. Defaults to `None`,
+            a normal distribution of standard deviation 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
         inputs: Features of the tokens.
-        boxes: Box of each token, in the units of the table (a thousandth of the page
-            in LayoutLM); integer for `"learned"`, integer or float for
-            `"sinusoidal"`. Where a height or width falls outside the table, such as
-            of a box with its corners swapped, the nearest row is read.
+        boxes: Box of each token, in the units of the table (in LayoutLM a thousandth
+            of the page); integer for `"learned"`, integer or float for
+            `"sinusoidal"`. A height or width outside the table, such as that of a box
+            with its corners swapped, is that of the nearest row.
 
-    Masking: a mask on `inputs` is passed on unread.
+    Masking: the mask of `inputs` is passed on unchanged.
 
     Precision: the sum is taken in float32 and rounded once.
 
     Raises:
-        TypeError: if a number is of the wrong type, or boxes for `"learned"` are not
-            integer.
-        ValueError: if a choice is unknown, boxes have no last axis of 4, the width
-            cannot be shared out, or a known coordinate has no row. A coordinate that
-            turns out to have no row inside a compiled step reads the nearest.
+        TypeError: if an argument is of the wrong type, or boxes for `"learned"` are
+            not integer.
+        ValueError: if an argument is not as said above, if boxes have no last axis of
+            4, if the channels cannot be shared, or if a known coordinate has no row.
+            A compiled step cannot raise; a coordinate without a row is that of the
+            nearest.
 
     Example:
     >>> import numpy as np
-    >>> from keras_mmembed import (BoxEmbedding)
+    >>> from keras_mmembed import BoxEmbedding
     >>> layer = BoxEmbedding(combination="concat")
     >>> words = np.zeros((1, 2, 24))
     >>> boxes = np.array([[[10, 20, 110, 40], [120, 20, 180, 40]]])
@@ -76,98 +103,115 @@ class BoxEmbedding(keras.layers.Layer):
         Heights and widths are kept inside the table as in LayoutLMv3.
     """
 
+    tables: dict[BoxNumber, keras.Variable]
+    _sinusoids: dict[BoxNumber, Sinusoid]
+
     def __init__(
         self,
         *,
-        kind="learned",
-        combination="sum",
-        num_positions=1024,
-        coordinate_width=None,
-        max_wavelength=10000.0,
-        embeddings_initializer=None,
-        **kwargs,
-    ):
+        kind: Kind = "learned",
+        combination: BoxCombination = "sum",
+        num_positions: int = 1024,
+        coordinate_width: int | None = None,
+        max_wavelength: float = 10000.0,
+        embeddings_initializer: Initializer = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        # boxes must not be rounded to half precision on their way in
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        name = "BoxEmbedding"
-        self.kind = checks.check_choice(name, "kind", kind, ("learned", "sinusoidal"))
-        self.combination = checks.check_choice(
-            name, "combination", combination, ("sum", "concat")
+        self.kind: Kind = checks.check_choice(
+            WHO, "kind", kind, ("learned", "sinusoidal")
         )
-        self.num_positions = checks.check_integer(name, "num_positions", num_positions)
-        self.coordinate_width = checks.check_integer(
-            name, "coordinate_width", coordinate_width, optional=True
+        self.combination: BoxCombination = checks.check_choice(
+            WHO, "combination", combination, BOX_COMBINATIONS
         )
-        self.max_wavelength = checks.check_number(
-            name, "max_wavelength", max_wavelength, 0
+        self.num_positions: int = checks.check_integer(
+            WHO, "num_positions", num_positions
         )
-        self.embeddings_initializer = tables.default_initializer(embeddings_initializer)
+        self.coordinate_width: int | None = checks.check_integer(
+            WHO, "coordinate_width", coordinate_width, optional=True
+        )
+        self.max_wavelength: float = checks.check_number(
+            WHO, "max_wavelength", max_wavelength, 0
+        )
+        self.embeddings_initializer: Initializer = tables.default_initializer(
+            embeddings_initializer
+        )
 
-    def build(self, inputs_shape, boxes_shape=None):
-        self._shares = shares(inputs_shape[-1], self.combination, self.coordinate_width)
+    def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:
+        width = cast(int, inputs_shape[-1])
+        widths = box_widths(width, self.combination, self.coordinate_width)
         if self.kind == "learned":
             self.tables = {
                 number: self.add_weight(
                     name=f"{number}_embeddings",
-                    shape=(self.num_positions, self._shares[number]),
+                    shape=(self.num_positions, width),
                     initializer=tables.clone_initializer(self.embeddings_initializer),
                     autocast=False,
                 )
-                for number in dict.fromkeys(NUMBERS)
+                for number, width in widths.items()
             }
         else:
-            self._waves = {
-                number: sinusoid.Waves(
-                    *sinusoid.spectrum(
-                        self._shares[number], "interleaved", False, self.max_wavelength
+            self._sinusoids = {
+                number: Sinusoid(
+                    *channel_frequencies(
+                        width, "interleaved", False, self.max_wavelength
                     )
                 )
-                for number in dict.fromkeys(NUMBERS)
+                for number, width in widths.items()
             }
         self.built = True
 
-    def call(self, inputs, boxes):
+    if TYPE_CHECKING:
+
+        def __call__(self, inputs: Tensor, boxes: Tensor) -> Tensor: ...
+
+    def call(self, inputs: Tensor, boxes: Tensor) -> Tensor:
         boxes = ops.convert_to_tensor(boxes)
         self._check_boxes(boxes, inputs)
         x0, y0, x1, y1 = (boxes[..., i] for i in range(4))
-        numbers = (x0, y0, x1, y1, y1 - y0, x1 - x0)
-        vectors = [self._encode(*pair) for pair in zip(NUMBERS, numbers, strict=True)]
+        values = (x0, y0, x1, y1, y1 - y0, x1 - x0)
+        vectors = [
+            self._encode(number, value)
+            for number, value in zip(BOX_NUMBERS, values, strict=True)
+        ]
         if self.combination == "concat":
             return tensors.add_once(self, inputs, ops.concatenate(vectors, axis=-1))
-        return tensors.add_once(self, inputs, sum(vectors[1:], vectors[0]))
+        return tensors.add_once(self, inputs, add_up(vectors))
 
-    def _encode(self, number, values):
+    def _encode(self, number: BoxNumber, values: Tensor) -> Tensor:
         if self.kind == "learned":
-            return resize.read_nearest_row(self.tables[number], values)
-        return self._waves[number].at(values)
+            return tables.read_nearest_row(self.tables[number], values)
+        return self._sinusoids[number].at(values)
 
-    def _check_boxes(self, boxes, inputs):
+    def _check_boxes(self, boxes: Tensor, inputs: Tensor) -> None:
         shape = checks.known_shape(boxes.shape)
         fits = len(shape) in (2, 3) and shape[-1] == 4
         axes = "have the shape (batch, length, 4) or (length, 4)"
-        checks.check(fits, "BoxEmbedding", "boxes", axes, shape)
+        checks.check(fits, WHO, "boxes", axes, shape)
         length = checks.known_shape(inputs.shape)[1]
         rule = f"hold one box for each of the {length} tokens"
         agrees = checks.shapes_match(shape[-2:-1], (length,))
-        checks.check(agrees, "BoxEmbedding", "boxes", rule, shape)
+        checks.check(agrees, WHO, "boxes", rule, shape)
         if self.kind == "learned":
-            tensors.check_kind("BoxEmbedding", "boxes", boxes, "integer")
+            tensors.check_kind(WHO, "boxes", boxes, "integer")
             remedy = "Raise `num_positions`, or scale the boxes."
-            tensors.check_range(
-                "BoxEmbedding", "boxes", boxes, 0, self.num_positions, remedy
-            )
+            tensors.check_range(WHO, "boxes", boxes, 0, self.num_positions, remedy)
 
-    def compute_mask(self, inputs, previous_mask=None):
+    def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         return previous_mask
 
-    def compute_output_shape(self, inputs_shape, boxes_shape=None):
+    def compute_output_shape(
+        self, inputs_shape: Shape, boxes_shape: Shape | None = None
+    ) -> Shape:
         return tuple(inputs_shape)
 
-    def compute_output_spec(self, inputs, boxes):
+    def compute_output_spec(self, inputs: Tensor, boxes: Tensor) -> keras.KerasTensor:
         self._check_boxes(boxes, inputs)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         initializer = initializers.serialize(self.embeddings_initializer)
         return {
             **super().get_config(),
@@ -179,18 +223,20 @@ class BoxEmbedding(keras.layers.Layer):
             "embeddings_initializer": initializer,
         }
 
+    def __repr__(self) -> str:
+        return describe(self)
 
-def shares(width, combination, coordinate_width=None):
-    """Return the channels of each number of a box, by the name of its table."""
+
+def box_widths(
+    width: int, combination: BoxCombination, coordinate_width: int | None = None
+) -> dict[BoxNumber, int]:
+    """Return the number of channels of each number of a box."""
     if combination == "sum":
-        return dict.fromkeys(NUMBERS, width)
+        return dict.fromkeys(BOX_NUMBERS, width)
     coordinate = coordinate_width or width // 6
     size, rest = divmod(width - 4 * coordinate, 2)
     rule = f"leave an even number of the {width} channels for height and width"
     fits = rest == 0 and size > 0
     remedy = "Set `coordinate_width` so that `width - 4 coordinate_width` is even."
-    checks.check(
-        fits, "BoxEmbedding", "coordinate_width", rule, coordinate_width, remedy
-    )
-    sizes = dict.fromkeys(NUMBERS, coordinate)
-    return {**sizes, "height": size, "width": size}
+    checks.check(fits, WHO, "coordinate_width", rule, coordinate_width, remedy)
+    return {"x": coordinate, "y": coordinate, "height": size, "width": size}

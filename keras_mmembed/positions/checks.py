@@ -1,169 +1,229 @@
-"""What a position layer demands of the arguments of a call."""
+"""The checks of the arguments of position layers and of their calls."""
 
 import math
+from typing import Any, cast
 
 import keras
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.positions.conventions import CONVENTIONS, ConventionName, Kind
+from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
+from keras_mmembed.positions.interpolation import check_kernel
 
 
-def check_shapes(layer, shape, positions=None, start_index=0, grid=None):
-    """Raise for what the shapes alone rule out."""
+def check_convention(who: str, convention: Any, kind: Kind) -> ConventionName:
+    """Return the name of a convention that has encodings of a kind."""
+    checks.check_choice(who, "convention", convention, tuple(CONVENTIONS))
+    fitting = tuple(c for c in CONVENTIONS if kind in CONVENTIONS[c].kinds)
+    return checks.check_choice(who, "convention", convention, fitting)
+
+
+def check_size(who: str, name: str, size: Any, kind: Kind) -> int | None:
+    """Return a size that is an integer of at least 1, and known if it is of a table."""
+    size = checks.check_integer(who, name, size, optional=True)
+    rule = "be given with kind='learned', because the table has this size"
+    checks.check(size or kind != "learned", who, name, rule, size)
+    return size
+
+
+def check_resizing(spec: GridSpec) -> None:
+    """Raise unless the table of a layer can be resized as the arguments say."""
+    resizes_table = spec.kind == "learned" and spec.out_of_range == "resize"
+    kernel = spec.kernel
+    is_set = kernel.interpolation is not None or kernel.antialias
+    if is_set or kernel.align_corners or resizes_table:
+        check_kernel(spec.who, kernel)
+    rule = f"not be 'resize' with convention={spec.convention!r}, which skips rows"
+    is_clear = not (resizes_table and spec.rules.first_index)
+    checks.check(is_clear, spec.who, "out_of_range", rule, repr(spec.out_of_range))
+
+
+def check_width(spec: GridSpec, shape: Shape) -> int:
+    """Return the number of channels of inputs, which must be known."""
+    width, rule = shape[-1], "have a last axis of known size"
+    checks.check(width, spec.who, "inputs.shape", rule, tuple(shape))
+    return cast(int, width)
+
+
+def check_shapes(
+    spec: GridSpec,
+    shape: Shape,
+    positions: Tensor = None,
+    start_index: int | Tensor = 0,
+    grid: GridSizes | None = None,
+) -> None:
+    """Raise for arguments of a call whose shapes do not fit the layer."""
     shape = checks.known_shape(shape)
-    check_structure(layer, shape, positions, grid)
-    _check_fit(layer, shape, positions, start_index, grid)
+    check_structure(spec, shape, positions, grid)
+    check_sizes(spec, shape, positions, start_index, grid)
 
 
-def check_call(layer, inputs, positions, start_index, grid):
-    """Raise for what shapes and known values rule out."""
+def check_call(
+    spec: GridSpec,
+    inputs: Tensor,
+    positions: Tensor,
+    start_index: int | Tensor,
+    grid: GridSizes | None,
+) -> None:
+    """Raise for arguments of a call whose shapes or known values do not fit."""
     shape = checks.known_shape(inputs.shape)
-    check_structure(layer, shape, positions, grid)
+    check_structure(spec, shape, positions, grid)
 
-    def check_fit():
-        _check_fit(layer, shape, positions, start_index, grid)
+    def check() -> None:
+        check_sizes(spec, shape, positions, start_index, grid)
 
-    consequence = "the formula goes on"
-    if layer.kind == "learned":
-        consequence = "the nearest position is used"
-    if tensors.raise_or_warn(inputs, check_fit, consequence):
-        _check_values(layer, shape, positions, start_index)
+    is_learned = spec.kind == "learned"
+    consequence = (
+        "the nearest position is used" if is_learned else "the formula goes on"
+    )
+    if tensors.raise_or_warn(inputs, check, consequence):
+        check_values(spec, shape, positions, start_index)
 
 
-def check_structure(layer, shape, positions, grid):
-    """Raise for a wrong rank or a call that says too little."""
-    who, rank = type(layer).__name__, len(layer.size_names)
-    shape = tuple(shape)
-    skip = layer.num_prefix_tokens
+def check_structure(
+    spec: GridSpec, shape: Shape, positions: Tensor, grid: GridSizes | None
+) -> None:
+    """Raise for a wrong rank, and for sizes that neither layer nor call has."""
+    who, rank, names = spec.who, spec.rank, spec.size_names
     if rank == 1:
         fits, axes = len(shape) >= 2, "(..., length, width)"
     else:
-        sizes = ", ".join(layer.size_names)
-        axes = f"(batch, tokens, width) or (batch, {sizes}, width)"
+        axes = f"(batch, tokens, width) or (batch, {', '.join(names)}, width)"
         fits = len(shape) in (3, rank + 2)
     checks.check(fits, who, "inputs.shape", f"be {axes}", shape)
     if positions is not None:
-        _check_positions(layer, shape, positions)
+        check_positions(spec, shape, positions)
     elif rank > 1 and len(shape) == 3 and grid is None:
-        for name in layer.size_names:
-            rule = "be given for inputs of shape (batch, tokens, width)"
-            remedy = "Give the sizes to the layer, or pass `grid` to the call."
-            size = getattr(layer, name)
+        rule = "be given for inputs of shape (batch, tokens, width)"
+        remedy = "Give the sizes to the layer, or pass `grid` to the call."
+        for name, size in zip(names, spec.sizes, strict=True):
             checks.check(size is not None, who, name, rule, size, remedy)
     if rank > 1 and len(shape) > 3:
-        rule = "be 0 for inputs that have a grid of axes"
+        skip, rule = spec.num_prefix_tokens, "be 0 for inputs that have a grid of axes"
         checks.check(skip == 0, who, "num_prefix_tokens", rule, skip)
         rule = "be None for inputs that have a grid of axes"
         checks.check(grid is None, who, "grid", rule, grid)
     if grid is not None:
-        count = grid.shape[-1] if hasattr(grid, "shape") else len(grid)
+        count = _num_sizes(grid)
         rule = f"have {rank} sizes, and the layer more than one axis"
         checks.check(rank > 1 and count == rank, who, "grid", rule, grid)
 
 
-def _check_positions(layer, shape, positions):
-    who, rank = type(layer).__name__, len(layer.size_names)
-    place = checks.known_shape(positions.shape)
-    rule = f"have a last axis of {rank}, one coordinate for each of {layer.size_names}"
+def _num_sizes(grid: Tensor) -> int:
+    return grid.shape[-1] if hasattr(grid, "shape") else len(grid)
+
+
+def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
+    """Raise for positions of a wrong shape or dtype, or without a size they need."""
+    who, rank, names = spec.who, spec.rank, spec.size_names
+    received = checks.known_shape(positions.shape)
     if rank > 1:
-        checks.check(place[-1] == rank, who, "positions.shape", rule, place)
-        place = place[:-1]
-    tokens = shape[-1 - len(shape[1:-1]) : -1] if rank > 1 else (shape[-2],)
-    expected = [n - layer.num_prefix_tokens if n else n for n in tokens]
-    given = place[-len(expected) :]
-    fits = checks.shapes_match(given, expected)
-    rule = f"end with the axes of the tokens, {tuple(expected)}"
-    checks.check(fits, who, "positions.shape", rule, place)
-    lead = place[: -len(expected)]
+        rule = f"have a last axis of {rank}, one coordinate for each of {names}"
+        checks.check(received[-1] == rank, who, "positions.shape", rule, received)
+        received = received[:-1]
+    tokens = shape[1:-1] if rank > 1 else (shape[-2],)
+    expected = tuple(n - spec.num_prefix_tokens if n else n for n in tokens)
+    fits = checks.shapes_match(received[-len(expected) :], expected)
+    rule = f"end with the axes of the tokens, {expected}"
+    checks.check(fits, who, "positions.shape", rule, received)
+    lead = received[: -len(expected)]
     rule = f"have no axis before those of the tokens, or that of {shape[0]} samples"
     fits = any(checks.shapes_match(lead, option) for option in ((), (1,), shape[:1]))
-    checks.check(fits, who, "positions.shape", rule, place)
-    for name in _sizes_of_the_formula(layer):
-        rule = f"be given, because convention={layer.convention!r} counts with it"
-        size = getattr(layer, name)
-        checks.check(size is not None, who, name, rule, size)
-    if layer.kind == "learned" and layer.interpolation is None:
+    checks.check(fits, who, "positions.shape", rule, received)
+    needed = sizes_of_formula(spec)
+    rule = f"be given, because convention={spec.convention!r} counts with it"
+    for name, size in zip(names, spec.sizes, strict=True):
+        checks.check(size or name not in needed, who, name, rule, size)
+    if spec.kind == "learned" and spec.kernel.interpolation is None:
         dtype = keras.backend.standardize_dtype(positions.dtype)
         rule = "be integer, because the table is read without interpolation"
         remedy = "Cast it, or give the layer interpolation='bilinear'."
-        checks.check(
-            not tensors.is_float(dtype),
-            who,
-            "positions.dtype",
-            rule,
-            dtype,
-            remedy,
-            error=TypeError,
-        )
+        fits, argument = not tensors.is_float(dtype), "positions.dtype"
+        checks.check(fits, who, argument, rule, dtype, remedy, error=TypeError)
 
 
-def _sizes_of_the_formula(layer):
+def sizes_of_formula(spec: GridSpec) -> tuple[str, ...]:
     """Return the names of the sizes without which positions have no encoding."""
-    rules, names = layer._rules, layer.size_names
-    if layer.kind == "learned":
+    rules, names = spec.rules, spec.size_names
+    if spec.kind == "learned":
         return ()
-    if rules.normalize or rules.linear_bands:
+    if rules.normalize or rules.linear_frequencies:
         return names
     if rules.indexing == "width_outer" and len(names) > 1:
         return names
     return names[1:] if rules.indexing == "flat" else ()
 
 
-def _check_fit(layer, shape, positions, start_index, grid):
+def check_sizes(
+    spec: GridSpec,
+    shape: Shape,
+    positions: Tensor,
+    start_index: int | Tensor,
+    grid: GridSizes | None,
+) -> None:
     """Raise for known sizes that are not those of the layer."""
     if positions is not None:
         return
-    who, rank, skip = (
-        type(layer).__name__,
-        len(layer.size_names),
-        layer.num_prefix_tokens,
-    )
-    declared = [getattr(layer, name) for name in layer.size_names]
-    is_flat = rank > 1 and len(shape) == 3
-    sizes = shape[1:-1] if rank > 1 else (shape[-2],)
-    if is_flat:
-        sizes = declared if grid is None else grid
+    if spec.rank == 1:
+        check_length(spec, shape[-2], start_index)
+    else:
+        check_grid(spec, shape, grid)
+
+
+def check_length(spec: GridSpec, length: int | None, start_index: int | Tensor) -> None:
+    """Raise for a sequence that is known to be too short or too long."""
+    if length is None:
+        return
+    who, skip = spec.who, spec.num_prefix_tokens
+    rule = f"be at least {skip}, for {skip} prefix tokens"
+    checks.check(length >= skip, who, "inputs.shape[-2]", rule, length)
+    (name,), (limit,) = spec.size_names, spec.sizes
+    if spec.out_of_range != "error" or limit is None:
+        return
+    first = spec.rules.first_index if spec.kind == "learned" else 0
+    start = start_index if isinstance(start_index, int) else 0
+    end = first + start + length - skip
+    rule = f"be at most {name}={limit} from the first position on"
+    remedy = "Set out_of_range to 'resize', 'clip' or 'zero' to allow other sizes."
+    checks.check(end <= limit, who, "length", rule, end, remedy)
+
+
+def check_grid(spec: GridSpec, shape: Shape, grid: GridSizes | None) -> None:
+    """Raise for a grid that is known not to be that of the tokens or of the layer."""
+    sizes: Any = shape[1:-1]
+    if len(shape) == 3:
+        sizes = spec.sizes if grid is None else grid
         if not isinstance(sizes, (list, tuple)):
             return
-        tokens, expected = shape[1], skip + math.prod(sizes)
+        skip, tokens = spec.num_prefix_tokens, shape[1]
+        expected = skip + math.prod(sizes)
         rule = f"be {expected}, for {skip} prefix tokens and a grid of {tuple(sizes)}"
         remedy = "Pass the grid of the inputs as `grid`."
         fits = tokens is None or tokens == expected
-        checks.check(fits, who, "inputs.shape[1]", rule, tokens, remedy)
-    elif rank == 1 and sizes[0] is not None:
-        rule = f"be at least {skip}, for {skip} prefix tokens"
-        checks.check(sizes[0] >= skip, who, "inputs.shape[-2]", rule, sizes[0])
-        sizes = (sizes[0] - skip,)
-    if layer.out_of_range != "error":
+        checks.check(fits, spec.who, "inputs.shape[1]", rule, tokens, remedy)
+    if spec.out_of_range != "error":
         return
-    first = layer._rules.first_index if layer.kind == "learned" else 0
-    start = start_index if isinstance(start_index, int) else 0
+    rule = f"be that of the layer, {spec.sizes}"
     remedy = "Set out_of_range to 'resize', 'clip' or 'zero' to allow other sizes."
-    for name, limit, size in zip(layer.size_names, declared, sizes, strict=True):
-        if size is None or limit is None:
-            continue
-        if rank == 1:
-            rule = f"be at most {name}={limit} from the first position on"
-            received = first + start + size
-            checks.check(received <= limit, who, "length", rule, received, remedy)
-        else:
-            rule = f"be that of the layer, {tuple(declared)}"
-            fits = size == limit
-            checks.check(fits, who, "grid", rule, tuple(sizes), remedy)
+    fits = checks.shapes_match(tuple(sizes), spec.sizes)
+    checks.check(fits, spec.who, "grid", rule, tuple(sizes), remedy)
 
 
-def _check_values(layer, shape, positions, start_index):
-    """Raise for known positions outside the layer's sizes."""
-    if layer.out_of_range != "error":
+def check_values(
+    spec: GridSpec, shape: Shape, positions: Tensor, start_index: int | Tensor
+) -> None:
+    """Raise for known positions outside the sizes of the layer."""
+    if spec.out_of_range != "error":
         return
-    who, rank = type(layer).__name__, len(layer.size_names)
     remedy = "Set out_of_range to 'clip' or 'zero' to allow other positions."
-    for axis, name in enumerate(layer.size_names):
-        limit = getattr(layer, name)
+    for axis, limit in enumerate(spec.sizes):
         if limit is None:
             continue
         if positions is not None:
-            line = positions[..., axis] if rank > 1 else positions
-            tensors.check_range(who, "positions", line, 0, limit, remedy)
-        elif rank == 1 and not isinstance(start_index, int):
-            last = limit - (shape[-2] - layer.num_prefix_tokens)
-            tensors.check_range(who, "start_index", start_index, 0, last + 1, remedy)
+            values = positions[..., axis] if spec.rank > 1 else positions
+            tensors.check_range(spec.who, "positions", values, 0, limit, remedy)
+        elif spec.rank == 1 and not isinstance(start_index, int):
+            length = cast(int, shape[-2]) - spec.num_prefix_tokens
+            stop = limit - length + 1
+            tensors.check_range(spec.who, "start_index", start_index, 0, stop, remedy)

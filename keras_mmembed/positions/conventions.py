@@ -1,53 +1,78 @@
-"""The published ways to turn positions into sines and cosines, as data."""
+"""Published conventions of positional encoding, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+Kind: TypeAlias = Literal["sinusoidal", "learned"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+Combination: TypeAlias = Literal["space_time", "concat", "sum", "joint"]
+
+ConventionName: TypeAlias = Literal[
+    "transformer",
+    "whisper",
+    "mae",
+    "detr",
+    "simple_vit",
+    "videomae",
+    "scenic",
+    "mocov3",
+    "kosmos2",
+    "perceiver",
+    "roberta",
+    "florence2",
+]
+
+ChannelLayout: TypeAlias = Literal["interleaved", "halves"]
+Indexing: TypeAlias = Literal["axes", "flat", "width_outer"]
+MaskedPosition: TypeAlias = Literal["count", "before_first", "zero"]
 
 
 @dataclass(frozen=True)
 class Convention:
-    """What sets one published sinusoid apart from another.
+    """The rules of one published positional encoding.
 
     Attributes:
         layout: `"interleaved"` puts sine and cosine of a frequency side by side;
             `"halves"` puts all sines before all cosines, within each axis.
-        endpoint: Whether the slowest wave has exactly the longest wavelength: the
-            exponent of pair `i` of `h` is `i / (h - 1)` in place of `i / h`.
+        endpoint: Whether the lowest frequency has exactly the longest wavelength: the
+            exponent of pair `i` of `h` is `i / (h - 1)` instead of `i / h`.
         axis_order: For a number of axes, their order on the channels, where it is
             not (frames, height, width).
         combination: For a number of axes, how they share the channels, where it is
             not the default of the layer.
-        indexing: `"axes"` gives each axis its own waves; `"flat"` counts all
-            tokens in one row; `"width_outer"` counts a grid column by column
-            although the tokens come row by row.
+        indexing: `"axes"` encodes the coordinates of a token; `"flat"` its index in
+            row-major order; `"width_outer"` the coordinates that this index has in
+            column-major order.
         first_index: Position of the first token.
-        skips_masked: Whether masked tokens are left out of the count.
-        masked: What a masked token gets, where they are left out of the count: the
+        skips_masked: Whether only valid tokens are counted.
+        masked: Position of a masked token, where only valid tokens are counted: the
             count so far (`"count"`), the position before the first
             (`"before_first"`), or no encoding (`"zero"`).
-        normalize: Whether positions are divided by the last one, and multiplied by
+        normalize: Whether positions are divided by the last one and multiplied by
             `scale`.
-        scale: Radians of the last position, where positions are normalised.
-        linear_bands: Whether frequencies are spaced evenly from 1 to half the size
-            of the axis, on coordinates from -1 to 1 that are kept as channels.
-        kinds: The kinds of table that the convention is defined for.
+        scale: Radians of the last position, where positions are normalized.
+        linear_frequencies: Whether frequencies are spaced evenly from 1 to half the
+            size of the axis, for coordinates from -1 to 1 that are kept as channels.
+        kinds: The kinds of encoding that the convention is defined for.
     """
 
-    layout: str = "interleaved"
+    layout: ChannelLayout = "interleaved"
     endpoint: bool = False
     axis_order: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    combination: Mapping[int, str] = field(default_factory=dict)
-    indexing: str = "axes"
+    combination: Mapping[int, Combination] = field(default_factory=dict)
+    indexing: Indexing = "axes"
     first_index: int = 0
     skips_masked: bool = False
-    masked: str = "count"
+    masked: MaskedPosition = "count"
     normalize: bool = False
     scale: float = 6.283185307179586
-    linear_bands: bool = False
-    kinds: tuple[str, ...] = ("sinusoidal",)
+    linear_frequencies: bool = False
+    kinds: tuple[Kind, ...] = ("sinusoidal",)
 
 
-CONVENTIONS = {
+CONVENTIONS: dict[ConventionName, Convention] = {
     # Vaswani et al. 2017; for grids the halves [PE_height, PE_width]
     "transformer": Convention(kinds=("sinusoidal", "learned")),
     "whisper": Convention(layout="halves", endpoint=True),
@@ -77,7 +102,7 @@ CONVENTIONS = {
         skips_masked=True,
         masked="zero",
     ),
-    "perceiver": Convention(linear_bands=True, combination={3: "concat"}),
+    "perceiver": Convention(linear_frequencies=True, combination={3: "concat"}),
     "roberta": Convention(
         first_index=2, skips_masked=True, masked="before_first", kinds=("learned",)
     ),

@@ -1,15 +1,47 @@
-"""Positions to sines and cosines: pure functions."""
+"""Sines and cosines of positions along one axis."""
 
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed.positions.constant import Constant
+from keras_mmembed.common import tensors
+from keras_mmembed.common.types import Tensor
+from keras_mmembed.positions.combination import add_up, concatenate
+from keras_mmembed.positions.conventions import ChannelLayout
 
 # positions are split at this power of two, so that partial products are exact
 DIGIT = 4096
 
 
-def spectrum(width, layout, endpoint, max_wavelength):
+class Constant:
+    """A float32 array that a compiled step can use, and that is no weight.
+
+    JAX and TensorFlow turn a NumPy array into a constant while they trace. The
+    compiler of PyTorch cannot trace one, so there it becomes a tensor beforehand.
+    """
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array: np.ndarray = array.astype("float32")
+        self._tensor: Tensor = None
+        self.tensor()
+
+    def tensor(self) -> Tensor:
+        """Return the array as a tensor, on the device that is in use."""
+        if self._tensor is not None:
+            return ops.convert_to_tensor(self._tensor)
+        tensor = ops.convert_to_tensor(self._array)
+        # while Keras tries out shapes, tensors of PyTorch hold no numbers
+        if keras.backend.backend() == "torch" and not tensors.is_traced(tensor):
+            self._tensor = tensor
+        return tensor
+
+
+def channel_frequencies(
+    width: int, layout: ChannelLayout, endpoint: bool, max_wavelength: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the frequency and the phase of every channel.
 
     Channel `c` of position `p` is `sin(2 pi (frequency[c] p + phase[c]))`; a cosine
@@ -32,28 +64,29 @@ def spectrum(width, layout, endpoint, max_wavelength):
     return frequencies[:width], phases[:width]
 
 
-class Waves:
+class Sinusoid:
     """The sines `sin(2 pi (frequencies p + phases))` of positions `p`.
 
-    A float32 product would lose the turn of a large position, so the position is
-    split in a fraction and two digits of 12 bits, and each digit times the first 12
+    A float32 product would round the angle of a large position, so the position is
+    split into a fraction and two digits of 12 bits, and each digit times the first 12
     bits of a frequency is exact. The error stays below 4e-6 for positions of
     magnitude below 2 ** 24.
 
     Args:
-        frequencies: `(width,)`, float64 NumPy array, in turns.
-        phases: Likewise.
+        frequencies: `(width,)`, float64, in turns per position.
+        phases: `(width,)`, float64, in turns.
     """
 
-    def __init__(self, frequencies, phases):
-        self.frequencies, self.phases = frequencies, phases
-        self._constants = [Constant(frequencies), Constant(phases)]
+    def __init__(self, frequencies: np.ndarray, phases: np.ndarray) -> None:
+        self.frequencies: np.ndarray = frequencies
+        self.phases: np.ndarray = phases
+        self._constants: list[Constant] = [Constant(frequencies), Constant(phases)]
         for unit in (1, DIGIT):
             per_unit = frequencies * unit % 1.0
             coarse = np.floor(per_unit * DIGIT) / DIGIT
             self._constants += [Constant(coarse), Constant(per_unit - coarse)]
 
-    def at(self, positions):
+    def at(self, positions: Tensor) -> Tensor:
         """Return the sines at every position.
 
         Shapes:
@@ -75,31 +108,53 @@ class Waves:
         return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))
 
 
-def fourier_features(coordinates, resolutions, num_bands):
+# the sinusoid of each axis, in channel order
+SinusoidTerm: TypeAlias = Mapping[int, Sinusoid]
+
+
+def sinusoidal_vectors(axes: Sequence[Tensor], terms: Sequence[SinusoidTerm]) -> Tensor:
+    """Return the sum of the terms of a sinusoidal encoding.
+
+    Shapes:
+        axes: one `(...)` per axis, tensors or NumPy arrays, of shapes that broadcast.
+        result: `(..., width)`, a float32 tensor or a float64 array.
+    """
+    vectors = [
+        concatenate([sinusoid.at(axes[axis]) for axis, sinusoid in term.items()])
+        for term in terms
+    ]
+    return add_up(vectors)
+
+
+def fourier_features(
+    coordinates: Sequence[Tensor], resolutions: Sequence[int | Tensor], number: int
+) -> Tensor:
     """Return raw coordinates, then their sines, then their cosines.
 
-    For each axis the bands are `num_bands` frequencies spaced evenly from 1 to half
-    the resolution, and the waves are `sin(pi f c)` and `cos(pi f c)`.
+    Each axis has `number` frequencies `f`, spaced evenly from 1 to half the
+    resolution, and the features `sin(pi f c)` and `cos(pi f c)`.
 
     Shapes:
         coordinates: one tensor `(...)` per axis, from -1 to 1, of one shape.
         resolutions: an integer per axis, or a tensor that broadcasts with them.
-        result: `(..., axes (2 num_bands + 1))`, float32.
+        result: `(..., axes (2 number + 1))`, float32.
     """
     sines, cosines = [], []
     for coordinate, resolution in zip(coordinates, resolutions, strict=True):
-        for waves, phase in ((sines, 0.0), (cosines, 0.25)):
-            waves.append(_bands(coordinate, resolution, num_bands, phase))
+        for parts, phase in ((sines, 0.0), (cosines, 0.25)):
+            parts.append(_linear_sinusoid(coordinate, resolution, number, phase))
     raw = [ops.expand_dims(ops.cast(c, "float32"), -1) for c in coordinates]
     return ops.concatenate(raw + sines + cosines, axis=-1)
 
 
-def _bands(coordinate, resolution, num_bands, phase):
-    """Return the waves of one axis, `phase` of a turn ahead."""
+def _linear_sinusoid(
+    coordinate: Tensor, resolution: int | Tensor, number: int, phase: float
+) -> Tensor:
+    """Return sines of evenly spaced frequencies, `phase` of a turn ahead."""
     if isinstance(resolution, int):
-        turns = np.linspace(1.0, resolution / 2, num_bands) / 2
-        return Waves(turns, np.full(num_bands, phase)).at(coordinate)
-    share = ops.arange(num_bands, dtype="float32") / max(num_bands - 1, 1)
-    widest = ops.expand_dims(ops.cast(resolution, "float32") / 4.0 - 0.5, -1)
-    turns = ops.expand_dims(coordinate, -1) * (0.5 + widest * share) + phase
+        frequencies = np.linspace(1.0, resolution / 2, number) / 2
+        return Sinusoid(frequencies, np.full(number, phase)).at(coordinate)
+    share = ops.arange(number, dtype="float32") / max(number - 1, 1)
+    span = ops.expand_dims(ops.cast(resolution, "float32") / 4.0 - 0.5, -1)
+    turns = ops.expand_dims(coordinate, -1) * (0.5 + span * share) + phase
     return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))

@@ -1,13 +1,45 @@
-"""Initializers that several weights of a layer share."""
+"""Learned tables: their initializers, and rows by index."""
 
-from keras import initializers
+from collections.abc import Sequence
+
+from keras import initializers, ops
+
+from keras_mmembed.common.types import Initializer, Tensor
 
 
-def default_initializer(initializer):
-    """Return the initializer that was asked for, or a normal one of 0.02."""
+def default_initializer(initializer: Initializer) -> Initializer:
+    """Return an initializer, by default a normal one of standard deviation 0.02."""
     return initializers.get(initializer or initializers.RandomNormal(stddev=0.02))
 
 
-def clone_initializer(initializer):
-    """Return an initializer that draws other values, unless its seed is set."""
-    return initializer.clone() if hasattr(initializer, "clone") else initializer
+def clone_initializer(initializer: Initializer) -> Initializer:
+    """Return a copy that draws values of its own, unless its seed is set."""
+    clone = getattr(initializer, "clone", None)
+    return initializer if clone is None else clone()
+
+
+def read_rows(table: Tensor, rows: Sequence[Tensor]) -> Tensor:
+    """Look up rows by integer coordinates inside the table.
+
+    Shapes:
+        table: `(size_1, ..., size_n, width)`.
+        rows: one `(...)` per axis, integer, of shapes that broadcast.
+        result: `(..., width)`.
+    """
+    flat = rows[0]
+    for size, row in zip(table.shape[1:-1], rows[1:], strict=True):
+        flat = flat * size + row
+    return ops.take(ops.reshape(table, (-1, table.shape[-1])), flat, axis=0)
+
+
+def read_nearest_row(table: Tensor, index: Tensor) -> Tensor:
+    """Look up rows by id; an id outside the table is that of its first or last row.
+
+    Shapes:
+        table: `(size, width)`.
+        index: `(...)`, integer.
+        result: `(..., width)`.
+    """
+    table = ops.convert_to_tensor(table)
+    rows = ops.clip(ops.cast(index, "int32"), 0, table.shape[0] - 1)
+    return ops.take(table, rows, axis=0)

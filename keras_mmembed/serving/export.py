@@ -116,7 +116,7 @@ def export_for_serving(
 
     Example:
     >>> import keras
-    >>> from keras_mmembed import (export_for_serving)
+    >>> from keras_mmembed import export_for_serving
     >>> export_for_serving(keras.Sequential([]), "models/nothing")
     Traceback (most recent call last):
         ...

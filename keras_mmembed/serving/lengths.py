@@ -50,7 +50,7 @@ def with_lengths(
     Example:
     >>> import keras
     >>> import numpy as np
-    >>> from keras_mmembed import (with_lengths)
+    >>> from keras_mmembed import with_lengths
     >>> words = keras.Input((None,), dtype="int32", name="words")
     >>> x = keras.layers.Embedding(9, 4, mask_zero=True)(words)
     >>> x = keras.layers.GlobalAveragePooling1D()(x)

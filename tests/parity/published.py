@@ -45,3 +45,10 @@ def copy_boxes(module, layer):
     layer.build((None, None, 16))
     tables = [getattr(module, f"{axis}_position_embeddings") for axis in "xyhw"]
     layer.set_weights([array(table.weight) for table in tables])
+
+
+def learned(layer, table, width):
+    """Give a layer its learned table."""
+    layer.build((None, None, width))
+    layer.embeddings.assign(array(table).reshape(layer.embeddings.shape))
+    return layer

@@ -1,0 +1,55 @@
+"""The axes and the rules of a position layer, as one value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from keras_mmembed.common.types import Tensor
+from keras_mmembed.positions.conventions import (
+    CONVENTIONS,
+    Convention,
+    ConventionName,
+    Kind,
+)
+from keras_mmembed.positions.interpolation import Kernel
+
+OutOfRange: TypeAlias = Literal["error", "clip", "zero", "resize"]
+OUT_OF_RANGE: tuple[OutOfRange, ...] = get_args(OutOfRange)
+
+# the `grid` of a call: an integer per axis, or a tensor `(axes,)` or `(batch, axes)`
+GridSizes: TypeAlias = Sequence[int] | Tensor
+
+
+@dataclass(frozen=True)
+class GridSpec:
+    """The arguments of a position layer that its functions share.
+
+    Attributes:
+        who: Name of the layer, for error messages.
+        size_names: Name of the size of each axis, such as `("height", "width")`.
+        sizes: Declared size of each axis, or `None`.
+        kind: `"sinusoidal"` or `"learned"`.
+        convention: Name of the convention.
+        kernel: Interpolation of learned tables.
+        out_of_range: Treatment of positions outside the declared sizes.
+        num_prefix_tokens: Number of tokens in front of the grid.
+    """
+
+    who: str
+    size_names: tuple[str, ...]
+    sizes: tuple[int | None, ...]
+    kind: Kind
+    convention: ConventionName
+    kernel: Kernel
+    out_of_range: OutOfRange
+    num_prefix_tokens: int
+
+    @property
+    def rank(self) -> int:
+        """Number of axes."""
+        return len(self.sizes)
+
+    @property
+    def rules(self) -> Convention:
+        """The rules of the convention."""
+        return CONVENTIONS[self.convention]

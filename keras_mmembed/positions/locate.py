@@ -1,0 +1,166 @@
+"""The coordinates of the tokens of a call: its positions, or counted along its axes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from keras import ops
+
+from keras_mmembed.common.sequences import count
+from keras_mmembed.common.types import Tensor
+from keras_mmembed.positions.conventions import MaskedPosition
+from keras_mmembed.positions.coordinates import (
+    AxisCoordinates,
+    Coordinates,
+    as_tensor,
+    shift,
+    unravel,
+)
+from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
+
+
+def standardize_positions(positions: Tensor) -> Tensor:
+    """Return the positions of a call, which may be lists, as a tensor or an array."""
+    if positions is None or hasattr(positions, "shape"):
+        return positions
+    return ops.convert_to_tensor(np.asarray(positions))
+
+
+def standardize_grid(grid: GridSizes | None) -> GridSizes | None:
+    """Return the grid of a call as a tuple of integers, or else as a tensor."""
+    if not isinstance(grid, (tuple, list)):
+        return grid
+    if all(isinstance(size, (int, np.integer)) for size in grid):
+        return tuple(int(size) for size in grid)
+    return ops.stack([ops.cast(size, "int32") for size in grid])
+
+
+def locate(
+    spec: GridSpec,
+    inputs: Tensor,
+    positions: Tensor = None,
+    start_index: int | Tensor = 0,
+    mask: Tensor = None,
+    grid: GridSizes | None = None,
+) -> Coordinates:
+    """Return the coordinates of the tokens of a call, as the convention counts them.
+
+    The arguments are those of the call of a position layer.
+    """
+    if positions is not None:
+        return split_positions(spec, inputs, positions)
+    grid = spec.sizes if grid is None else grid
+    coordinates = count_tokens(spec, inputs, grid)
+    if mask is not None and spec.rules.skips_masked:
+        mask = token_mask(spec, mask, grid)
+        coordinates = count_valid(coordinates, mask, spec.rules.masked)
+    coordinates = start_at(coordinates, start_index)
+    return start_all_at(coordinates, spec.rules.first_index)
+
+
+def split_positions(spec: GridSpec, inputs: Tensor, positions: Tensor) -> Coordinates:
+    """Return coordinates that are the positions of a call."""
+    if spec.rank == 1:
+        return Coordinates((positions,), None, 1, is_grid=False)
+    axes = tuple(positions[..., axis] for axis in range(spec.rank))
+    token_rank = len(inputs.shape) - 2
+    return Coordinates(axes, None, token_rank, is_grid=False)
+
+
+def count_tokens(spec: GridSpec, inputs: Tensor, grid: GridSizes) -> Coordinates:
+    """Return coordinates that count all tokens of `inputs` but prefix tokens."""
+    skip, rank = spec.num_prefix_tokens, len(inputs.shape)
+    if spec.rank == 1:
+        return locate_axes(inputs, [rank - 2], skip)
+    if rank == 3:
+        return locate_flat(inputs, grid, skip)
+    return locate_axes(inputs, range(1, rank - 1))
+
+
+def locate_axes(
+    inputs: Tensor, token_axes: Sequence[int], skip: int = 0
+) -> Coordinates:
+    """Return the coordinates of tokens that have an axis of `inputs` each."""
+    axes = tuple(count_or_range(inputs, axis, skip) for axis in token_axes)
+    shape = ops.shape(inputs)
+    sizes = tuple(shape[axis] - skip for axis in token_axes)
+    return Coordinates(axes, sizes, len(axes), is_grid=True)
+
+
+def locate_flat(inputs: Tensor, grid: GridSizes, skip: int = 0) -> Coordinates:
+    """Return the coordinates of a grid whose tokens lie along axis 1, row by row.
+
+    Tokens beyond a grid that is smaller than the largest of the batch have no encoding.
+    """
+    if isinstance(grid, (tuple, list)):
+        length = inputs.shape[1]
+        if isinstance(length, int) and length == skip + math.prod(grid):
+            axes = tuple(range(size) for size in grid)
+            return Coordinates(axes, tuple(grid), len(axes), is_grid=True)
+        sizes, index = tuple(grid), count(inputs, 1, skip)
+    else:
+        sizes_of_all = ops.cast(ops.convert_to_tensor(grid), "int32")
+        rank = sizes_of_all.shape[-1]
+        sizes = tuple(sizes_of_all[..., axis, None] for axis in range(rank))
+        index = count(inputs, 1, skip) + ops.zeros_like(sizes[0])
+    axes, valid = tuple(unravel(index, sizes)), index < math.prod(sizes)
+    return Coordinates(axes, sizes, 1, is_grid=False, valid=valid)
+
+
+def count_or_range(tensor: Tensor, axis: int, skip: int = 0) -> AxisCoordinates:
+    """Return 0, 1, 2, ... along an axis, as a `range` where its size is known."""
+    size = tensor.shape[axis]
+    return range(size - skip) if isinstance(size, int) else count(tensor, axis, skip)
+
+
+def token_mask(spec: GridSpec, mask: Tensor, grid: GridSizes) -> Tensor:
+    """Return the mask of all tokens but prefix tokens, with an axis for each size."""
+    mask = ops.cast(mask, "bool")[..., spec.num_prefix_tokens :]
+    if spec.rank > 1 and len(mask.shape) == 2:
+        mask = ops.reshape(mask, (-1, *grid))
+    return mask
+
+
+def count_valid(
+    coordinates: Coordinates, mask: Tensor, masked: MaskedPosition
+) -> Coordinates:
+    """Return coordinates that count only the valid tokens along each axis.
+
+    Args:
+        coordinates: The coordinates of all tokens.
+        mask: The valid tokens, bool, an axis per axis of the tokens.
+        masked: The position of masked tokens, as in `Convention`.
+    """
+    first = len(mask.shape) - len(coordinates.axes)
+    token_axes = [first + axis for axis in range(len(coordinates.axes))]
+    axes = [ops.cumsum(ops.cast(mask, "int32"), axis=a) - 1 for a in token_axes]
+    sizes = tuple(
+        ops.max(axis, axis=a, keepdims=True) + 1
+        for a, axis in zip(token_axes, axes, strict=True)
+    )
+    if masked == "before_first":
+        axes = [ops.where(mask, axis, -1) for axis in axes]
+    counted = replace(coordinates, axes=tuple(axes), sizes=sizes, is_grid=False)
+    return counted.restricted(mask) if masked == "zero" else counted
+
+
+def start_at(coordinates: Coordinates, start_index: int | Tensor) -> Coordinates:
+    """Add a start, one for all samples or one for each, to the first axis."""
+    if isinstance(start_index, int):
+        if start_index == 0:
+            return coordinates
+        return coordinates.with_axis(0, shift(coordinates.axes[0], start_index))
+    coordinates = coordinates.per_token()
+    starts = ops.cast(ops.convert_to_tensor(start_index), "int32")
+    if len(starts.shape) == 1:
+        starts = ops.reshape(starts, (-1,) + (1,) * coordinates.token_rank)
+    return coordinates.with_axis(0, as_tensor(coordinates.axes[0]) + starts)
+
+
+def start_all_at(coordinates: Coordinates, first_index: int) -> Coordinates:
+    """Add the first position of a convention to each axis."""
+    if first_index == 0:
+        return coordinates
+    axes = tuple(shift(axis, first_index) for axis in coordinates.axes)
+    return replace(coordinates, axes=axes)

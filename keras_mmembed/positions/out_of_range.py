@@ -1,0 +1,63 @@
+"""Coordinates outside the declared sizes: clipped, without an encoding, or resized."""
+
+from dataclasses import replace
+
+from keras import ops
+
+from keras_mmembed.common.types import Tensor
+from keras_mmembed.positions.coordinates import (
+    Coordinates,
+    Size,
+    as_tensor,
+    int_or_tensor,
+)
+from keras_mmembed.positions.grid_spec import GridSpec
+
+
+def bound(spec: GridSpec, coordinates: Coordinates) -> Coordinates:
+    """Return coordinates for which the layer has an encoding."""
+    if spec.out_of_range == "error" and spec.kind == "sinusoidal":
+        return coordinates  # the formula has no bounds
+    if spec.out_of_range == "resize":
+        coordinates = resize(spec, coordinates)
+    outside = {
+        axis: size
+        for axis, size in enumerate(spec.sizes)
+        if size is not None
+        and axis not in coordinates.new_sizes
+        and not is_within(coordinates.axes[axis], size)
+    }
+    if outside and spec.out_of_range == "zero":
+        coordinates = coordinates.per_token()
+    for axis, size in outside.items():
+        index = as_tensor(coordinates.axes[axis])
+        clipped = ops.clip(index, 0, size - 1)
+        coordinates = coordinates.with_axis(axis, clipped)
+        if spec.out_of_range == "zero":
+            coordinates = coordinates.restricted(ops.equal(clipped, index))
+    return coordinates
+
+
+def resize(spec: GridSpec, coordinates: Coordinates) -> Coordinates:
+    """Return coordinates with the new size of each axis that is not as declared."""
+    if coordinates.sizes is None:
+        return coordinates
+    new_sizes: dict[int, Size] = {}
+    for axis, (size, declared) in enumerate(
+        zip(coordinates.sizes, spec.sizes, strict=True)
+    ):
+        if declared is None:
+            continue
+        new_size = int_or_tensor(size)
+        if spec.rank == 1:
+            # a shorter sequence is a part of the declared one
+            larger = max if isinstance(new_size, int) else ops.maximum
+            new_size = larger(new_size, declared)
+        if not isinstance(new_size, int) or new_size != declared:
+            new_sizes[axis] = new_size
+    return replace(coordinates, new_sizes=new_sizes)
+
+
+def is_within(axis: range | Tensor, size: int) -> bool:
+    """Whether coordinates are known to lie in `[0, size)`."""
+    return isinstance(axis, range) and axis.start >= 0 and axis.stop <= size

@@ -1,0 +1,37 @@
+"""What the model and its presets refuse, and how they say it."""
+
+from functools import partial
+
+from messages import checks, wrong
+
+import keras_mmembed as mm
+
+CONFIGS = {
+    "text": {"type": "1d", "dim": 16, "vocabulary_size": 30},
+    "image": {"type": "2d", "dim": 12},
+}
+MODEL = partial(mm.MultiModalTransformer, CONFIGS, 16)
+BORDERED = {**CONFIGS, "audio": {"type": "1d", "dim": 8, "end_token": True}}
+
+ERRORS = [
+    wrong(MODEL, "divide unified_dim=16", num_heads=3),
+    wrong(MODEL, "be one of 'cls', 'mean'", pooling="max"),
+    wrong(MODEL, "be at least 1", num_layers=0),
+    wrong(MODEL, "hold only names among ", gated=["sound"]),
+    wrong(MODEL, "be an integer or None", num_outputs=1.5),
+    wrong(
+        partial(mm.MultiModalTransformer, BORDERED),
+        "hold no modality with a start or end token, which no rule can hide",
+        "'audio'",
+        gated=["audio"],
+    ),
+    wrong(mm.preset, "be one of 'visual_question_answering'", application="chess"),
+    wrong(
+        partial(mm.preset, "sentiment"),
+        "be one of 'tiny', 'small', 'base'",
+        size="huge",
+    ),
+]
+
+
+test_constructor = checks(ERRORS)
