@@ -22,19 +22,26 @@ def restore_on_error(
         step: What Keras calls with the values of the variables and the data.
         groups: Returns the variables whose values come first, group by group.
     """
-    if keras.backend.backend() != "jax" or hasattr(step, "restores"):
+    if keras.backend.backend() != "jax" or isinstance(step, RestoringStep):
         return step
+    return RestoringStep(step, groups)
 
-    def restoring(state: Sequence[Sequence[Tensor]], *data: Any) -> Any:
+
+class RestoringStep:
+    """A step that gives the variables back if it raises."""
+
+    def __init__(
+        self, step: Step, groups: Callable[[], Sequence[Sequence[keras.Variable]]]
+    ) -> None:
+        self._step, self._groups = step, groups
+
+    def __call__(self, state: Sequence[Sequence[Tensor]], *data: Any) -> Any:
         try:
-            return step(state, *data)
+            return self._step(state, *data)
         except BaseException:
-            for variables, values in zip(groups(), state, strict=True):
+            for variables, values in zip(self._groups(), state, strict=True):
                 for variable, value in zip(variables, values, strict=True):
-                    # those that a step was given for good are gone
+                    # a step that has begun to run keeps what it was given
                     if not value.is_deleted():
                         variable.assign(value)
             raise
-
-    restoring.restores = True
-    return restoring
