@@ -14,6 +14,7 @@
 - `AttentionMask`: which of its tokens may attend to which
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
+- `pad_batch`: samples of different sizes as one padded batch
 - `plot_encoding`, `plot_similarity`, `plot_layout`: pictures of positions and tokens
 - `export_for_serving`: a model for TensorFlow Serving, from any backend
 - `with_lengths`: a model that takes lengths, for servers that pad
@@ -29,6 +30,7 @@ from keras_mmembed.fusion.config import ModalityConfig
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.packing import pack_tokens, unpack_tokens
+from keras_mmembed.fusion.pad_batch import pad_batch
 from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.inputs.audio import AudioEmbedding
 from keras_mmembed.inputs.patch import PatchEmbedding, TubeletEmbedding
@@ -69,6 +71,7 @@ __all__ = [
     "ZeroGate",
     "export_for_serving",
     "pack_tokens",
+    "pad_batch",
     "plot_encoding",
     "plot_layout",
     "plot_similarity",

@@ -29,6 +29,7 @@ LAYERS = {
 FUNCTIONS = {
     "export_for_serving",
     "pack_tokens",
+    "pad_batch",
     "unpack_tokens",
     "plot_encoding",
     "plot_layout",

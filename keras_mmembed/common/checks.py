@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeVar, overload
 
+import keras
 import numpy as np
 
 from keras_mmembed.common.types import Shape
@@ -86,6 +87,9 @@ def check_number(
     """
     fits = _is_number(value, int, float, np.number)
     check(fits, layer, argument, "be a number", repr(value), error=TypeError)
+    # an integer may be too large for a float
+    is_finite = abs(value) < 2**1000
+    check(is_finite, layer, argument, "be finite", repr(value)[:40])
     if maximum is None:
         inside, rule = value > minimum, f"be greater than {minimum}"
     elif open_end:
@@ -98,6 +102,42 @@ def check_number(
 
 def _is_number(value: Any, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def check_flag(who: str, name: str, value: Any) -> bool:
+    """Return `value` as a `bool`; nothing else counts as true or false."""
+    is_bool = isinstance(value, (bool, np.bool_))
+    check(is_bool, who, name, "be True or False", repr(value), error=TypeError)
+    return bool(value)
+
+
+def check_seed(who: str, seed: Any) -> int | None:
+    """Return a seed that every backend takes, or `None`."""
+    value = check_integer(who, "seed", seed, minimum=0, optional=True)
+    rule = "be below 2 ** 31"
+    check(value is None or value < 2**31, who, "seed", rule, repr(seed))
+    return value
+
+
+def check_activation(who: str, name: str, activation: Any) -> Any:
+    """Return an activation as a function."""
+    try:
+        return keras.activations.get(activation)
+    except (TypeError, ValueError):
+        rule = "be an activation of Keras, by name or as a function"
+        raise ValueError(error_text(who, name, rule, repr(activation))) from None
+
+
+def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[str]:
+    """Return a list of names, of which each is known and comes once."""
+    known = list(known)
+    is_list = isinstance(names, (list, tuple))
+    rule = f"be a list of names among {known}"
+    check(is_list, who, name, rule, repr(names), error=TypeError)
+    check(all(one in known for one in names), who, name, rule, repr(names))
+    rule = "have each name once"
+    check(len(set(names)) == len(names), who, name, rule, repr(names))
+    return list(names)
 
 
 def check_choice(

@@ -21,6 +21,8 @@ class CallArguments:
         present: Which samples have the modality.
         placeholders: Where in another modality the tokens of a placed one go.
         mask: The padding masks.
+        grids: The grid of tokens that come row by row, or of each sample.
+        start_index: Position of the first token.
     """
 
     segment_ids: Mapping[str, Tensor]
@@ -28,6 +30,8 @@ class CallArguments:
     present: Mapping[str, Tensor]
     placeholders: Mapping[str, Tensor]
     mask: Mapping[str, Tensor]
+    grids: Mapping[str, Any]
+    start_index: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class ModalityInputs:
         present: Which samples have the modality, `(batch,)`, or `None` for all.
         positions: Positions in place of 0, 1, 2, ..., or `None`.
         segment_ids: Segment of each token, or `None`.
+        grid: The grid of tokens that come row by row, or `None`.
+        start_index: Position of the first token.
     """
 
     features: Tensor
@@ -47,6 +53,8 @@ class ModalityInputs:
     present: Tensor | None = None
     positions: Tensor | None = None
     segment_ids: Tensor | None = None
+    grid: Any = None
+    start_index: Any = 0
 
 
 class FusionCall(Protocol):
@@ -60,6 +68,8 @@ class FusionCall(Protocol):
         present: ByModality = None,
         placeholders: ByModality = None,
         mask: ByModality = None,
+        grids: Mapping[str, Any] | None = None,
+        start_index: Mapping[str, Any] | None = None,
         *,
         training: bool | None = None,
     ) -> Any:
@@ -74,6 +84,8 @@ def collect(
     present: Any = None,
     placeholders: Any = None,
     mask: Any = None,
+    grids: Any = None,
+    start_index: Any = None,
     inputs_mask: Any = None,
     training: Any = None,
 ) -> CallArguments:
@@ -88,6 +100,8 @@ def collect(
         present: As in the call.
         placeholders: As in the call.
         mask: The padding masks of the user.
+        grids: As in the call.
+        start_index: As in the call.
         inputs_mask: The masks that Keras found on the inputs.
         training: Not looked at.
     """
@@ -98,8 +112,15 @@ def collect(
             for name, mask in masks.items()
             if inputs.get(name) is None or not passes_mask(name, inputs[name], mask)
         }
-    arguments = (segment_ids, positions, present, placeholders, masks)
-    return CallArguments(*map(_tensors, arguments))
+    return CallArguments(
+        segment_ids=_tensors(segment_ids),
+        positions=_tensors(positions),
+        present=_tensors(present),
+        placeholders=_tensors(placeholders),
+        mask=_tensors(masks),
+        grids=_tensors(grids, int),
+        start_index=_tensors(start_index, int),
+    )
 
 
 def _merge_masks(explicit: Any, implicit: Any) -> Any:
@@ -112,14 +133,19 @@ def _merge_masks(explicit: Any, implicit: Any) -> Any:
     return merged
 
 
-def _tensors(values: Any) -> Any:
+def _tensors(values: Any, plain: type | None = None) -> Any:
+    """Return values by modality as tensors; a number or tuple of `plain` stays."""
     if values is None:
         return {}
     if not isinstance(values, dict):
         return values  # reported with the other arguments
-    return {
-        name: value
-        if value is None or hasattr(value, "shape")
-        else ops.convert_to_tensor(value)
-        for name, value in values.items()
-    }
+    return {name: _tensor(value, plain) for name, value in values.items()}
+
+
+def _tensor(value: Any, plain: type | None) -> Any:
+    if value is None or hasattr(value, "shape"):
+        return value
+    numbers = value if isinstance(value, (tuple, list)) else [value]
+    if plain is not None and all(type(number) is plain for number in numbers):
+        return tuple(value) if isinstance(value, list) else value
+    return ops.convert_to_tensor(value)

@@ -23,6 +23,7 @@ from keras_mmembed.fusion.tokens import (
     all_valid,
     flatten_grid,
     flatten_tokens,
+    grid_mask,
     pad,
     repeat,
     to_thw,
@@ -145,19 +146,25 @@ class ModalityBranch(keras.layers.Layer):
         return int("start" in self._vectors), int("end" in self._vectors)
 
     @property
+    def _has_vectors(self) -> bool:
+        return self.config["type"] == "none"
+
+    @property
     def _sum_dtype(self) -> str:
         return keras.backend.result_type(self.compute_dtype, "float32")
 
     def features_shape(self, shape: Shape) -> Shape:
         """Return the shape of the features of inputs."""
-        return features.features_shape(self.embedding, shape)
+        return features.features_shape(self.embedding, shape, self._has_vectors)
 
     def features_like(self, x: Tensor) -> Tensor:
         """Return a tensor with the axes and the mask of the features of inputs."""
         is_placed = "into" in self.config
         if is_placed and "padding_id" in self.config:
             return self.attach_mask([x, ops.not_equal(x, self.config["padding_id"])])
-        return features.features_like(self.embedding, x, self.name, is_placed)
+        like = features.features_like(self.embedding, x, self.name, is_placed)
+        has_ids = isinstance(self.embedding, keras.layers.Embedding)
+        return like if has_ids else features.as_tokens(like, self._has_vectors)
 
     def passes_mask(self, x: Tensor, mask: Tensor) -> bool:
         """Whether a mask is the Keras mask of raw inputs, which an embedding gets."""
@@ -193,14 +200,26 @@ class ModalityBranch(keras.layers.Layer):
                 x = self._blank(x, present)
             x = self.embedding(x)
             mask = self.read_mask(x)
+        x = features.as_tokens(x, self._has_vectors)
         mask = arguments.mask.get(name, mask)
         if mask is not None:
             mask = as_mask(mask, flatten_tokens(x))
         if padding is not None:
             mask = padding if mask is None else ops.logical_and(mask, padding)
-        positions = arguments.positions.get(name)
-        segment_ids = arguments.segment_ids.get(name)
-        return ModalityInputs(x, mask, present, positions, segment_ids)
+        grid, start = arguments.grids.get(name), arguments.start_index.get(name)
+        if grid is not None:
+            inside = grid_mask(x, grid)
+            mask = inside if mask is None else ops.logical_and(mask, inside)
+        return ModalityInputs(
+            x,
+            mask,
+            present,
+            arguments.positions.get(name),
+            arguments.segment_ids.get(name),
+            # inputs that come as grids are measured by their mask
+            grid if len(x.shape) == 3 else None,
+            0 if start is None else start,
+        )
 
     def padding_mask(self, inputs: ModalityInputs) -> Tensor:
         """Return which tokens are valid, start and end token included, as bool."""
@@ -245,7 +264,9 @@ class ModalityBranch(keras.layers.Layer):
         if self.position is None:
             return None
         x, positions, mask = self._position_inputs(inputs)
-        coordinates = self.position.token_positions(x, positions, mask=mask)
+        coordinates = self.position.token_positions(
+            x, positions, inputs.start_index, mask, inputs.grid
+        )
         if len(x.shape) > 3:
             coordinates = flatten_grid(coordinates, len(x.shape) - 2)
         coordinates = to_thw(coordinates, len(self.position.size_names))
@@ -279,7 +300,9 @@ class ModalityBranch(keras.layers.Layer):
         """Return PE and other terms, without a batch axis where the samples agree."""
         if self.position is not None:
             x, positions, mask = self._position_inputs(inputs)
-            vectors = self.position.encode(x, positions, mask=mask)
+            vectors = self.position.encode(
+                x, positions, inputs.start_index, mask, inputs.grid
+            )
             rank = len(x.shape) - 2
             vectors = flatten_grid(vectors, rank) if rank > 1 else vectors
             terms = [ops.cast(vectors, self._sum_dtype), *terms]

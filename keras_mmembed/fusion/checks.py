@@ -21,13 +21,13 @@ RANKS: dict[str, tuple[int, ...]] = {
     "1d": (3,),
     "2d": (3, 4),
     "3d": (3, 5),
-    "none": (3, 4, 5),
+    "none": (2, 3, 4, 5),
 }
 AXES = {
     "1d": "(batch, length, dim)",
     "2d": "(batch, tokens, dim) or (batch, height, width, dim)",
     "3d": "(batch, tokens, dim) or (batch, frames, height, width, dim)",
-    "none": "(batch, tokens, dim), or a grid with an axis each",
+    "none": "(batch, dim), (batch, tokens, dim), or a grid with an axis each",
 }
 Branches = Mapping[str, ModalityBranch]
 
@@ -99,16 +99,21 @@ def features_shapes(
 
 
 def check_positions(
-    branches: Branches, shapes: Mapping[str, Shape], positions: Mapping[str, Tensor]
+    branches: Branches, shapes: Mapping[str, Shape], arguments: CallArguments
 ) -> None:
     """Raise for what a position layer cannot encode, while a model is built."""
     for name, shape in shapes.items():
         branch = branches[name]
-        if branch.position is not None:
-            if branch.config.get("count_special") and shape[1] is not None:
-                shape = (shape[0], shape[1] + sum(branch.borders), shape[2])
-            with naming(name):
-                branch.position.check_shapes(shape, positions.get(name))
+        if branch.position is None:
+            continue
+        if branch.config.get("count_special") and shape[1] is not None:
+            shape = (shape[0], shape[1] + sum(branch.borders), shape[2])
+        positions = arguments.positions.get(name)
+        start_index = arguments.start_index.get(name)
+        start_index = 0 if start_index is None else start_index
+        grid = arguments.grids.get(name) if len(shape) == 3 else None
+        with naming(name):
+            branch.position.check_shapes(shape, positions, start_index, grid)
 
 
 @contextmanager
@@ -131,6 +136,8 @@ def check_call(
 ) -> dict[str, Shape]:
     """Return the shapes of the features; raise for arguments that do not fit them."""
     check_dict(inputs)
+    for name, x in inputs.items():
+        _check_is_tensor(f"inputs[{name!r}]", x)
     inputs_shape = {n: None if x is None else x.shape for n, x in inputs.items()}
     shapes = features_shapes(branches, layout, inputs_shape)
     for name in shapes:
@@ -142,6 +149,8 @@ def check_call(
         for name, value in values.items():
             if value is None:
                 continue
+            if argument not in ("grids", "start_index"):
+                _check_is_tensor(f"{argument}[{name!r}]", value)
             if argument == "placeholders":
                 _check_placeholders(layout, name, value, shapes)
                 continue
@@ -154,6 +163,8 @@ def check_call(
         is_told = name not in shapes or arguments.placeholders.get(name) is not None
         checks.check(is_told, WHO, f"placeholders[{name!r}]", rule, None)
     _check_apart(layout.hosts, arguments.placeholders)
+    if not layout.stands_in:
+        _check_present(shapes, arguments.present)
     return shapes
 
 
@@ -217,6 +228,29 @@ def _check_placeholders(
     checks.check(fits, WHO, f"{argument}.shape", f"be {expected}", shape)
 
 
+def _check_is_tensor(argument: str, value: Any) -> None:
+    """Raise for lists of arrays and ragged tensors, which have no shape."""
+    is_ragged = "Ragged" in type(value).__name__ or getattr(value, "ragged", False)
+    fits = value is None or (hasattr(value, "shape") and not is_ragged)
+    rule = "be a tensor or an array with one shape for all samples"
+    remedy = "Pad samples of different sizes with pad_batch."
+    received = type(value).__name__
+    checks.check(fits, WHO, argument, rule, received, remedy, error=TypeError)
+
+
+def _check_present(
+    shapes: Mapping[str, Shape], present: Mapping[str, Tensor | None]
+) -> None:
+    """Raise if a sample is known to have no modality at all."""
+    flags = [tensors.known_values(present.get(name)) for name in shapes]
+    known = [flag.astype(bool) for flag in flags if flag is not None]
+    if len(known) < len(shapes):
+        return
+    for sample in np.flatnonzero(~np.any(known, axis=0))[:1]:
+        rule = "leave every sample at least one modality"
+        checks.check(False, WHO, "present", rule, f"none in sample {sample}")
+
+
 def _check_apart(
     hosts: Mapping[str, str], placeholders: Mapping[str, Tensor | None]
 ) -> None:
@@ -242,6 +276,12 @@ def _check_argument(
     features_shape: Shape,
 ) -> None:
     """Raise if an argument does not fit the tokens of a modality."""
+    if argument == "grids":
+        _check_grid(name, branch, value, features_shape)
+        return
+    if argument == "start_index":
+        _check_start(name, branch, value, features_shape)
+        return
     place, shape = f"{argument}[{name!r}]", checks.known_shape(value.shape)
     batch, tokens = features_shape[:1], features_shape[1:-1]
     flat = (known_product(tokens),)
@@ -265,3 +305,55 @@ def _check_argument(
         rule = "be a number for each sample, its length"
         remedy = "Say in `present` which samples have the modality."
         tensors.check_dtype(WHO, place, value, fits, rule, remedy)
+        tensors.check_kind(WHO, place, value, "integer")
+        most = np.inf if flat[0] is None else flat[0] + 1
+        tensors.check_range(WHO, place, value, 0, most)
+
+
+def _check_grid(
+    name: str, branch: ModalityBranch, grid: Any, features_shape: Shape
+) -> None:
+    place, axes = f"grids[{name!r}]", len(getattr(branch.position, "size_names", ()))
+    rule = "be left out for a modality without a grid, of type '1d' or 'none'"
+    received = checks.known_shape(grid.shape) if hasattr(grid, "shape") else grid
+    checks.check(axes > 1, WHO, place, rule, received)
+    rule = f"be {axes} integers, or have the shape ({axes},) or (batch, {axes})"
+    if not hasattr(grid, "shape"):
+        fits = isinstance(grid, tuple) and len(grid) == axes
+        checks.check(fits, WHO, place, rule, repr(grid))
+        is_inside = all(size >= 0 for size in grid)
+        checks.check(is_inside, WHO, place, "have sizes of at least 0", grid)
+        return
+    tensors.check_kind(WHO, place, grid, "integer")
+    options = ((axes,), (features_shape[0], axes))
+    fits = any(checks.shapes_match(received, option) for option in options)
+    checks.check(fits, WHO, f"{place}.shape", rule, received)
+    tokens = features_shape[1:-1]
+    values = tensors.known_values(grid)
+    if values is None:
+        return
+    remedy = "Tokens that an image does not have come after its own."
+    for axis, size in enumerate(tokens if len(tokens) > 1 else [None] * axes):
+        high = np.inf if size is None else size + 1
+        tensors.check_range(WHO, place, values[..., axis], 0, high, remedy)
+    if len(tokens) == 1 and tokens[0] is not None:
+        cells = values.prod(axis=-1)
+        rule = f"have at most {tokens[0]} cells, which is the number of tokens"
+        most = int(cells.max(initial=0))
+        checks.check(most <= tokens[0], WHO, place, rule, f"{most} cells", remedy)
+
+
+def _check_start(
+    name: str, branch: ModalityBranch, start: Any, features_shape: Shape
+) -> None:
+    place = f"start_index[{name!r}]"
+    rule = "be left out, because the configuration has type 'none'"
+    received = checks.known_shape(start.shape) if hasattr(start, "shape") else start
+    checks.check(branch.position is not None, WHO, place, rule, received)
+    if not hasattr(start, "shape"):
+        checks.check_integer(WHO, place, start, minimum=0)
+        return
+    tensors.check_kind(WHO, place, start, "integer")
+    fits = any(checks.shapes_match(received, s) for s in ((), features_shape[:1]))
+    rule = "be an integer, or have the shape (batch,)"
+    checks.check(fits, WHO, f"{place}.shape", rule, received)

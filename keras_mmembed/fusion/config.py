@@ -113,7 +113,7 @@ def name_layers(configs: Mapping[str, ModalityConfig]) -> None:
     The paths of their weights then do not depend on a counter of names. A layer that
     is built, or that has several roles, keeps its name.
     """
-    roles = [
+    roles: list[tuple[str, Any]] = [
         (role, config[role])
         for config in configs.values()
         for role in ("embedding", "position")

@@ -10,11 +10,22 @@ from keras_mmembed.common.types import Shape, Tensor
 WHO = "MultiModalFusion"
 
 
-def features_shape(embedding: keras.layers.Layer | None, shape: Shape) -> Shape:
-    """Return the shape of the features of inputs, with or without an embedding."""
-    if embedding is None:
-        return checks.known_shape(shape)
-    return checks.known_shape(embedding.compute_output_shape(shape))
+def features_shape(
+    embedding: keras.layers.Layer | None, shape: Shape, has_vectors: bool = False
+) -> Shape:
+    """Return the shape of the features of inputs, with or without an embedding.
+
+    With `has_vectors`, features `(batch, dim)` are those of one token.
+    """
+    if embedding is not None:
+        shape = embedding.compute_output_shape(shape)
+    shape = checks.known_shape(shape)
+    return (shape[0], 1, shape[1]) if has_vectors and len(shape) == 2 else shape
+
+
+def as_tokens(x: Tensor, has_vectors: bool) -> Tensor:
+    """Return features `(batch, dim)` as those of one token, `(batch, 1, dim)`."""
+    return ops.expand_dims(x, 1) if has_vectors and len(x.shape) == 2 else x
 
 
 def features_like(

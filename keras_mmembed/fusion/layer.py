@@ -86,6 +86,8 @@ class MultiModalFusion(keras.layers.Layer):
         present: by name `(batch,)`, bool.
         placeholders: by name `(batch, length of the other modality)`, bool.
         mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
+        grids: by name, an integer for each axis, `(axes,)` or `(batch, axes)`.
+        start_index: by name, an integer or `(batch,)`, integer.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
             is that of all tokens, and of class, register, start and end tokens.
 
@@ -150,6 +152,10 @@ class MultiModalFusion(keras.layers.Layer):
         present: Which samples have the modality.
         placeholders: Where in another modality the tokens of a placed one go.
         mask: Which tokens are valid, in place of the masks that Keras hands on.
+        grids: The grid of an image or clip whose tokens come row by row, for all
+            samples or for each, padded to the longest; the padding mask follows from
+            it. Inputs that come as padded grids take one for each sample, too.
+        start_index: Position of the first token, for decoding with a KV cache.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
 
@@ -228,7 +234,7 @@ class MultiModalFusion(keras.layers.Layer):
         )
         self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
         self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
-        self.cls_token: bool = bool(cls_token)
+        self.cls_token: bool = checks.check_flag(WHO, "cls_token", cls_token)
         self.num_registers: int = checks.check_integer(
             WHO, "num_registers", num_registers, minimum=0
         )
@@ -239,8 +245,8 @@ class MultiModalFusion(keras.layers.Layer):
         self.missing: Missing = checks.check_choice(
             WHO, "missing", missing, get_args(Missing)
         )
-        self.return_dict: bool = bool(return_dict)
-        self.seed: int | None = seed
+        self.return_dict: bool = checks.check_flag(WHO, "return_dict", return_dict)
+        self.seed: int | None = checks.check_seed(WHO, seed)
         self.kernel_initializer: Any = initializers.get(kernel_initializer)
         self.embeddings_initializer: Any = default_initializer(embeddings_initializer)
         self._make_sublayers()
@@ -342,10 +348,13 @@ class MultiModalFusion(keras.layers.Layer):
         present: ByModality = None,
         placeholders: ByModality = None,
         mask: ByModality = None,
+        grids: Mapping[str, Any] | None = None,
+        start_index: Mapping[str, Any] | None = None,
         inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
-        others = (segment_ids, positions, present, placeholders, mask, inputs_mask)
+        others = (segment_ids, positions, present, placeholders, mask)
+        others = (*others, grids, start_index, inputs_mask)
         fused = self.fuse(inputs, self.collect(inputs, *others), training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
@@ -476,19 +485,19 @@ class MultiModalFusion(keras.layers.Layer):
     def compute_output_shape(
         self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
     ) -> Any:
-        spec = self._output_spec(inputs_shape, {})
+        spec = self._output_spec(inputs_shape, self.collect({}))
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
     def compute_output_spec(self, inputs: Any, *others: Any, **named: Any) -> Any:
         arguments = self.collect(inputs, *others, **named)
         fusion_checks.check_call(self._branches(), self.layout, inputs, arguments)
         shapes = {name: None if x is None else x.shape for name, x in inputs.items()}
-        return self._output_spec(shapes, arguments.positions)
+        return self._output_spec(shapes, arguments)
 
-    def _output_spec(self, inputs_shape: Any, positions: Mapping[str, Tensor]) -> Any:
+    def _output_spec(self, inputs_shape: Any, arguments: CallArguments) -> Any:
         outputs = (self.unified_dim, self.compute_dtype, self.return_dict)
         branches = self._branches()
-        return output_spec(branches, self.layout, inputs_shape, positions, *outputs)
+        return output_spec(branches, self.layout, inputs_shape, arguments, *outputs)
 
     def get_config(self) -> Config:
         configs = fusion_config.serialize_configs(self.modality_configs)

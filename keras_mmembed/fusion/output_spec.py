@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.common.types import Shape
+from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.checks import Branches, check_positions, features_shapes
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.tokens import known_product
@@ -15,7 +16,7 @@ def output_spec(
     branches: Branches,
     layout: Layout,
     inputs_shape: Mapping[str, Shape | None],
-    positions: Mapping[str, Tensor],
+    arguments: CallArguments,
     width: int,
     dtype: str,
     return_dict: bool,
@@ -26,13 +27,13 @@ def output_spec(
         branches: The branch of each modality.
         layout: The order of the tokens.
         inputs_shape: By name, the shapes of the inputs.
-        positions: By name, the positions of the call.
+        arguments: The other arguments of the call.
         width: Width of the tokens.
         dtype: The compute dtype.
         return_dict: Whether the outputs are a dict with the metadata.
     """
     shapes = features_shapes(branches, layout, inputs_shape)
-    check_positions(branches, shapes, positions)
+    check_positions(branches, shapes, arguments)
     lengths = {name: known_product(shape[1:-1]) for name, shape in shapes.items()}
     axes = next(iter(shapes.values()))[0], layout.total(lengths)
     fused = keras.KerasTensor((*axes, width), dtype=dtype)

@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_mmembed.common.sequences import product
+from keras_mmembed.common.sequences import count, product
 from keras_mmembed.common.types import Shape, Tensor
 
 
@@ -30,6 +30,31 @@ def all_valid(x: Tensor) -> Tensor:
     """Return the mask `(batch, length)` of a sequence `x` without padding."""
     # of `x`, and not of its shape, so that the mask is placed and sharded as `x` is
     return ops.ones_like(x[..., 0], dtype="bool")
+
+
+def grid_mask(x: Tensor, grid: Any) -> Tensor:
+    """Return which tokens lie inside of the grid of their sample, `(batch, length)`.
+
+    Shapes:
+        x: `(batch, length, width)`, tokens row by row; or the axes of a grid.
+        grid: an integer for each axis, or a tensor `(axes,)` or `(batch, axes)`.
+    """
+    if isinstance(grid, tuple):
+        sizes = [ops.convert_to_tensor(size, dtype="int32") for size in grid]
+    else:
+        grid = ops.cast(grid, "int32")
+        sizes = [grid[..., axis] for axis in range(grid.shape[-1])]
+    everywhere = all_valid(flatten_tokens(x))
+    if len(x.shape) == 3:
+        cells = ops.reshape(product(sizes), (-1, 1))
+        return ops.logical_and(everywhere, ops.less(count(x, axis=1), cells))
+    inside = ops.ones_like(x[..., 0], dtype="bool")
+    rank = len(sizes)
+    for axis, size in enumerate(sizes):
+        line = ops.reshape(count(x, axis + 1), (-1,) + (1,) * (rank - axis - 1))
+        limit = ops.reshape(size, (-1,) + (1,) * rank)
+        inside = ops.logical_and(inside, ops.less(line, limit))
+    return ops.reshape(inside, ops.shape(everywhere))
 
 
 def repeat(rows: Tensor, x: Tensor, dtype: str) -> Tensor:

@@ -99,6 +99,8 @@ class MultiModalTransformer(keras.Model):
         present: As for `MultiModalFusion`.
         placeholders: As for `MultiModalFusion`.
         mask: As for `MultiModalFusion`.
+        grids: As for `MultiModalFusion`.
+        start_index: As for `MultiModalFusion`.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
 
@@ -166,17 +168,22 @@ class MultiModalTransformer(keras.Model):
         self.hidden_dim: int | None = checks.check_integer(
             WHO, "hidden_dim", hidden_dim, optional=True
         )
-        self.activation: Any = keras.activations.get(activation)
-        self.norm_first: bool = bool(norm_first)
+        self.activation: Any = checks.check_activation(WHO, "activation", activation)
+        self.norm_first: bool = checks.check_flag(WHO, "norm_first", norm_first)
         self.pooling: Pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
         self.num_outputs: int | None = checks.check_integer(
             WHO, "num_outputs", num_outputs, optional=True
         )
-        self.output_activation: Any = keras.activations.get(output_activation)
+        self.output_activation: Any = checks.check_activation(
+            WHO, "output_activation", output_activation
+        )
+        rule = "be left out without `num_outputs`, which makes the head"
+        is_used = output_activation is None or self.num_outputs is not None
+        checks.check(is_used, WHO, "output_activation", rule, repr(output_activation))
         self.epsilon: float = epsilon
         self.dropout: float = dropout
-        self.remat: bool = bool(remat)
-        self.seed: int | None = seed
+        self.remat: bool = checks.check_flag(WHO, "remat", remat)
+        self.seed: int | None = checks.check_seed(WHO, seed)
         self.fusion: MultiModalFusion = MultiModalFusion(
             modality_configs,
             unified_dim,
@@ -207,14 +214,11 @@ class MultiModalTransformer(keras.Model):
     ) -> None:
         modalities = self.fusion.modalities
         self.rules: Config = {
-            "causal": causal,
-            "prefix": list(prefix),
+            "causal": checks.check_flag(WHO, "causal", causal),
+            "prefix": checks.check_list(WHO, "prefix", prefix, modalities),
             "hidden": hidden or {},
         }
-        self.gated: list[str] = list(gated)
-        rule = f"hold only names among {list(modalities)}"
-        known = all(name in modalities for name in self.gated)
-        checks.check(known, WHO, "gated", rule, self.gated)
+        self.gated: list[str] = checks.check_list(WHO, "gated", gated, modalities)
         for name in self.gated:
             rule = "hold no modality with a start or end token, which no rule can hide"
             is_bare = not any(self.fusion.layout.borders[name])
@@ -287,10 +291,13 @@ class MultiModalTransformer(keras.Model):
         present: ByModality = None,
         placeholders: ByModality = None,
         mask: ByModality = None,
+        grids: Mapping[str, Any] | None = None,
+        start_index: Mapping[str, Any] | None = None,
         inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
-        others = (segment_ids, positions, present, placeholders, mask, inputs_mask)
+        others = (segment_ids, positions, present, placeholders, mask)
+        others = (*others, grids, start_index, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
@@ -313,6 +320,8 @@ class MultiModalTransformer(keras.Model):
         present: ByModality = None,
         placeholders: ByModality = None,
         mask: ByModality = None,
+        grids: Mapping[str, Any] | None = None,
+        start_index: Mapping[str, Any] | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the attention weights of every block, and the tokens they are of.
 
@@ -323,13 +332,18 @@ class MultiModalTransformer(keras.Model):
             present: As for `MultiModalFusion`.
             placeholders: As for `MultiModalFusion`.
             mask: As for `MultiModalFusion`.
+            grids: As for `MultiModalFusion`.
+            start_index: As for `MultiModalFusion`.
 
         Returns:
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
         others = (segment_ids, positions, present, placeholders, mask)
-        arguments = self.fusion.collect(inputs, *others)
+        arguments = self.fusion.collect(inputs, *others, grids, start_index)
+        if not self.built:
+            shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
+            self.build(shapes)
         _, fused, scores = self._encode(inputs, arguments, False, with_scores=True)
         return scores, fused
 

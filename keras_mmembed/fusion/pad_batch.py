@@ -1,0 +1,146 @@
+"""Samples of different sizes as one padded batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_mmembed.common import checks
+
+WHO = "pad_batch"
+Sample = Mapping[str, Any]
+
+
+def pad_batch(
+    samples: Sequence[Sample],
+    *,
+    sizes: Mapping[str, Sequence[int] | int] | None = None,
+    padding_values: Mapping[str, float] | None = None,
+) -> dict[str, dict[str, np.ndarray]]:
+    """Pad samples of different lengths and grids to the arguments of a fusion's call.
+
+    A sample is a dict of arrays by modality, of which some may be missing. An array
+    of one axis, such as ids or a waveform, has a length; one of more axes has features
+    on its last axis, and on the others a length or a grid.
+
+    Shapes:
+        samples: by name `(length,)`, `(length, dim)`, `(height, width, dim)` or
+            `(frames, height, width, dim)`.
+        inputs: by name, the same with a batch axis and the largest sizes.
+        mask: by name `(batch,)`, int32: the lengths of sequences.
+        grids: by name `(batch, axes)`, int32: the grids of images and clips.
+        present: by name `(batch,)`, bool.
+
+    Args:
+        samples: A list of dicts of arrays.
+        sizes: By name, sizes to pad to, an integer or one for each axis, so that all
+            batches have one shape, as compiled steps want it; the largest of the batch
+            by default.
+        padding_values: By name, the value of padding, such as the id of a vocabulary's
+            padding token; 0 by default.
+
+    Returns:
+        A dict with `inputs`, `mask`, `grids` and `present`, for
+        `fusion(**pad_batch(samples))`. Use it as the `collate_fn` of a PyTorch
+        `DataLoader`, or in the `__getitem__` of a `keras.utils.PyDataset`.
+
+    Raises:
+        TypeError: if the samples are no list of dicts.
+        ValueError: if there are no samples, or arrays of a modality differ in rank,
+            width or kind, or exceed `sizes`.
+
+    Example:
+    >>> import numpy as np
+    >>> from keras_mmembed import MultiModalFusion, pad_batch
+    >>> samples = [
+    ...     {"text": np.array([5, 7, 9]), "image": np.ones((2, 3, 8), "float32")},
+    ...     {"text": np.array([5])},
+    ... ]
+    >>> batch = pad_batch(samples)
+    >>> batch["inputs"]["text"].tolist(), batch["mask"]["text"].tolist()
+    ([[5, 7, 9], [5, 0, 0]], [3, 1])
+    >>> batch["grids"]["image"].tolist(), batch["present"]["image"].tolist()
+    ([[2, 3], [0, 0]], [True, False])
+    >>> fusion = MultiModalFusion({
+    ...     "text": {"type": "1d", "vocabulary_size": 10},
+    ...     "image": {"type": "2d", "dim": 8},
+    ... }, unified_dim=8)
+    >>> tuple(fusion(**batch).shape)
+    (2, 9, 8)
+    """
+    is_list = isinstance(samples, (list, tuple))
+    fits = is_list and all(isinstance(sample, Mapping) for sample in samples)
+    rule = "be a list of dicts of arrays"
+    received = type(samples).__name__
+    checks.check(fits, WHO, "samples", rule, received, error=TypeError)
+    checks.check(len(samples) > 0, WHO, "samples", "hold at least one", "[]")
+    sizes, padding_values = dict(sizes or {}), dict(padding_values or {})
+    names = list(dict.fromkeys(name for sample in samples for name in sample))
+    batch: dict[str, dict[str, np.ndarray]] = {
+        "inputs": {},
+        "mask": {},
+        "grids": {},
+        "present": {},
+    }
+    for name in names:
+        arrays = [_array(name, sample.get(name)) for sample in samples]
+        known = [array for array in arrays if array is not None]
+        if not known:
+            continue
+        _check_alike(name, known)
+        rank = max(known[0].ndim - 1, 1)
+        extents = np.array(
+            [[0] * rank if array is None else array.shape[:rank] for array in arrays],
+            "int32",
+        )
+        size = _size(name, sizes.get(name), extents)
+        width, dtype = known[0].shape[rank:], np.result_type(*known)
+        shape = (len(samples), *size, *width)
+        padded = np.full(shape, padding_values.get(name, 0), dtype)
+        for row, array in zip(padded, arrays, strict=True):
+            if array is not None:
+                row[tuple(slice(n) for n in array.shape[:rank])] = array
+        batch["inputs"][name] = padded
+        batch["present"][name] = np.array([array is not None for array in arrays])
+        if rank == 1:
+            batch["mask"][name] = extents[:, 0]
+        else:
+            batch["grids"][name] = extents
+    return batch
+
+
+def _array(name: str, value: Any) -> np.ndarray | None:
+    if value is None:
+        return None
+    array = np.asarray(value)
+    rule = "be an array of numbers with 1 to 4 axes"
+    fits = array.dtype.kind in "iufb" and 1 <= array.ndim <= 4
+    received = f"{array.dtype} {array.shape}"
+    checks.check(fits, WHO, f"samples[...][{name!r}]", rule, received)
+    return array
+
+
+def _check_alike(name: str, arrays: Sequence[np.ndarray]) -> None:
+    """Raise unless the arrays of a modality have one rank, width and kind."""
+    kinds = {(a.ndim, a.shape[1:][-1:], a.dtype.kind in "iub") for a in arrays}
+    rule = "have one rank, width and kind of dtype in all samples"
+    received = [f"{array.dtype} {array.shape}" for array in arrays[:4]]
+    checks.check(len(kinds) == 1, WHO, f"samples[...][{name!r}]", rule, received)
+
+
+def _size(
+    name: str, size: Sequence[int] | int | None, extents: np.ndarray
+) -> tuple[int, ...]:
+    """Return the padded sizes of a modality, an integer for each axis."""
+    largest = tuple(int(n) for n in extents.max(axis=0))
+    if size is None:
+        return largest
+    argument = f"sizes[{name!r}]"
+    one_each = size if isinstance(size, (list, tuple)) else [size]
+    rule = f"have an integer for each of the {len(largest)} axes"
+    checks.check(len(one_each) == len(largest), WHO, argument, rule, size)
+    found = tuple(checks.check_integer(WHO, argument, n, minimum=0) for n in one_each)
+    rule = f"be at least the largest of the batch, {largest}"
+    fits = all(n >= least for n, least in zip(found, largest, strict=True))
+    checks.check(fits, WHO, argument, rule, found)
+    return found
