@@ -164,7 +164,13 @@ def raise_or_warn(
 
 def add_once(layer: keras.layers.Layer, inputs: Tensor, vectors: Tensor) -> Tensor:
     """Return `inputs + vectors`, summed in float32 or better and rounded once."""
-    dtype = keras.backend.result_type(layer.compute_dtype, "float32")
+    dtype = float32_or_better(layer.compute_dtype)
     # not ops.add: on TensorFlow it reads no tokens at all as a bias
     total = keras.ops.cast(inputs, dtype) + keras.ops.cast(vectors, dtype)
     return keras.ops.cast(total, layer.compute_dtype)
+
+
+def float32_or_better(dtype: str) -> str:
+    """Return the dtype of a sum that is rounded to `dtype` once."""
+    # not the result type of both, which is float32 for float64 on PyTorch
+    return "float64" if dtype == "float64" else "float32"

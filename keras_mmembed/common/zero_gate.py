@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.describe import describe
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import LayerArguments, Shape, Tensor
 
 
@@ -76,7 +77,7 @@ class ZeroGate(keras.layers.Layer):
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         self._check(inputs)
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        dtype = float32_or_better(self.compute_dtype)
         without, more = (ops.cast(x, dtype) for x in inputs)
         return ops.cast(self.mix(without, more), self.compute_dtype)
 

@@ -12,6 +12,7 @@ from keras import ops
 from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.mask_layers import AttachMask, ReadMask
 from keras_mmembed.common.sequences import as_mask
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Initializer, Shape, Tensor
 from keras_mmembed.common.zero_gate import ZeroGate
 from keras_mmembed.fusion import features
@@ -151,7 +152,7 @@ class ModalityBranch(keras.layers.Layer):
 
     @property
     def _sum_dtype(self) -> str:
-        return keras.backend.result_type(self.compute_dtype, "float32")
+        return float32_or_better(self.compute_dtype)
 
     def features_shape(self, shape: Shape) -> Shape:
         """Return the shape of the features of inputs."""

@@ -10,6 +10,7 @@ from keras import initializers
 from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import (
     Config,
     Initializer,
@@ -305,7 +306,7 @@ class MultiModalFusion(keras.layers.Layer):
         return {name: self.branch(name) for name in self.modalities}
 
     def _make_norm(self, name: str) -> keras.layers.Layer:
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        dtype = float32_or_better(self.compute_dtype)
         options = {"epsilon": self.epsilon, "dtype": dtype, "name": name}
         return make_norm(self.norm_type, has_dropout=self.dropout > 0, **options)
 
@@ -404,7 +405,7 @@ class MultiModalFusion(keras.layers.Layer):
 
     def _leading_tokens(self, like: Tensor) -> Tensor | None:
         rows = [getattr(self, name) for name in self.special_vectors]
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        dtype = float32_or_better(self.compute_dtype)
         tokens, norm = leading_tokens(rows, like, dtype), None
         if tokens is not None:
             norm = getattr(self, "norm_special", None)

@@ -9,6 +9,7 @@ from keras import initializers, ops
 from keras_mmembed.common import checks
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import (
     Config,
     Initializer,
@@ -291,7 +292,7 @@ class AudioEmbedding(keras.layers.Layer):
         """Return the log-mel spectrogram, and the mask of its frames or `None`."""
         mask = None if mask is None else ops.convert_to_tensor(mask)
         self._check_call(inputs, mask)
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
+        dtype = float32_or_better(self.compute_dtype)
         return self._frames.log_mel(ops.cast(inputs, dtype), mask)
 
     def _check_rank(self, shape: Shape) -> Shape:

@@ -10,6 +10,7 @@ from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
 from keras_mmembed.fusion.arguments import ByModality, CallArguments, FusionCall
 from keras_mmembed.fusion.config import (
@@ -261,7 +262,7 @@ class MultiModalTransformer(keras.Model):
             self.head = keras.layers.Dense(
                 self.num_outputs,
                 activation=self.output_activation,
-                dtype=keras.backend.result_type(self.compute_dtype, "float32"),
+                dtype=float32_or_better(self.compute_dtype),
                 name="head",
             )
         self.attach_mask: AttachMask = AttachMask(dtype=dtype)
