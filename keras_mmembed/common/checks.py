@@ -134,6 +134,7 @@ def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[st
     is_list = isinstance(names, (list, tuple))
     rule = f"be a list of names among {known}"
     check(is_list, who, name, rule, repr(names), error=TypeError)
+    rule = f"hold only names among {known}"
     check(all(one in known for one in names), who, name, rule, repr(names))
     rule = "have each name once"
     check(len(set(names)) == len(names), who, name, rule, repr(names))

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
-from keras import ops
 
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common import checks, sublayer_state
@@ -22,6 +21,7 @@ from keras_mmembed.fusion.config import (
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.models.block import EncoderBlock
+from keras_mmembed.models.masks import attention_masks, check_gated, make_masks
 from keras_mmembed.models.pooling import POOLINGS, Pooling, pool, pooled_spec
 from keras_mmembed.models.restoring import restore_on_error
 
@@ -179,7 +179,9 @@ class MultiModalTransformer(keras.Model):
             WHO, "output_activation", output_activation
         )
         rule = "be left out without `num_outputs`, which makes the head"
-        is_used = output_activation is None or self.num_outputs is not None
+        # a configuration says "linear" for none
+        is_none = self.output_activation is keras.activations.linear
+        is_used = is_none or self.num_outputs is not None
         checks.check(is_used, WHO, "output_activation", rule, repr(output_activation))
         self.epsilon: float = epsilon
         self.dropout: float = dropout
@@ -214,25 +216,16 @@ class MultiModalTransformer(keras.Model):
         gated: Sequence[str],
     ) -> None:
         modalities = self.fusion.modalities
-        self.rules: Config = {
+        self.rules: dict[str, Any] = {
             "causal": checks.check_flag(WHO, "causal", causal),
             "prefix": checks.check_list(WHO, "prefix", prefix, modalities),
             "hidden": hidden or {},
         }
-        self.gated: list[str] = checks.check_list(WHO, "gated", gated, modalities)
-        for name in self.gated:
-            rule = "hold no modality with a start or end token, which no rule can hide"
-            is_bare = not any(self.fusion.layout.borders[name])
-            checks.check(is_bare, WHO, "gated", rule, repr(name))
-        # without rules, a mask of the keys is all that blocks need
-        self.attention_mask: AttentionMask | None = None
-        self.narrow_mask: AttentionMask | None = None
-        if any(self.rules.values()) or self.gated:
-            self.attention_mask = AttentionMask(modalities, **self.rules)
-        if self.gated:
-            everyone = [*self.rules["hidden"].get("*", []), *self.gated]
-            narrow = {**self.rules, "hidden": {**self.rules["hidden"], "*": everyone}}
-            self.narrow_mask = AttentionMask(modalities, **narrow)
+        borders = self.fusion.layout.borders
+        self.gated: list[str] = check_gated(WHO, gated, modalities, borders)
+        wide, narrow = make_masks(modalities, self.rules, self.gated)
+        self.attention_mask: AttentionMask | None = wide
+        self.narrow_mask: AttentionMask | None = narrow
 
     def _make_sublayers(self) -> None:
         width, dtype = self.fusion.unified_dim, self.dtype_policy
@@ -460,16 +453,9 @@ class MultiModalTransformer(keras.Model):
         """Return the tokens after the blocks, the fusion, and attention scores."""
         fused = self.fusion.fuse(inputs, arguments, training)
         tokens, scores = fused["embeddings"], []
-        masks = self._attention_masks(fused)
+        masks = attention_masks(self.attention_mask, self.narrow_mask, fused)
         for block in self.blocks:
             if with_scores:
                 scores.append(block.attention_scores(tokens, masks[0]))
             tokens = block(tokens, *masks, training=training)
         return tokens, fused, scores
-
-    def _attention_masks(self, fused: dict[str, Tensor]) -> list[Tensor]:
-        """Return the attention mask, and the narrower one of gated modalities."""
-        if self.attention_mask is None:
-            return [ops.expand_dims(fused["mask"], 1)]
-        masks = [self.attention_mask(fused)]
-        return masks if self.narrow_mask is None else [*masks, self.narrow_mask(fused)]

@@ -1,0 +1,115 @@
+"""Samples of different sizes as one padded batch."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_mmembed as mm
+
+CONFIGS = {
+    "text": {"type": "1d", "vocabulary_size": 20},
+    "image": {"type": "2d", "dim": 6},
+    "sound": {"type": "1d", "dim": 5},
+}
+
+
+def samples():
+    rng = np.random.default_rng(0)
+    return [
+        {"text": np.array([5, 7, 9]), "image": rng.normal(size=(2, 3, 6))},
+        {"text": np.array([4]), "sound": rng.normal(size=(4, 5))},
+        {"image": rng.normal(size=(3, 1, 6)), "sound": rng.normal(size=(2, 5))},
+    ]
+
+
+def test_a_batch_equals_its_samples():
+    fusion = mm.MultiModalFusion(CONFIGS, 8, dropout=0.0, return_dict=True)
+    fused = fusion(**mm.pad_batch(samples()))
+    for index, sample in enumerate(samples()):
+        alone = fusion(**mm.pad_batch([sample]))
+        valid = ops.convert_to_numpy(fused["mask"])[index]
+        got = ops.convert_to_numpy(fused["embeddings"])[index][valid]
+        expected = ops.convert_to_numpy(alone["embeddings"])[0]
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_sizes_and_padding_values():
+    batch = mm.pad_batch(
+        samples(),
+        sizes={"text": 5, "image": (4, 4), "sound": [6]},
+        padding_values={"text": 1},
+    )
+    shapes = {name: x.shape for name, x in batch["inputs"].items()}
+    assert shapes == {"text": (3, 5), "image": (3, 4, 4, 6), "sound": (3, 6, 5)}
+    assert batch["inputs"]["text"].tolist()[1] == [4, 1, 1, 1, 1]
+    assert batch["grids"]["image"].tolist() == [[2, 3], [0, 0], [3, 1]]
+    assert batch["mask"]["sound"].tolist() == [0, 4, 2]
+    assert batch["present"]["text"].tolist() == [True, True, False]
+
+
+def test_a_batch_trains_a_model():
+    inputs = {
+        "text": keras.Input((None,), dtype="int32", name="text"),
+        "lengths": keras.Input((), dtype="int32", name="lengths"),
+        "image": keras.Input((None, None, 6), name="image"),
+        "grids": keras.Input((2,), dtype="int32", name="grids"),
+    }
+    configs = {name: CONFIGS[name] for name in ("text", "image")}
+    tokens = mm.MultiModalFusion(configs, 8)(
+        {"text": inputs["text"], "image": inputs["image"]},
+        mask={"text": inputs["lengths"]},
+        grids={"image": inputs["grids"]},
+    )
+    pooled = keras.layers.GlobalAveragePooling1D()(tokens)
+    model = keras.Model(inputs, keras.layers.Dense(1)(pooled))
+    model.compile("sgd", "mse")
+    rng = np.random.default_rng(0)
+    batch = mm.pad_batch(
+        [
+            {"text": np.arange(1, n + 1), "image": rng.normal(size=(n, 2, 6))}
+            for n in (1, 2, 3)
+        ]
+    )
+    flat = {
+        **batch["inputs"],
+        "lengths": batch["mask"]["text"],
+        "grids": batch["grids"]["image"],
+    }
+    history = model.fit(flat, np.ones((3, 1)), verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    "call, argument, rule",
+    [
+        (lambda: mm.pad_batch({}), "samples", "be a list of dicts"),
+        (lambda: mm.pad_batch([]), "samples", "hold at least one"),
+        (lambda: mm.pad_batch([[1]]), "samples", "be a list of dicts"),
+        (
+            lambda: mm.pad_batch([{"a": "text"}]),
+            "samples[...]['a']",
+            "be an array of numbers",
+        ),
+        (
+            lambda: mm.pad_batch([{"a": np.ones(3)}, {"a": np.ones((3, 2))}]),
+            "samples[...]['a']",
+            "have one rank, width and kind",
+        ),
+        (
+            lambda: mm.pad_batch([{"a": np.ones(3)}], sizes={"a": 2}),
+            "sizes['a']",
+            "be at least the largest of the batch, (3,)",
+        ),
+        (
+            lambda: mm.pad_batch([{"a": np.ones((3, 2, 4))}], sizes={"a": 5}),
+            "sizes['a']",
+            "have an integer for each of the 2 axes",
+        ),
+    ],
+)
+def test_messages(call, argument, rule):
+    with pytest.raises((TypeError, ValueError)) as error:
+        call()
+    assert str(error.value).startswith(f"pad_batch: `{argument}` must {rule}")
+    assert f"Received: {argument}=" in str(error.value)
