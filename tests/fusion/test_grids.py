@@ -132,7 +132,10 @@ def test_a_vector_is_one_token():
     )
     parts = fusion.split(fused["embeddings"], inputs)
     assert tuple(parts["table"].shape) == (2, 1, 8)
-    symbols = {"text": keras.Input((None, 8)), "table": keras.Input((5,))}
+    symbols = {
+        "text": keras.Input((None, 8), name="text"),
+        "table": keras.Input((5,), name="table"),
+    }
     model = keras.Model(symbols, fusion(symbols)["embeddings"])
     assert model.output_shape == (None, None, 8)
     np.testing.assert_allclose(
