@@ -135,3 +135,63 @@ def test_no_layer_holds_a_weight_that_is_not_saved(tmp_path):
     layer(x, **extra)
     count = sum(int(np.prod(w.shape)) for w in layer.trainable_weights)
     assert layer.count_params() == count
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_argument_is_in_the_signature(name):
+    kinds = {
+        p.name: p.kind
+        for p in inspect.signature(getattr(mm, name).__init__).parameters.values()
+    }
+    assert inspect.Parameter.VAR_POSITIONAL not in kinds.values()
+    assert kinds.pop("kwargs") == inspect.Parameter.VAR_KEYWORD
+    assert inspect.Parameter.VAR_KEYWORD not in kinds.values()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_layer_says_its_configuration_in_one_line(case):
+    layer = case.make(name="layer")
+    text = repr(layer)
+    assert text.startswith(f"{type(layer).__name__}(")
+    assert text.endswith("name='layer')")
+    assert "\n" not in text
+    config, arguments = layer.get_config(), inspect.signature(type(layer).__init__)
+    for name, parameter in arguments.parameters.items():
+        value = config.get(name)
+        if "activation" in name:
+            continue  # a function, whose name the configuration has
+        if isinstance(value, (str, int, float)) and value != parameter.default:
+            assert f"{name}={value!r}" in text
+
+
+def test_the_line_of_a_fusion_has_its_modalities_and_widths():
+    fusion = mm.MultiModalFusion(PATHS, 8, dropout=0.0, name="fusion")
+    assert repr(fusion) == (
+        "MultiModalFusion(modality_configs={'text': 8, 'image': 6}, unified_dim=8, "
+        "dropout=0.0, name='fusion')"
+    )
+
+
+def test_a_summary_has_true_shapes_and_no_plumbing():
+    model = mm.MultiModalTransformer(
+        PATHS, 8, num_layers=1, num_heads=2, num_outputs=3, causal=True, name="model"
+    )
+    inputs = {
+        "text": keras.Input((None, 8), name="text"),
+        "image": keras.Input((3, 4, 6), name="image"),
+    }
+    lines = []
+    whole = keras.Model(inputs, model(inputs))
+    for each in (model, whole):
+        each.summary(print_fn=lines.append, line_length=120)
+    text = "\n".join(lines)
+    assert "AttachMask" not in text
+    assert "ReadMask" not in text
+    assert "?" not in text
+    assert "(None, None, None)" in text  # the attention mask
+    (head,) = (line for line in lines if "head (Dense)" in line)
+    assert "(None, 3)" in head
+    fusion = mm.MultiModalFusion(PATHS, 8)
+    split = keras.Model(inputs, fusion.split(fusion(inputs), inputs))
+    kinds = {type(layer).__name__ for layer in split.layers}
+    assert kinds == {"InputLayer", "MultiModalFusion", "ModalitySplit"}

@@ -266,9 +266,12 @@ class MultiModalTransformer(keras.Model):
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
-        for sublayer in (*self.blocks, self.norm, self.head):
+        for sublayer in (*self.blocks, self.norm):
             if sublayer is not None and not sublayer.built:
                 sublayer.build(tokens_shape)
+        if self.head is not None and not self.head.built:
+            is_pooled = self.pooling in ("cls", "mean")
+            self.head.build((None, tokens_shape[-1]) if is_pooled else tokens_shape)
         for mask in (self.attention_mask, self.narrow_mask):
             if mask is not None and not mask.built:
                 mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
