@@ -85,6 +85,8 @@ def features_shapes(
     checks.check(len(named) > 0, WHO, "inputs", rule, named)
     shapes, sizes = {}, {}
     for name, shape in named.items():
+        if any(isinstance(size, (tuple, list)) for size in shape):
+            _check_is_tensor(f"inputs[{name!r}]", [])  # a list of arrays
         shapes[name] = _features_shape(name, branches[name], shape)
         if shapes[name][0] is not None:
             sizes[name] = shapes[name][0]
@@ -292,6 +294,12 @@ def _check_argument(
     if argument == "segment_ids":
         rule = "be left out, because the configuration has no segments"
         checks.check("segments" in branch.config, WHO, place, rule, shape)
+        tensors.check_kind(WHO, place, value, "integer")
+    if argument == "present":
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        fits = dtype == "bool" or dtype.startswith(("int", "uint"))
+        rule = "be bool, true where a sample has the modality"
+        tensors.check_dtype(WHO, place, value, fits, rule, "")
     allowed = {
         "present": [batch],
         "mask": [batch, batch + tokens, batch + flat],

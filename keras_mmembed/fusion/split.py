@@ -109,6 +109,12 @@ class ModalitySplit(keras.layers.Layer):
         return axes if self.grids else (known_product(axes),)
 
     def _check_length(self, tensor: Tensor, like: Mapping[str, Tensor]) -> None:
+        batch = checks.known_shape(tensor.shape)[:1]
+        for name, x in like.items():
+            rule = f"have the batch size {batch[0]} of the tensor"
+            shape = checks.known_shape(x.shape)
+            fits = checks.shapes_match(shape[:1], batch)
+            checks.check(fits, WHO, f"like[{name!r}].shape", rule, shape)
         lengths = {n: known_product(_token_axes(x.shape)) for n, x in like.items()}
         total = self.layout.total(lengths)
         if total is None or not isinstance(tensor.shape[1], int):
@@ -143,6 +149,11 @@ def split(
     if layout.hosts:
         rule = "be given, because modalities are placed into others"
         checks.check(modality_ids is not None, WHO, "modality_ids", rule, None)
+        fused = checks.known_shape(tensor.shape)[:2]
+        shape = checks.known_shape(getattr(modality_ids, "shape", ()))
+        rule = f"be {fused}, as the tensor"
+        fits = checks.shapes_match(shape, fused)
+        checks.check(fits, WHO, "modality_ids.shape", rule, shape)
         masks = {name: (mask or {}).get(name) for name in layout.hosts if name in like}
         inputs["modality_ids"] = modality_ids
         inputs["valid"] = {n: m for n, m in masks.items() if m is not None}

@@ -60,6 +60,37 @@ CALLS = [
     call(FUSED, BOTH, mask={"text": flags(2, 4)}).says(
         "mask['text'].shape", "be (2,) or (2, 5)", "(2, 4)"
     ),
+    call(FUSED, BOTH, mask={"text": zeros(2)}).says(
+        "mask['text'].dtype", "be integer", "float32"
+    ),
+    call(FUSED, BOTH, present={"text": zeros(2)}).says(
+        "present['text'].dtype", "be bool, true where a sample has", "float32"
+    ),
+    call(
+        FUSION({"text": {**TEXT, "segments": 2}}, 8),
+        FIVE,
+        segment_ids={"text": zeros(2, 5)},
+    ).says("segment_ids['text'].dtype", "be integer", "float32"),
+    call(FUSED, BOTH, grids={"text": (1, 5)}).says(
+        "grids['text']", "be left out for a modality without a grid", "(1, 5)"
+    ),
+    call(FUSED, BOTH, grids={"image": (3, 4, 1)}).says(
+        "grids['image']",
+        "be 2 integers, or have the shape (2,) or (batch, 2)",
+        "(3, 4, 1)",
+    ),
+    call(FUSED, BOTH, grids={"image": ids(3, 2)}).says(
+        "grids['image'].shape", "be 2 integers, or have the shape (2,)", "(3, 2)"
+    ),
+    call(FUSED, BOTH, grids={"image": zeros(2, 2)}).says(
+        "grids['image'].dtype", "be integer", "float32"
+    ),
+    call(FUSED, BOTH, start_index={"text": -1}).says(
+        "start_index['text']", "be at least 0", "-1"
+    ),
+    call(FUSED, BOTH, start_index={"text": ids(3)}).says(
+        "start_index['text'].shape", "be an integer, or have the shape (batch,)", "(3,)"
+    ),
     call(FUSED, BOTH, mask={"text": flags(2)}).says(
         "mask['text'].dtype", "be a number for each sample, its length", "bool"
     ),
@@ -136,6 +167,24 @@ VALUES = [
         {"text": X},
         segment_ids={"text": ids(2, 3) - 1},
     ).says("segment_ids", "lie in [0, 2)", "-1"),
+    call(FUSED, {**BOTH, "text": [zeros(5, 8), zeros(3, 8)]}).says(
+        "inputs['text']", "be a tensor or an array with one shape", "list"
+    ),
+    call(FUSED, BOTH, mask={"text": ids(2) + 9}).says(
+        "mask['text']", "lie in [0, 6)", "9"
+    ),
+    call(FUSED, BOTH, mask={"text": ids(2) - 3}).says(
+        "mask['text']", "lie in [0, 6)", "-3"
+    ),
+    call(FUSED, BOTH, present={"text": flags(2), "image": flags(2)}).says(
+        "present", "leave every sample at least one modality", "none in sample 0"
+    ),
+    call(FUSED, BOTH, grids={"image": ids(2, 2) + 4}).says(
+        "grids['image']", "have at most 12 cells", "16 cells"
+    ),
+    call(FUSED, BOTH, grids={"image": ids(2, 2) - 1}).says(
+        "grids['image']", "lie in [0, inf)", "-1"
+    ),
     call(FUSED, {**BOTH, "text": zeros(3, 5, 8)}).says(
         "inputs",
         "have one batch size for all modalities",
@@ -159,6 +208,12 @@ METHODS = [
         "tensor", "have the fused length 17 on its second axis", "(2, 16, 8)"
     ),
     make(SPLIT, []).says("like", "be a dict of a tensor", "list"),
+    make(SPLIT, {**BOTH, "text": zeros(3, 5, 8)}).says(
+        "like['text'].shape", "have the batch size 2 of the tensor", "(3, 5, 8)"
+    ),
+    make(PLACING.split, zeros(2, 5, 8), MIXED, modality_ids=ids(2, 4)).says(
+        "modality_ids.shape", "be (2, 5), as the tensor", "(2, 4)"
+    ),
     make(SPLIT, {"sound": X}).says("like", ONLY, "'sound'"),
     make(PLACING.split, zeros(2, 5, 8), MIXED).says(
         "modality_ids", "be given, because modalities are placed into others", "None"
