@@ -129,8 +129,14 @@ def _merge_masks(explicit: Any, implicit: Any) -> Any:
     for masks in (implicit, explicit):
         if masks is not None and not isinstance(masks, dict):
             return masks  # reported with the other arguments
-        merged.update({n: m for n, m in (masks or {}).items() if m is not None})
+        merged.update({n: m for n, m in (masks or {}).items() if not _is_none(m)})
     return merged
+
+
+def _is_none(mask: Any) -> bool:
+    # Keras finds no mask for each array of a list, which is refused later on
+    is_list = isinstance(mask, (list, tuple)) and len(mask) > 0
+    return mask is None or (is_list and all(one is None for one in mask))
 
 
 def _tensors(values: Any, plain: type | None = None) -> Any:

@@ -237,6 +237,15 @@ test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)
 test_methods_and_functions = checks(METHODS)
 
 
+def test_a_list_of_arrays_is_told_by_a_layer_that_is_built():
+    layer = FUSION({"text": TEXT}, 8)
+    layer({"text": zeros(1, 5, 8)})
+    with pytest.raises(
+        TypeError, match="Pad samples of different sizes with pad_batch"
+    ):
+        layer({"text": [zeros(5, 8), zeros(3, 8)]})
+
+
 @pytest.mark.parametrize("argument", ["inputs", "segment_ids"])
 def test_errors_of_a_sublayer_name_the_modality(argument):
     layer = FUSION({"text": {**TEXT, "max_len": 4, "segments": 2}}, 8)
