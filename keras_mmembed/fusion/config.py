@@ -1,10 +1,14 @@
 """The configuration of the modalities of a fusion: its keys, and what they accept."""
 
 import collections
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
 import keras
+
+# Keras has no public function that tells whether it saves a model
+from keras.src.backend.common import global_state
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config, DType
@@ -110,8 +114,8 @@ def make_position(config: ModalityConfig, dtype: DType) -> PositionEmbedding | N
 def name_layers(configs: Mapping[str, ModalityConfig]) -> None:
     """Name the layers of a configuration by their roles, as those made here are.
 
-    The paths of their weights then do not depend on a counter of names. A layer that
-    is built, or that has several roles, keeps its name.
+    The paths of their weights then do not depend on a counter of names. A layer keeps
+    its name if the user chose it, if it is built, or if it has several roles.
     """
     roles: list[tuple[str, Any]] = [
         (role, config[role])
@@ -121,7 +125,9 @@ def name_layers(configs: Mapping[str, ModalityConfig]) -> None:
     ]
     uses = collections.Counter(id(layer) for _, layer in roles)
     for role, layer in roles:
-        if not layer.built and uses[id(layer)] == 1:
+        automatic = rf"{type(layer).__name__.lower()}\d*"
+        has_own_name = not re.fullmatch(automatic, layer.name.replace("_", ""))
+        if not layer.built and not has_own_name and uses[id(layer)] == 1:
             layer.name = role
 
 
@@ -129,13 +135,23 @@ def serialize_configs(configs: Mapping[str, ModalityConfig]) -> dict[str, Config
     """Return the configuration with its layers in serialized form."""
     return {
         name: {
-            key: keras.saving.serialize_keras_object(value)
-            if isinstance(value, keras.layers.Layer)
-            else value
+            key: _serialize(value) if isinstance(value, keras.layers.Layer) else value
             for key, value in config.items()
         }
         for name, config in configs.items()
     }
+
+
+def _serialize(layer: keras.layers.Layer) -> Config:
+    """Return a layer in serialized form, which may stand elsewhere in a model, too.
+
+    Keras marks what it meets twice while it saves a model, but loses the first mark in
+    the copy that it makes of our configuration; a tied head would not be tied.
+    """
+    config = keras.saving.serialize_keras_object(layer)
+    if global_state.get_global_attribute("shared_objects/id_to_config_map") is not None:
+        config["shared_object_id"] = id(layer)
+    return config
 
 
 def _check_config(who: str, name: str, config: Any, unified_dim: int) -> Any:

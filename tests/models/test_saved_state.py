@@ -133,9 +133,28 @@ def test_paths_do_not_depend_on_how_a_layer_was_given():
         paths(mm.PositionEmbedding2D(2, 2, kind="learned"), mm.PatchEmbedding(2, 8))
         for _ in range(2)
     ]
-    named = paths("learned", mm.PatchEmbedding(2, 8, name="patches"))
+    named = paths("learned", mm.PatchEmbedding(2, 8))
     assert made[0] == made[1] == named
     assert "fusion/image/position/embeddings" in named
+
+
+def test_a_layer_keeps_the_name_that_the_user_chose():
+    named = paths("learned", mm.PatchEmbedding(2, 8, name="patches"))
+    assert "fusion/image/patches/projection/kernel" in named
+
+
+@pytest.mark.filterwarnings("ignore:Layer 'words'.* was passed an input with a mask")
+def test_a_tied_head_is_tied_after_loading(tmp_path):
+    words = keras.layers.ReversibleEmbedding(20, 8, name="words")
+    inputs = {"text": keras.Input((None,), dtype="int32", name="text")}
+    fusion = mm.MultiModalFusion({"text": {"type": "1d", "embedding": words}}, 8)
+    model = keras.Model(inputs, words(fusion(inputs), reverse=True))
+    x = {"text": np.array([[1, 2, 3]], "int32")}
+    expected = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), expected, atol=1e-6)
+    assert len(loaded.weights) == len(model.weights)
 
 
 @keras.saving.register_keras_serializable(package="test_saved_state")
