@@ -1,6 +1,5 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
-import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
@@ -212,8 +211,9 @@ class MultiModalFusion(keras.layers.Layer):
         # sublayers cast for themselves; the sum of the terms is taken in float32
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        # a dict of layers would list them before the branches that use them
-        self.modality_configs: Mapping[str, ModalityConfig] = types.MappingProxyType(
+        # a dict, so that Keras lists the layers in it first: optimizers number their
+        # state, and files keep it, in the order of the weights
+        self.modality_configs: Mapping[str, ModalityConfig] = (
             fusion_config.check_configs(WHO, modality_configs)
         )
         self.modalities: tuple[str, ...] = tuple(self.modality_configs)
