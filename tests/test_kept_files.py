@@ -9,7 +9,7 @@ import write_kept_files as kept
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize")
 @pytest.mark.parametrize("name", kept.MODELS)
 def test_a_kept_file_gives_its_outputs(name):
-    model = keras.models.load_model(kept.FOLDER / f"{name}.keras", compile=False)
+    model = keras.models.load_model(kept.FOLDER / f"{name}.keras")
     with np.load(kept.FOLDER / f"{name}.npz") as arrays:
         inputs = {key: arrays[f"input/{key}"] for key in model.input}
         outputs = kept.flat(model.predict(inputs, verbose=0))

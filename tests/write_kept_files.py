@@ -153,6 +153,22 @@ def raw_changed():
     return scatter(model)
 
 
+def raw_trained():
+    """A compiled model with the state of its optimizer, after a step of training."""
+    configs = {
+        "pixels": {"type": "2d", "embedding": mm.PatchEmbedding(2, 12)},
+        "text": {"type": "1d", "embedding": keras.layers.Embedding(30, 16)},
+    }
+    inputs = symbols(*configs)
+    model = mm.MultiModalTransformer(
+        configs, 16, num_layers=1, num_heads=2, num_outputs=3, name="model"
+    )
+    model = scatter(keras.Model(inputs, model(inputs)))
+    model.compile("adam", "mse")
+    model.train_on_batch({name: values()[name] for name in configs}, np.ones((2, 3)))
+    return model
+
+
 def layers():
     """Layers that stand alone."""
     inputs = symbols("text", "segments")
@@ -172,6 +188,7 @@ MODELS = {
     "lora": lora,
     "raw": raw,
     "raw_changed": raw_changed,
+    "raw_trained": raw_trained,
     "layers": layers,
 }
 

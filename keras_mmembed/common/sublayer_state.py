@@ -1,6 +1,5 @@
 """What a layer saves of its vectors, and of changes to its sublayers."""
 
-import collections
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -71,7 +70,8 @@ def changes_of(layer: keras.layers.Layer) -> dict[str, Config]:
 
 def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> None:
     """Do to the sublayers of a new layer what was done to those of another."""
-    by_path, by_place = sublayers_by_path(layer), _in_first_order(layer)
+    by_path = sublayers_by_path(layer)
+    by_place = layer._flatten_layers(include_self=False)
     sublayers = {
         # the first files have the place among all sublayers instead of a path
         path: by_place[int(path)] if path.isdigit() else by_path[path]
@@ -142,24 +142,3 @@ def _in_container(value: Any, path: str) -> Iterator[tuple[str, keras.layers.Lay
     elif isinstance(value, dict):
         for key, one in value.items():
             yield from _in_container(one, f"{path}/{key}")
-
-
-def _in_first_order(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """Return all sublayers as Keras listed them when files had their places.
-
-    The layers of a configuration then came before the sublayers that use them.
-    """
-
-    def children(one: keras.layers.Layer) -> list[keras.layers.Layer]:
-        configs = getattr(one, "modality_configs", {})
-        values = [value for config in configs.values() for value in config.values()]
-        return [v for v in values if isinstance(v, keras.layers.Layer)] + one._layers
-
-    found: list[keras.layers.Layer] = []
-    waiting = collections.deque(children(layer))
-    while waiting:
-        one = waiting.popleft()
-        if not any(one is other for other in found):
-            found.append(one)
-            waiting.extendleft(children(one))
-    return found

@@ -1,6 +1,5 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
-import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
@@ -222,8 +221,9 @@ class MultiModalFusion(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
         self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
-        # a dict of layers would list them before the branches that use them
-        self.modality_configs: Mapping[str, ModalityConfig] = types.MappingProxyType(
+        # a dict, so that Keras lists the layers in it first: optimizers number their
+        # state, and files keep it, in the order of the variables
+        self.modality_configs: Mapping[str, ModalityConfig] = (
             fusion_config.check_configs(WHO, modality_configs, self.unified_dim)
         )
         self.modalities: tuple[str, ...] = tuple(self.modality_configs)
@@ -527,6 +527,16 @@ class MultiModalFusion(keras.layers.Layer):
 
     def load_own_variables(self, store: Any) -> None:
         sublayer_state.load_by_name(self, self.special_vectors, store)
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        """The weights, in an order that does not depend on how layers were given."""
+        own = [*self._trainable_variables, *self._non_trainable_variables]
+        names = ("norm_special", "norm")
+        norms = [getattr(self, name) for name in names if hasattr(self, name)]
+        layers = [self.modality, *self._branches().values(), *norms]
+        nested = (weight for layer in layers for weight in layer.weights)
+        return list({id(weight): weight for weight in (*own, *nested)}.values())
 
     @property
     def special_vectors(self) -> list[str]:

@@ -7,32 +7,44 @@ import keras
 
 from keras_mmembed.common.types import Tensor
 
-Step = Callable[..., Any]
+Groups = Callable[[], Sequence[Sequence[keras.Variable]]]
 
 
-def restore_on_error(
-    step: Step, groups: Callable[[], Sequence[Sequence[keras.Variable]]]
-) -> Step:
-    """Return a step of a Keras loop that gives the variables back if it raises.
+def restore_on_error(model: keras.Model, name: str) -> Any:
+    """Make a step of a model give the variables back if it raises, and return it.
 
     On JAX, Keras takes the values out of the variables while `fit`, `evaluate` and
     `predict` run, and puts them back only at the end of an epoch that succeeds.
 
     Args:
-        step: What Keras calls with the values of the variables and the data.
-        groups: Returns the variables whose values come first, group by group.
+        model: The model.
+        name: The attribute of the step, such as `"train_function"`.
     """
+    step = getattr(model, name)
     if keras.backend.backend() != "jax" or isinstance(step, RestoringStep):
         return step
-    return RestoringStep(step, groups)
+
+    def groups() -> Sequence[Sequence[keras.Variable]]:
+        found = [model.trainable_variables, model.non_trainable_variables]
+        if name == "train_function":
+            found.append(model.optimizer.variables)
+        if name != "predict_function":
+            found.append(model.metrics_variables)
+        return found
+
+    setattr(model, name, RestoringStep(step, groups))
+    return getattr(model, name)
 
 
 class RestoringStep:
-    """A step that gives the variables back if it raises."""
+    """A step that gives the variables back if it raises.
 
-    def __init__(
-        self, step: Step, groups: Callable[[], Sequence[Sequence[keras.Variable]]]
-    ) -> None:
+    Args:
+        step: What Keras calls with the values of the variables and the data.
+        groups: Returns the variables of these values, group by group.
+    """
+
+    def __init__(self, step: Callable[..., Any], groups: Groups) -> None:
         self._step, self._groups = step, groups
 
     def __call__(self, state: Sequence[Sequence[Tensor]], *data: Any) -> Any:

@@ -380,30 +380,17 @@ class MultiModalTransformer(keras.Model):
     def make_train_function(self, force: bool = False) -> Any:
         """Make the step of `fit`; one that raises loses no weights."""
         super().make_train_function(force)
-        self.train_function: Any = restore_on_error(
-            self.train_function,
-            lambda: [*self._state(), self.optimizer.variables, self.metrics_variables],
-        )
-        return self.train_function
+        return restore_on_error(self, "train_function")
 
     def make_test_function(self, force: bool = False) -> Any:
         """Make the step of `evaluate`; one that raises loses no weights."""
         super().make_test_function(force)
-        self.test_function: Any = restore_on_error(
-            self.test_function, lambda: [*self._state(), self.metrics_variables]
-        )
-        return self.test_function
+        return restore_on_error(self, "test_function")
 
     def make_predict_function(self, force: bool = False) -> Any:
         """Make the step of `predict`; one that raises loses no weights."""
         super().make_predict_function(force)
-        self.predict_function: Any = restore_on_error(
-            self.predict_function, self._state
-        )
-        return self.predict_function
-
-    def _state(self) -> list[list[keras.Variable]]:
-        return [self.trainable_variables, self.non_trainable_variables]
+        return restore_on_error(self, "predict_function")
 
     def get_config(self) -> Config:
         fusion = self.fusion.get_config()
