@@ -231,9 +231,9 @@ def _check_directory(directory: Any) -> Path:
     checks.check(isinstance(text, str), WHO, "directory", "be text", repr(text))
     rule, remedy = "name a folder", "Write '.' for the working directory."
     checks.check(text != "", WHO, "directory", rule, "''", remedy)
-    # TensorFlow writes paths as UTF-8
-    is_name = "\0" not in text and text.isprintable()
-    rule = "hold only characters that can be printed"
+    # TensorFlow writes paths as UTF-8, which surrogates are not
+    is_name = not re.search("[\0\ud800-\udfff]", text)
+    rule = "hold only characters of Unicode, and no NUL"
     checks.check(is_name, WHO, "directory", rule, repr(text))
     path = Path(text)
     try:

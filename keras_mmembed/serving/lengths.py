@@ -116,23 +116,44 @@ class ModelWithLengths(keras.Model):
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        for layer in self.layers:
-            if isinstance(layer, ReadLengths) and isinstance(inputs, dict):
-                _check_lengths(layer, inputs)
+        self._check_lengths(inputs)
         return super().call(inputs, training=training, mask=mask)
 
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
+        self._check_lengths(inputs)
+        return super().compute_output_spec(inputs, training=training, mask=mask)
 
-def _check_lengths(layer: "ReadLengths", inputs: Mapping[str, Any]) -> None:
-    """Raise unless lengths are integers of the shape `(batch,)`."""
-    name = layer.name.removeprefix(PREFIX)
-    lengths = inputs.get(name)
-    if lengths is None:  # Keras says that an input is missing
-        return
+    def _check_lengths(self, inputs: Any) -> None:
+        readers = [one for one in self.layers if isinstance(one, ReadLengths)]
+        for name in (reader.name.removeprefix(PREFIX) for reader in readers):
+            # without them, Keras says that an input is missing
+            lengths = inputs.get(name) if isinstance(inputs, dict) else None
+            if lengths is not None:
+                _check_kind(f"inputs[{name!r}]", lengths)
+
+
+def _check_kind(argument: str, lengths: Any) -> None:
+    """Raise unless lengths are integers of the shape `(batch,)`.
+
+    A compiled step casts and reshapes them as Keras does: on JAX, a step of Keras' own
+    that raises loses the weights.
+    """
     if not hasattr(lengths, "dtype"):
         lengths = np.asarray(lengths)
-    tensors.check_kind(WHO, f"inputs[{name!r}]", lengths, "integer")
+    is_text = getattr(lengths.dtype, "kind", "") in ("U", "S", "O")
+    rule, received = "be integer", lengths.dtype
+    checks.check(not is_text, WHO, f"{argument}.dtype", rule, received, error=TypeError)
     shape = checks.known_shape(lengths.shape)
-    checks.check_rank(WHO, f"inputs[{name!r}].shape", shape, [1], "(batch,)")
+    is_symbolic = isinstance(lengths, keras.KerasTensor)
+    if is_symbolic or isinstance(lengths, np.ndarray) or not _is_traced(lengths):
+        tensors.check_kind(WHO, argument, lengths, "integer")
+        checks.check_rank(WHO, f"{argument}.shape", shape, [1], "(batch,)")
+
+
+def _is_traced(lengths: Tensor) -> bool:
+    return len(lengths.shape) > 0 and tensors.is_traced(lengths)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
