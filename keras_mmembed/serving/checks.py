@@ -95,7 +95,8 @@ def _check_inputs(model: keras.Model, who: str) -> None:
         rule = "be a number or bool"
         remedy = "Look words up before the model, and give it their ids."
         fits, argument = tensor.dtype != "string", f"model.input[{name!r}].dtype"
-        checks.check(fits, who, argument, rule, tensor.dtype, remedy)
+        dtype = tensor.dtype
+        checks.check(fits, who, argument, rule, dtype, remedy, error=TypeError)
 
 
 def _check_outputs(model: keras.Model, who: str) -> None:
