@@ -21,6 +21,7 @@ WITHOUT_CASE = {
     "ModalitySplit": (
         mm.MultiModalFusion({"text": {"type": "1d", "dim": 4}}, 4).layout,
     ),
+    "ModelWithLengths": (keras.Input((2,), name="x"),) * 2,
     "ReadLengths": (),
     "ReadMask": (),
     "ZeroGate": (),

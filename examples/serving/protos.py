@@ -5,6 +5,7 @@ They come with the packages `tensorflow-serving-api` and `tensorflow`, or
 """
 
 import importlib.util
+import math
 import sys
 
 import numpy as np
@@ -30,6 +31,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import (
 )
 
 __all__ = [
+    "MOST_BYTES",
     "PredictRequest",
     "PredictResponse",
     "PredictionLog",
@@ -40,6 +42,9 @@ __all__ = [
     "to_message",
 ]
 
+# of a request, and of a tensor in it
+MOST_BYTES = 64 * 2**20
+MOST_AXES = 32
 # the field with the values of a message without `tensor_content`
 VALUES = {
     "float32": "float_val",
@@ -60,9 +65,19 @@ def to_message(array):
 
 
 def to_array(message):
-    """Return the array of a TensorProto."""
+    """Return the array of a TensorProto; raise `ValueError` if it makes no sense.
+
+    The size is checked before memory is allocated.
+    """
+    if message.dtype not in DTYPES:
+        raise ValueError(f"tensors of the dtype {message.dtype} cannot be read")
     dtype = DTYPES[message.dtype]
     shape = [axis.size for axis in message.tensor_shape.dim]
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or len(shape) > MOST_AXES:
+        raise ValueError(f"no tensor has the shape {shape[:MOST_AXES]}")
+    if count * dtype.itemsize > MOST_BYTES:
+        raise ValueError(f"a tensor of the shape {shape} is too large")
     if message.tensor_content:
         return np.frombuffer(message.tensor_content, dtype).reshape(shape)
     if dtype == "float16":
@@ -70,7 +85,7 @@ def to_array(message):
     else:
         values = np.array(getattr(message, VALUES.get(dtype.name, "int_val")), dtype)
     # the last value stands for all that follow
-    missing = int(np.prod(shape)) - len(values)
+    missing = count - len(values)
     if missing > 0:
         filler = values[-1:] if len(values) else np.zeros(1, dtype)
         values = np.concatenate([values, np.repeat(filler, missing)])

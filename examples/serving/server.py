@@ -28,7 +28,10 @@ from c_library import DTYPES, INVALID_ARGUMENT, SavedModel, TensorFlowError
 
 HOST = "127.0.0.1"
 NOT_FOUND = 5
-MOST_BYTES = 64 * 2**20
+# clients that connect at once, before they are answered
+BACKLOG = 1024
+# of a request that is too large, so that its client reads the answer
+MOST_BYTES_SKIPPED = 8 * protos.MOST_BYTES
 HTTP_STATUS = {INVALID_ARGUMENT: 400, NOT_FOUND: 404}
 
 
@@ -88,9 +91,11 @@ class PredictionService(protos.PredictionServiceServicer):
         except TensorFlowError as error:
             codes = {code.value[0]: code for code in grpc.StatusCode}
             context.abort(codes[error.code], str(error))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, OverflowError) as error:
             text = f"cannot read the request: {error}"
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
+        except Exception as error:  # every request has an answer
+            context.abort(grpc.StatusCode.INTERNAL, repr(error))
         response = protos.PredictResponse()
         response.model_spec.name = spec.name
         response.model_spec.version.value = int(self.served.version)
@@ -120,21 +125,53 @@ class RestHandler(BaseHTTPRequestHandler):
         match = re.fullmatch(
             rf"/v1/models/{name}(?:/versions/(\d+))?:predict", self.path
         )
-        length = int(self.headers.get("Content-Length", 0))
-        if not match or length > MOST_BYTES:
-            self.answer(404 if not match else 413, {"error": f"cannot do {self.path}"})
+        length = self.headers.get("Content-Length", "")
+        if not re.fullmatch("[0-9]{1,18}", length):
+            status = 400 if length else 411
+            self.refuse(status, "a request needs the header Content-Length, a number")
             return
+        if int(length) > protos.MOST_BYTES:
+            self.skip(int(length))
+            self.refuse(413, f"a request may have {protos.MOST_BYTES} bytes")
+            return
+        content = self.rfile.read(int(length))
+        if not match:
+            self.answer(404, {"error": f"cannot do {self.path}"})
+            return
+        self.answer(*self.predict(content, match[1]))
+
+    def predict(self, content, version):
+        """Return the status and the content of the answer to a request."""
         try:
-            body = json.loads(self.rfile.read(length))
+            body = json.loads(content)
+            if not isinstance(body, dict):
+                raise ValueError("it must be an object")
             signature = body.get("signature_name", "serving_default")
+            if not isinstance(signature, str):
+                raise ValueError("`signature_name` must be a string")
             arrays = read_body(body, self.served.model.signatures.get(signature))
-            outputs = self.served.predict(arrays, signature, match[1])
+            outputs = self.served.predict(arrays, signature, version)
+            return 200, make_body(outputs, in_rows="instances" in body)
         except TensorFlowError as error:
-            self.answer(HTTP_STATUS.get(error.code, 500), {"error": str(error)})
-        except (ValueError, AttributeError, TypeError, KeyError) as error:
-            self.answer(400, {"error": f"cannot read the request: {error}"})
-        else:
-            self.answer(200, make_body(outputs, in_rows="instances" in body))
+            return HTTP_STATUS.get(error.code, 500), {"error": str(error)}
+        except RecursionError:
+            return 400, {"error": "cannot read the request: its lists are too deep"}
+        except (ValueError, OverflowError) as error:
+            return 400, {"error": f"cannot read the request: {error}"}
+        except Exception as error:  # every request has an answer
+            return 500, {"error": repr(error)}
+
+    def skip(self, length):
+        """Read a request that is not used; a client that still sends reads nothing."""
+        length = min(length, MOST_BYTES_SKIPPED)
+        while length > 0:
+            part = self.rfile.read(min(length, 2**16))
+            length = length - len(part) if part else 0
+
+    def refuse(self, status, text):
+        """Answer a request whose end is not known."""
+        self.close_connection = True
+        self.answer(status, {"error": text})
 
     def answer(self, status, content):
         """Send `content` as JSON."""
@@ -149,27 +186,80 @@ class RestHandler(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
+class RestServer(ThreadingHTTPServer):
+    """Keeps clients waiting that connect at once, instead of refusing them."""
+
+    request_queue_size = BACKLOG
+
+
 def read_body(body, signature):
     """Return the arrays in a JSON request, with the dtypes of the signature."""
     if signature is None:
         raise ValueError("there is no such signature")
+    if ("instances" in body) == ("inputs" in body):
+        raise ValueError("it must have either `instances` or `inputs`")
+    names = list(signature.inputs)
     if "instances" in body:
-        rows, names = body["instances"], list(signature.inputs)
-        if not isinstance(rows[0], dict):  # a single input may have no name
-            rows = [{names[0]: row} for row in rows]
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        columns = read_rows(body["instances"], names)
     else:
         columns = body["inputs"]
-        if not isinstance(columns, dict):
-            columns = {next(iter(signature.inputs)): columns}
+        if not isinstance(columns, dict):  # a single input may have no name
+            columns = {names[0]: columns}
+    for name in columns:
+        if name not in signature.inputs:
+            raise ValueError(f"there is no input {name!r}, but {names}")
     return {
-        name: np.array(values, DTYPES[signature.inputs[name].dtype])
+        name: read_values(name, values, DTYPES[signature.inputs[name].dtype])
         for name, values in columns.items()
     }
 
 
+def read_rows(rows, names):
+    """Return the values of all rows by the name of the input."""
+    if not isinstance(rows, list) or not rows:
+        raise ValueError("`instances` must be a list of at least one row")
+    if not isinstance(rows[0], dict):
+        rows = [{names[0]: row} for row in rows]
+    if not all(isinstance(row, dict) and set(row) == set(rows[0]) for row in rows):
+        raise ValueError("all rows of `instances` must have the same names")
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def read_values(name, values, dtype):
+    """Return the array of nested lists, which must hold values of its dtype.
+
+    As in TensorFlow Serving, no number becomes a bool or an integer by rounding.
+    """
+    shape, level = [], [values]
+    while level and isinstance(level[0], list):
+        size = len(level[0])
+        if not all(isinstance(part, list) and len(part) == size for part in level):
+            raise ValueError(f"the lists of {name!r} have different lengths")
+        shape.append(size)
+        level = [value for part in level for value in part]
+    if len(shape) > protos.MOST_AXES:
+        raise ValueError(f"the lists of {name!r} are too deep")
+    kinds = {"b": {bool}, "f": {int, float}}.get(dtype.kind, {int})
+    wrong = [value for value in level if type(value) not in kinds]
+    if wrong:
+        kind = type(wrong[0]).__name__
+        raise ValueError(f"{name!r} must hold {dtype}, and has values like {kind}")
+    with np.errstate(over="ignore"):
+        array = np.array(level, dtype).reshape(shape)
+    if dtype.kind == "f" and np.isinf(array).any():
+        finite = np.isfinite(np.array(level, "float64")).reshape(shape)
+        if (np.isinf(array) & finite).any():
+            raise ValueError(f"{name!r} must hold {dtype}, and has larger values")
+    return array
+
+
 def make_body(outputs, in_rows):
     """Return the response as TensorFlow Serving does: a single output has no name."""
+    sizes = {array.shape[:1] for array in outputs.values()}
+    if in_rows and (len(sizes) > 1 or () in sizes):
+        raise TensorFlowError(
+            INVALID_ARGUMENT, "the outputs are no rows: ask with `inputs`"
+        )
     lists = {name: array.tolist() for name, array in outputs.items()}
     if not in_rows:
         return {"outputs": lists if len(lists) > 1 else next(iter(lists.values()))}
@@ -183,13 +273,13 @@ def serve(served, options):
     """Serve gRPC and REST until the time is over; print a line of JSON when ready."""
     grpc_server = grpc.server(
         ThreadPoolExecutor(4),
-        options=[("grpc.max_receive_message_length", MOST_BYTES)],
+        options=[("grpc.max_receive_message_length", protos.MOST_BYTES)],
     )
     service = PredictionService(served)
     protos.add_PredictionServiceServicer_to_server(service, grpc_server)
     grpc_port = grpc_server.add_insecure_port(f"{HOST}:{options.grpc_port}")
     handler = type("Handler", (RestHandler,), {"served": served, "timeout": 30})
-    rest_server = ThreadingHTTPServer((HOST, options.rest_port), handler)
+    rest_server = RestServer((HOST, options.rest_port), handler)
     grpc_server.start()
     threading.Thread(target=rest_server.serve_forever, daemon=True).start()
     ready = {"model": served.name, "version": served.version}

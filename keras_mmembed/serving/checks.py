@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from keras_mmembed.serving.signature import WHO, Arrays, Endpoint, ServedInput
 
 # a server reads no more than this
 MOST_WARMUP_REQUESTS = 1000
+# the version of a request is an int64
+LAST_VERSION = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,14 @@ def check_arguments(
     """Return the arguments of an export, or raise."""
     check_model(model)
     endpoints = _check_endpoints(model, endpoints)
-    warmup = _check_warmup(warmup or [], endpoints)
+    warmup = _check_warmup([] if warmup is None else warmup, endpoints)
     version = checks.check_integer(WHO, "version", version, optional=True)
+    fits = version is None or version <= LAST_VERSION
+    checks.check(fits, WHO, "version", f"be at most {LAST_VERSION}", version)
     if tolerance is None:
         tolerance = comparison.default_tolerance(model)
     tolerance = checks.check_number(WHO, "tolerance", tolerance, 0)
+    checks.check(tolerance < np.inf, WHO, "tolerance", "be finite", tolerance)
     directory = _check_directory(directory)
     free_version(directory, version)
     return CheckedArguments(directory, version, endpoints, warmup, tolerance)
@@ -85,6 +91,12 @@ def _check_inputs(model: keras.Model, who: str) -> None:
     remedy = "Build it from a dict of inputs, or as keras.Input(..., name='tokens')."
     checks.check(has_names, who, "model", rule, f"{model.name!r}", remedy)
     checks.check_names(who, "model.input", names)
+    for name, tensor in signature.inputs_by_name(model).items():
+        rule = "be a number or bool"
+        remedy = "Look words up before the model, and give it their ids."
+        fits, argument = tensor.dtype != "string", f"model.input[{name!r}].dtype"
+        dtype = tensor.dtype
+        checks.check(fits, who, argument, rule, dtype, remedy, error=TypeError)
 
 
 def _check_outputs(model: keras.Model, who: str) -> None:
@@ -126,7 +138,11 @@ def _check_endpoint(
     checks.check(is_new, WHO, argument, rule, repr(name))
     rule = f"name some of the inputs {list(inputs)}"
     is_list = isinstance(input_names, (list, tuple))
-    is_known = is_list and len(input_names) > 0 and set(input_names) <= set(inputs)
+    is_known = (
+        is_list
+        and len(input_names) > 0
+        and all(isinstance(one, str) and one in inputs for one in input_names)
+    )
     checks.check(is_known, WHO, argument, rule, repr(input_names))
     missing = [
         name
@@ -166,7 +182,7 @@ def _check_request(
     fitting = [one for one in endpoints if set(one.input_names) == set(arrays)]
     names = {one.name: one.input_names for one in endpoints}
     rule = f"have the inputs of one of the endpoints {names}"
-    checks.check(fitting, WHO, argument, rule, sorted(arrays))
+    checks.check(fitting, WHO, argument, rule, sorted(arrays, key=str))
     endpoint = fitting[0]
     checked: Arrays = {
         served.name: _check_array(
@@ -182,14 +198,28 @@ def _check_request(
 
 def _check_array(argument: str, values: Any, served: ServedInput) -> np.ndarray:
     """Return the values in the dtype of an input."""
-    array = np.asarray(values)
+    rule = "be an array"
+    try:
+        array = np.asarray(values)
+    except Exception as error:  # ragged lists, tensors without values
+        received = type(values).__name__
+        remedy = "All its rows need the same length: pad them."
+        text = checks.error_text(WHO, argument, rule, received, remedy)
+        raise ValueError(f"{text} NumPy says: {error}") from error
     fits = np.can_cast(array.dtype, served.dtype, "same_kind")
     rule = f"be of a dtype that becomes {served.dtype}"
     checks.check(fits, WHO, argument, rule, array.dtype, error=TypeError)
     fits = checks.shapes_match(array.shape, served.shape)
     rule = f"fit {served.shape}"
     checks.check(fits, WHO, f"{argument}.shape", rule, array.shape)
-    return array.astype(served.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = array.astype(served.dtype)
+        known = np.asarray(np.isfinite(array) if array.dtype.kind in "fc" else True)
+        same = cast == array if cast.dtype.kind in "iu" else np.isfinite(cast)
+    rule = f"hold values that fit {served.dtype}"
+    outside = array[np.broadcast_to(known, array.shape) & ~np.asarray(same)]
+    checks.check(not outside.size, WHO, argument, rule, outside[:1].tolist())
+    return cast
 
 
 def _check_directory(directory: Any) -> Path:
@@ -198,8 +228,23 @@ def _check_directory(directory: Any) -> Path:
     is_path = isinstance(directory, (str, os.PathLike))
     received = type(directory).__name__
     checks.check(is_path, WHO, "directory", rule, received, error=TypeError)
-    path = Path(directory)
-    is_folder = path.is_dir() or not path.exists()
+    text = os.fspath(directory)
+    checks.check(isinstance(text, str), WHO, "directory", "be text", repr(text))
+    rule, remedy = "name a folder", "Write '.' for the working directory."
+    checks.check(text != "", WHO, "directory", rule, "''", remedy)
+    # TensorFlow writes paths as UTF-8, which surrogates are not
+    is_name = not re.search("[\0\ud800-\udfff]", text)
+    rule = "hold only characters of Unicode, and no NUL"
+    checks.check(is_name, WHO, "directory", rule, repr(text))
+    path = Path(text)
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = not any(parent.is_file() for parent in path.parents)
+    except OSError as error:  # a name that is too long, for instance
+        rule = "be a path that the file system takes"
+        message = checks.error_text(WHO, "directory", rule, repr(text))
+        raise OSError(f"{message} {error.strerror}. Nothing was exported.") from error
     checks.check(is_folder, WHO, "directory", "be a folder", f"'{path}'")
     return path
 

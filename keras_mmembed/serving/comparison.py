@@ -46,9 +46,31 @@ def _difference(expected: np.ndarray, output: np.ndarray) -> float:
         return float("inf")
     if expected.size == 0:
         return 0.0
-    a, b = expected.astype("float64"), output.astype("float64")
-    if (np.isfinite(a) != np.isfinite(b)).any():
-        return float("inf")
+    kind = "complex128" if np.iscomplexobj(expected) else "float64"
+    a, b = expected.astype(kind), output.astype(kind)
     finite = np.isfinite(a)
+    # NaN, infinity and minus infinity differ from each other as from numbers
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True):
+        return float("inf")
+    if not np.isfinite(b[finite]).all():
+        return float("inf")
     scale = max(1.0, np.abs(a[finite]).max(initial=0.0))
     return float(np.abs(a[finite] - b[finite]).max(initial=0.0) / scale)
+
+
+def not_a_number(answer: Arrays) -> str | None:
+    """Return the name of an output that holds NaN, or nothing but infinity."""
+    for name, output in answer.items():
+        if output.dtype.kind not in "fc" or output.size == 0:
+            continue
+        if np.isnan(output).any() or not np.isfinite(output).any():
+            return name
+    return None
+
+
+def not_finite(answer: Arrays) -> str | None:
+    """Return the name of an output that holds NaN or infinity."""
+    for name, output in answer.items():
+        if output.dtype.kind in "fc" and not np.isfinite(output).all():
+            return name
+    return None

@@ -12,6 +12,7 @@ import keras
 from keras_mmembed.common import checks
 from keras_mmembed.serving import (
     comparison,
+    disk,
     saved_model,
     tensorflow_process,
     version_folder,
@@ -97,7 +98,7 @@ def export_for_serving(
             `serve` and `serving_default`, which have all inputs.
         warmup: Requests, each a dict of arrays by input name; none by default. A
             server replays them when it loads the model. They are compared too, after
-            random requests, if the model answers those.
+            random requests, if the model answers those with finite numbers.
         tolerance: The largest difference to the answers of the model that is
             accepted, relative to the largest value of an answer, or to 1 if that is
             less. By default 1e-5; 1e-2 for a model with float16, 6e-2 with bfloat16
@@ -112,7 +113,7 @@ def export_for_serving(
         RuntimeError: if TensorFlow cannot run the model, or its answers differ.
         TypeError: if an argument has the wrong type.
         ValueError: if the model has no named inputs, an argument has the wrong value,
-            or the model does not answer a request.
+            or the model does not answer a request, or answers NaN.
 
     Example:
     >>> import keras
@@ -161,6 +162,9 @@ def _write(
     except OSError:
         raise
     except Exception as error:  # whatever TensorFlow, or a layer, may raise
+        full = disk.trouble(error, folder)
+        if full is not None:
+            raise full from error
         rule = "be written by TensorFlow"
         text = checks.error_text(WHO, "model", rule, f"{model.name!r}")
         raise RuntimeError(f"{text} {error} Nothing was exported.") from error

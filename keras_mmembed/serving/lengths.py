@@ -4,15 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
+import numpy as np
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.sequences import as_mask
 from keras_mmembed.common.types import LayerArguments, Tensor
 from keras_mmembed.serving import signature
 from keras_mmembed.serving.checks import check_model
 
 WHO = "with_lengths"
+# of the name of a layer, before that of the input with the lengths
+PREFIX = "read_"
 
 
 def with_lengths(
@@ -27,7 +30,8 @@ def with_lengths(
 
     For each sequence, the new model has an input `<sequence>_lengths`. Entries from
     that length on are set to 0, and the mask of the sequence, if the model has one as
-    an input, is computed from it.
+    an input, is computed from it. A wrong length is an error where its value is known;
+    in a compiled step, and in a server, it is clipped to the nearest right one.
 
     Shapes:
         sequences: `(batch, length, ...)`.
@@ -44,8 +48,10 @@ def with_lengths(
         `model` and the lengths, without the masks.
 
     Raises:
-        TypeError: if `sequences` is not a list or a dict.
-        ValueError: if the model has no such inputs, or they are not sequences.
+        TypeError: if `sequences` is not a list or a dict; in a call, if lengths are not
+            integers.
+        ValueError: if the model has no such inputs, or they are not sequences; in a
+            call, if lengths have another shape, or are below 0 or beyond a sequence.
 
     Example:
     >>> import keras
@@ -79,12 +85,12 @@ def with_lengths(
     for name, mask in masks.items():
         lengths = _lengths_input(name, inputs[name])
         served[lengths.name] = lengths
-        read = ReadLengths(name=f"read_{lengths.name}")([served[name], lengths])
+        read = ReadLengths(name=f"{PREFIX}{lengths.name}")([served[name], lengths])
         values[name] = read["inputs"]
         if mask is not None:
             values[mask] = ops.cast(read["mask"], inputs[mask].dtype)
     outputs = model(signature.inputs_in_structure(model, values))
-    return keras.Model(served, outputs, name=f"{model.name}_with_lengths")
+    return ModelWithLengths(served, outputs, name=f"{model.name}_with_lengths")
 
 
 def _same_input(name: str, tensor: keras.KerasTensor) -> Tensor:
@@ -99,6 +105,55 @@ def _same_input(name: str, tensor: keras.KerasTensor) -> Tensor:
 def _lengths_input(name: str, sequence: keras.KerasTensor) -> Tensor:
     batch = sequence.shape[0]
     return keras.Input((), batch_size=batch, dtype="int32", name=f"{name}_lengths")
+
+
+@keras.saving.register_keras_serializable(package="keras_mmembed")
+class ModelWithLengths(keras.Model):
+    """A functional model with lengths as inputs, which `with_lengths` has built.
+
+    Keras casts and reshapes what a functional model is called with, so its layers
+    cannot tell lengths of another kind.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        self._check_lengths(inputs)
+        return super().call(inputs, training=training, mask=mask)
+
+    def compute_output_spec(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
+        self._check_lengths(inputs)
+        return super().compute_output_spec(inputs, training=training, mask=mask)
+
+    def _check_lengths(self, inputs: Any) -> None:
+        readers = [one for one in self.layers if isinstance(one, ReadLengths)]
+        for name in (reader.name.removeprefix(PREFIX) for reader in readers):
+            # without them, Keras says that an input is missing
+            lengths = inputs.get(name) if isinstance(inputs, dict) else None
+            if lengths is not None:
+                _check_kind(f"inputs[{name!r}]", lengths)
+
+
+def _check_kind(argument: str, lengths: Any) -> None:
+    """Raise unless lengths are integers of the shape `(batch,)`.
+
+    A compiled step casts and reshapes them as Keras does: on JAX, a step of Keras' own
+    that raises loses the weights.
+    """
+    if not hasattr(lengths, "dtype"):
+        lengths = np.asarray(lengths)
+    is_text = getattr(lengths.dtype, "kind", "") in ("U", "S", "O")
+    rule, received = "be integer", lengths.dtype
+    checks.check(not is_text, WHO, f"{argument}.dtype", rule, received, error=TypeError)
+    shape = checks.known_shape(lengths.shape)
+    is_symbolic = isinstance(lengths, keras.KerasTensor)
+    if is_symbolic or isinstance(lengths, np.ndarray) or not _is_traced(lengths):
+        tensors.check_kind(WHO, argument, lengths, "integer")
+        checks.check_rank(WHO, f"{argument}.shape", shape, [1], "(batch,)")
+
+
+def _is_traced(lengths: Tensor) -> bool:
+    return len(lengths.shape) > 0 and tensors.is_traced(lengths)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -118,6 +173,11 @@ class ReadLengths(keras.layers.Layer):
 
     def call(self, inputs: list[Tensor]) -> dict[str, Tensor]:
         x, lengths = inputs
+        self._check_shapes(x, lengths)
+        argument = f"inputs[{self.name.removeprefix(PREFIX)!r}]"
+        # an unknown size is a tensor, in a step whose values are not known either
+        if isinstance(x.shape[1], int):
+            tensors.check_range(WHO, argument, lengths, 0, x.shape[1] + 1)
         mask = as_mask(lengths, x)
         kept = mask
         for _ in x.shape[2:]:
@@ -127,11 +187,21 @@ class ReadLengths(keras.layers.Layer):
     def compute_output_spec(
         self, inputs: list[keras.KerasTensor]
     ) -> dict[str, keras.KerasTensor]:
-        x = inputs[0]
+        x, lengths = inputs
+        self._check_shapes(x, lengths)
         return {
             "inputs": keras.KerasTensor(x.shape, dtype=x.dtype),
             "mask": keras.KerasTensor(x.shape[:2], dtype="bool"),
         }
+
+    def _check_shapes(self, x: Tensor, lengths: Tensor) -> None:
+        """Raise unless there is a length for each sample."""
+        expected = checks.known_shape(x.shape[:1])
+        shape = checks.known_shape(lengths.shape)
+        fits = checks.shapes_match(shape, expected)
+        argument = f"inputs[{self.name.removeprefix(PREFIX)!r}].shape"
+        rule = f"be (batch,), with the batch of the sequence, {expected}"
+        checks.check(fits, WHO, argument, rule, shape)
 
 
 def _check_sequences(
@@ -142,24 +212,32 @@ def _check_sequences(
     is_many = isinstance(sequences, (list, tuple, dict)) and len(sequences) > 0
     received = repr(sequences)
     checks.check(is_many, WHO, "sequences", rule, received, error=TypeError)
-    if not isinstance(sequences, dict):
-        sequences = dict.fromkeys(sequences)
-    for name, mask in sequences.items():
+    pairs = (
+        sequences.items()
+        if isinstance(sequences, dict)
+        else [(one, None) for one in sequences]
+    )
+    pairs = list(pairs)
+    for name, mask in pairs:
         _check_sequence(name, mask, inputs)
-    return dict(sequences)
+    names = [one for pair in pairs for one in pair if one is not None]
+    rule = "name an input once, as a sequence or as a mask"
+    checks.check(len(set(names)) == len(names), WHO, "sequences", rule, received)
+    return dict(pairs)
 
 
 def _check_sequence(name: Any, mask: Any, inputs: dict[str, keras.KerasTensor]) -> None:
     for one in [name] if mask is None else [name, mask]:
         rule = f"name inputs of the model, {list(inputs)}"
-        checks.check(one in inputs, WHO, "sequences", rule, repr(one))
-    rank = len(inputs[name].shape)
+        is_input = isinstance(one, str) and one in inputs
+        checks.check(is_input, WHO, "sequences", rule, repr(one))
+    shape = tuple(inputs[name].shape)
     rule = "name inputs of the shape (batch, length, ...)"
-    checks.check(rank > 1, WHO, "sequences", rule, _with_shape(name, inputs))
+    checks.check(len(shape) > 1, WHO, "sequences", rule, _with_shape(name, inputs))
     if mask is not None:
-        rank = len(inputs[mask].shape)
-        rule = "name masks of the shape (batch, length)"
-        checks.check(rank == 2, WHO, "sequences", rule, _with_shape(mask, inputs))
+        fits = checks.shapes_match(tuple(inputs[mask].shape), shape[:2])
+        rule = f"name masks of the shape (batch, length), here {shape[:2]}"
+        checks.check(fits, WHO, "sequences", rule, _with_shape(mask, inputs))
     rule = "name sequences without lengths"
     is_new = f"{name}_lengths" not in inputs
     checks.check(is_new, WHO, "sequences", rule, repr(name))

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
-from keras_mmembed.serving import signature
+from keras_mmembed.serving import comparison, signature
 from keras_mmembed.serving.signature import WHO, Arrays, Endpoint, ServedInput
 
 BATCHES = (1, 2, 3, 4)
@@ -42,7 +42,8 @@ def answer_requests(
 ) -> list[AnsweredRequest]:
     """Return random requests to each endpoint and those of `warmup`, with answers.
 
-    A model that cannot answer random requests gets none, if there are others.
+    A model that cannot answer random requests, or not with finite numbers, gets none
+    if there are others.
     """
     answered = []
     for endpoint in endpoints:
@@ -81,9 +82,12 @@ def _answer_random(
     for lengths_differ in (True, False):
         requests = _random_requests(endpoint, lengths_differ)
         try:
-            return [AnsweredRequest(each, answer(model, each)) for each in requests]
+            answered = [AnsweredRequest(each, answer(model, each)) for each in requests]
         except Exception as caught:  # whatever a model may raise
             error = caught
+            continue
+        are_finite = all(_is_finite(model, each, is_required) for each in answered)
+        return answered if are_finite else []
     if not is_required:
         return []
     rule = "be given, because the model does not answer random requests"
@@ -92,13 +96,39 @@ def _answer_random(
     raise ValueError(f"{text} The model says: {error}") from error
 
 
+def _is_finite(
+    model: keras.Model, answered: AnsweredRequest, is_required: bool
+) -> bool:
+    """Whether an answer has finite numbers only; raise if it has to have them."""
+    output = comparison.not_finite(answered.answer)
+    if output is not None and is_required:
+        rule = "answer random requests with finite numbers"
+        received = f"{model.name!r}, whose {output!r} is NaN or infinite"
+        remedy = (
+            f"This was at the shapes {answered.request.shapes}. If training has "
+            "diverged, go back to weights from before; if the model answers real "
+            "requests well, give a few of them as `warmup`. Nothing was exported."
+        )
+        checks.check(False, WHO, "model", rule, received, remedy)
+    return output is None
+
+
 def _answer_warmup(model: keras.Model, index: int, request: Request) -> AnsweredRequest:
+    argument = f"warmup[{index}]"
     try:
-        return AnsweredRequest(request, answer(model, request))
+        answered = AnsweredRequest(request, answer(model, request))
     except Exception as error:  # whatever a model may raise
         rule = "be a request that the model answers"
-        text = checks.error_text(WHO, f"warmup[{index}]", rule, request.shapes)
+        text = checks.error_text(WHO, argument, rule, request.shapes)
         raise ValueError(f"{text} The model says: {error}") from error
+    output = comparison.not_a_number(answered.answer)
+    rule = "be a request that the model answers with numbers"
+    remedy = (
+        f"Its {output!r} is NaN, or nothing but infinity: look for such values in its "
+        "weights and in the request. Nothing was exported."
+    )
+    checks.check(output is None, WHO, argument, rule, request.shapes, remedy)
+    return answered
 
 
 def _random_requests(endpoint: Endpoint, lengths_differ: bool) -> list[Request]:

@@ -19,10 +19,14 @@ import keras
 import numpy as np
 
 from keras_mmembed.common.types import Config
-from keras_mmembed.serving import model_file, saved_model
+from keras_mmembed.serving import disk, model_file, saved_model
 from keras_mmembed.serving.requests import Request
 from keras_mmembed.serving.saved_model import ExportJob
 from keras_mmembed.serving.signature import Arrays, Endpoint, ServedInput
+
+# how the process ends if the disk takes no more
+FIRST_STATUS = 90
+OSERROR_STATUSES = dict(enumerate(disk.NUMBERS, FIRST_STATUS))
 
 
 def export(
@@ -67,6 +71,9 @@ def _run(folder: Path, lock: int | None) -> None:
                 status = process.wait()
             finally:
                 process.kill()
+    if status in OSERROR_STATUSES:
+        number = OSERROR_STATUSES[status]
+        raise OSError(number, os.strerror(number))
     if status:
         raise RuntimeError(_failure(folder, status))
 
@@ -74,8 +81,9 @@ def _run(folder: Path, lock: int | None) -> None:
 def _failure(folder: Path, status: int) -> str:
     """Return the error that the process left behind, or else its last lines."""
     error = folder / "error.txt"
-    if error.exists():
-        return error.read_text()
+    text = error.read_text(errors="replace") if error.exists() else ""
+    if text:
+        return text
     last_lines = (folder / "log.txt").read_text(errors="replace").splitlines()[-3:]
     said = " ".join(["It said:", *last_lines] if last_lines else [])
     return f"The process ended with status {status}. {said}"
@@ -88,7 +96,11 @@ def main() -> None:
     try:
         _do_job(folder)
     except Exception as error:
-        with contextlib.suppress(OSError):  # no space, for instance
+        full = disk.trouble(error, folder)
+        if full is not None:
+            # a full disk takes no text either
+            os._exit(FIRST_STATUS + disk.NUMBERS.index(full.errno))
+        with contextlib.suppress(OSError):
             (folder / "error.txt").write_text(str(error))
         raise
 

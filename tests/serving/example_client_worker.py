@@ -13,6 +13,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "serving"))
 import client
+import malformed_requests
 import protos
 
 MODEL = "vqa"
@@ -67,6 +68,22 @@ def filter_outputs(request):
     request.output_filter.append("other")
 
 
+def of_sizes(*sizes):
+    """Return a change that makes a tensor of such sizes with a single value."""
+
+    def change(request):
+        message = protos.TensorProto(dtype=3, int_val=[1])
+        for size in sizes:
+            message.tensor_shape.dim.add(size=size)
+        request.inputs["text"].CopyFrom(message)
+
+    return change
+
+
+def send_text(request):
+    request.inputs["text"].CopyFrom(protos.TensorProto(dtype=7, string_val=[b"a"]))
+
+
 CHANGES = {
     "OK": [lambda request: None],
     "NOT_FOUND": [rename, ask_for_version],
@@ -77,6 +94,11 @@ CHANGES = {
         ask_unknown_word,
         cut_off,
         filter_outputs,
+        of_sizes(10**6, 10**6),
+        of_sizes(2**62, 2**62, 0),
+        of_sizes(4, -1),
+        of_sizes(*[1] * 70),
+        send_text,
     ],
 }
 
@@ -122,6 +144,11 @@ def main():
         (version,) = json.load(response)["model_version_status"]
     assert (version["version"], version["state"]) == ("1", "AVAILABLE")
     check_values()
+    path = f"/v1/models/{MODEL}:predict"
+    malformed_requests.check_rest(rest_address, path, arrays)
+    malformed_requests.check_many(
+        lambda: client.ask_rest(rest_address, MODEL, arrays), expected
+    )
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ def test_differences():
     assert difference(np.ones((0, 3)), np.ones((0, 3))) == 0
     for other in ([np.inf, 2.0], [1.0], [1, 2], np.array([1.0, 2.0], "float32")):
         assert difference([1.0, 2.0], other) == np.inf
+    for a, b in ((np.nan, np.inf), (np.inf, -np.inf), (np.inf, np.nan), (1.0, np.nan)):
+        assert difference([a, 2.0], [b, 2.0]) == np.inf
+    assert difference([-np.inf, 2.0], [-np.inf, 2.0]) == 0
+    assert difference([1j], [2j]) == 1
     assert comparison.largest_difference({"x": np.ones(1)}, {"y": np.ones(1)}) > 1
 
 

@@ -1,6 +1,7 @@
 """Exports that fail or are killed midway: nothing half-written, nothing lost."""
 
 import contextlib
+import errno
 import importlib.util
 import os
 import signal
@@ -17,7 +18,12 @@ import serving_models
 import whole_models
 
 import keras_mmembed as mm
-from keras_mmembed.serving import export, version_folder
+from keras_mmembed.serving import (
+    export,
+    saved_model,
+    tensorflow_process,
+    version_folder,
+)
 
 pytestmark = [
     pytest.mark.serving,
@@ -94,14 +100,35 @@ def large():
     return keras.Model(x, keras.layers.Dense(1024)(x), name="large")
 
 
-def test_no_space(directory):
-    with unchanged(directory), file_size_limit(300_000):
-        with pytest.raises((OSError, RuntimeError)) as error:
-            mm.export_for_serving(large(), directory)
+FULL = "be a folder with enough space, in which you may write"
+
+
+# the smaller model is written, as far as it goes, by the process on TensorFlow
+@pytest.mark.parametrize("make, size", [(large, 300_000), (whole_models.small, 20_000)])
+def test_no_space(directory, make, size):
+    with unchanged(directory), file_size_limit(size):
+        with pytest.raises(OSError) as error:
+            mm.export_for_serving(make(), directory)
     text = str(error.value)
-    assert text.startswith("export_for_serving: `")
+    assert text.startswith(f"export_for_serving: `directory` must {FULL}. Received: ")
     assert "File too large" in text
     assert text.endswith("Nothing was exported.")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_no_space_in_the_words_of_others(directory, monkeypatch, number):
+
+    def write(*arguments):
+        try:
+            raise ValueError(f"variables; {os.strerror(number)}")
+        except ValueError as error:
+            raise RuntimeError("cannot close the file") from error
+
+    monkeypatch.setattr(saved_model, "export", write)
+    monkeypatch.setattr(tensorflow_process, "export", write)
+    with unchanged(directory), pytest.raises(OSError) as error:
+        mm.export_for_serving(whole_models.small(), directory)
+    assert FULL in str(error.value) and os.strerror(number) in str(error.value)
 
 
 def test_no_permission(open_directory):
@@ -111,8 +138,7 @@ def test_no_permission(open_directory):
         with pytest.raises(OSError) as error:
             mm.export_for_serving(whole_models.small(), open_directory)
     text = str(error.value)
-    rule = "be a folder with enough space, in which you may write"
-    assert text.startswith(f"export_for_serving: `directory` must {rule}. Received: ")
+    assert text.startswith(f"export_for_serving: `directory` must {FULL}. Received: ")
     assert "Permission denied" in text
 
 

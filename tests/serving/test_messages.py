@@ -68,6 +68,68 @@ def request(**changed):
     return {**arrays, **changed}
 
 
+def spoilt(value):
+    """Return a function that makes a model whose weights are all `value`."""
+
+    def make():
+        model = whole_models.small()
+        model.set_weights([np.full_like(w, value) for w in model.get_weights()])
+        return model
+
+    return make
+
+
+def ids():
+    x = keras.Input((), name="x", dtype="int32")
+    return keras.Model(x, x + 1)
+
+
+def words():
+    x = keras.Input((), name="x", dtype="string")
+    return keras.Model(x, x)
+
+
+ROW = {"x": np.ones((2, 3, 4))}
+FINITE = "answer random requests with finite numbers"
+NUMBERS = "be a request that the model answers with numbers"
+VALUES = [
+    export(spoilt(np.nan)).says("model", FINITE, "'small', whose 'output_0' is NaN"),
+    export(spoilt(np.inf)).says("model", FINITE, "'small', whose 'output_0' is NaN"),
+    export(spoilt(np.nan), warmup=[ROW]).says("warmup[0]", NUMBERS, "{'x': (2, 3, 4)}"),
+    export(spoilt(np.inf), warmup=[ROW]).says("warmup[0]", NUMBERS, "{'x': (2, 3, 4)}"),
+    export(words).says("model.input['x'].dtype", "be a number or bool", "string"),
+    export(ids, warmup=[{"x": [2**40]}]).says(
+        "warmup[0]['x']", "hold values that fit int32", "[1099511627776]"
+    ),
+    export(whole_models.small, warmup=[{"x": np.full((1, 1, 4), 1e300)}]).says(
+        "warmup[0]['x']", "hold values that fit float32", "[1e+300]"
+    ),
+    export(whole_models.small, warmup=[{"x": [[[1.0] * 4], [[1.0] * 3]]}]).says(
+        "warmup[0]['x']", "be an array", "list. All its rows need the same length"
+    ),
+    export(whole_models.small, warmup=np.ones(3)).says(
+        "warmup", "be a list of dicts", "ndarray"
+    ),
+    export(whole_models.small, warmup=[{"x": 1, 3: 4}]).says(
+        "warmup[0]", "have the inputs of one of the endpoints", "[3, 'x']"
+    ),
+    export(whole_models.small, endpoints={"e": [["x"]]}).says(
+        "endpoints['e']", "name some of the inputs ['x']", "[['x']]"
+    ),
+    export(whole_models.small, directory="").says(
+        "directory", "name a folder", "''. Write '.'"
+    ),
+    export(whole_models.small, directory="a\0b").says(
+        "directory", "hold only characters of Unicode, and no NUL", "'a\\x00b'"
+    ),
+    export(whole_models.small, directory="a\udc80").says(
+        "directory", "hold only characters of Unicode", "'a\\udc80'"
+    ),
+    export(whole_models.small, version=2**63).says(
+        "version", "be at most 9223372036854775807", "9223372036854775808"
+    ),
+    export(whole_models.small, tolerance=np.inf).says("tolerance", "be finite", "inf"),
+]
 LETTER = "have names that start"
 ARGUMENTS = [
     export(fused, directory=3).says("directory", "be a path", "int"),
@@ -113,8 +175,9 @@ ARGUMENTS = [
 ]
 
 
-@each([*MODELS, *ARGUMENTS])
-def test_export(row, tmp_path):
+@each([*MODELS, *ARGUMENTS, *VALUES])
+def test_export(row, tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     row.check(tmp_path)
     assert os.listdir(tmp_path) == []
 
@@ -125,6 +188,16 @@ def test_the_directory_is_a_file(tmp_path):
     row = export(whole_models.small).says("directory", "be a folder", f"'{path}'")
     row.check(tmp_path)
     assert path.read_text() == "content"
+
+
+def test_the_name_of_the_directory_is_too_long(tmp_path):
+    with pytest.raises(OSError) as error:
+        mm.export_for_serving(whole_models.small(), tmp_path / ("a" * 300))
+    text = str(error.value)
+    rule = "be a path that the file system takes"
+    assert text.startswith(f"export_for_serving: `directory` must {rule}. Received: ")
+    assert text.endswith("Nothing was exported.")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["3", "03"])
@@ -219,5 +292,48 @@ LENGTHS = [
     ),
 ]
 
+
+LENGTHS += [
+    lengths(fused, [["words"]]).says("sequences", "name inputs of the", "['words']"),
+    lengths(fused, ["words", "words"]).says(
+        "sequences", "name an input once", "['words', 'words']"
+    ),
+    lengths(fused, {"words": "valid", "valid": None}).says(
+        "sequences", "name an input once", "{'words': 'valid', 'valid': None}"
+    ),
+]
+
+
+def call(values, sequence=None):
+    """Return the mistake to call a model with such lengths."""
+    sequence = np.ones((2, 3, 2), "float32") if sequence is None else sequence
+
+    def act():
+        x = keras.Input((None, 2), name="x")
+        served = mm.with_lengths(keras.Model(x, x * 2), ["x"])
+        served({"x": sequence, "x_lengths": values})
+
+    return Mistake("with_lengths", act)
+
+
+READ = "inputs['x_lengths']"
+LENGTHS += [
+    call(np.array([-1, 2])).says(READ, "lie in [0, 4)", "-1"),
+    call(np.array([1, 4])).says(READ, "lie in [0, 4)", "4"),
+    call(np.array([1, 2, 3])).says(f"{READ}.shape", "be (batch,), with the", "(3,)"),
+    call(np.array([[1], [2]])).says(f"{READ}.shape", "be (batch,)", "(2, 1)"),
+    *(
+        call(np.array(values)).says(f"{READ}.dtype", "be integer", dtype)
+        for values, dtype in (
+            ([1.0, 1.9], "float64"),
+            ([np.nan, 1], "float64"),
+            ([True, True], "bool"),
+            (["1", "2"], "<U1"),
+        )
+    ),
+    call(keras.Input(()), keras.Input((3, 2))).says(
+        f"{READ}.dtype", "be integer", "float32"
+    ),
+]
 
 test_lengths = checks(LENGTHS)
