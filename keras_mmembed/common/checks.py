@@ -1,6 +1,7 @@
 """Checks of arguments, and the one form of their messages."""
 
 import re
+import sys
 from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeVar, overload
 
@@ -86,6 +87,9 @@ def check_number(
     """
     fits = _is_number(value, int, float, np.number)
     check(fits, layer, argument, "be a number", repr(value), error=TypeError)
+    # compared as integers, which may be too large for a float
+    is_finite = -sys.float_info.max <= value <= sys.float_info.max
+    check(is_finite, layer, argument, "be finite", repr(value))
     if maximum is None:
         inside, rule = value > minimum, f"be greater than {minimum}"
     elif open_end:
@@ -94,6 +98,14 @@ def check_number(
         inside, rule = minimum <= value <= maximum, f"lie in [{minimum}, {maximum}]"
     check(inside, layer, argument, rule, repr(value))
     return float(value)
+
+
+def check_flag(layer: str, argument: str, value: Any) -> bool:
+    """Return `value` as a `bool`."""
+    fits = isinstance(value, (bool, np.bool_))
+    rule = "be True or False"
+    check(fits, layer, argument, rule, repr(value), error=TypeError)
+    return bool(value)
 
 
 def _is_number(value: Any, *kinds: type) -> bool:

@@ -90,6 +90,9 @@ def _resized_vectors(
     vectors = interpolate_grid(table, weights)
     for _ in range(axes[-1] + 1, len(coordinates.axes)):
         vectors = ops.expand_dims(vectors, -2)
+    if len(vectors.shape) > len(coordinates.axes) - axes[0] + 1:
+        for _ in range(axes[0]):
+            vectors = ops.expand_dims(vectors, 1)
     return vectors
 
 

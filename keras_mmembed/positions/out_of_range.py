@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
@@ -18,7 +19,7 @@ def bound(spec: GridSpec, coordinates: Coordinates) -> Coordinates:
     """Return coordinates for which the layer has an encoding."""
     if spec.out_of_range == "error" and spec.kind == "sinusoidal":
         return coordinates  # the formula has no bounds
-    if spec.out_of_range == "resize":
+    if spec.resizes:
         coordinates = resize(spec, coordinates)
     outside = {
         axis: size
@@ -31,7 +32,7 @@ def bound(spec: GridSpec, coordinates: Coordinates) -> Coordinates:
         coordinates = coordinates.per_token()
     for axis, size in outside.items():
         index = as_tensor(coordinates.axes[axis])
-        clipped = ops.clip(index, 0, size - 1)
+        clipped = ops.clip(index, *_bounds(spec, index, size))
         coordinates = coordinates.with_axis(axis, clipped)
         if spec.out_of_range == "zero":
             coordinates = coordinates.restricted(ops.equal(clipped, index))
@@ -49,13 +50,22 @@ def resize(spec: GridSpec, coordinates: Coordinates) -> Coordinates:
         if declared is None:
             continue
         new_size = int_or_tensor(size)
-        if spec.rank == 1:
-            # a shorter sequence is a part of the declared one
+        if spec.out_of_range == "resize_longer":
+            # a shorter axis is a part of the declared one
             larger = max if isinstance(new_size, int) else ops.maximum
             new_size = larger(new_size, declared)
         if not isinstance(new_size, int) or new_size != declared:
             new_sizes[axis] = new_size
     return replace(coordinates, new_sizes=new_sizes)
+
+
+def _bounds(spec: GridSpec, index: Tensor, size: int) -> tuple[float, float]:
+    """Return the first and last coordinate that the table of an axis has."""
+    dtype = keras.backend.standardize_dtype(index.dtype)
+    if spec.resizes and spec.kind == "learned" and "float" in dtype:
+        # the outer halves of the first and last rows belong to a resized table
+        return -0.5, size - 0.5
+    return 0, size - 1
 
 
 def is_within(axis: range | Tensor, size: int) -> bool:

@@ -60,7 +60,7 @@ NO_INTERPOLATION = "be integer, because the table is read without interpolation"
 
 CALLS = [
     call(TABLE, zeros(2, 5, 8)).says("length", "be at most max_length=4", "5"),
-    call(TABLE, X, start_index=2).says("length", "be at most max_length=4", "5"),
+    call(TABLE, X, start_index=2).says("start_index", "lie in [0, 2)", "2"),
     call(ONE(4), zeros(2, 5, 8)).says("length", "be at most max_length=4", "5"),
     call(ONE(), zeros(8)).says(SHAPE, "be (..., length, width)", "(8,)"),
     call(TWO(), zeros(2, 2, 3, 4, 8)).says(
