@@ -222,7 +222,9 @@ class BoxEmbedding(keras.layers.Layer):
         agrees = checks.shapes_match(shape[-2:-1], (length,))
         checks.check(agrees, WHO, "boxes", rule, shape)
         rule = f"hold boxes for each of the {batch} samples, or the same for all"
-        agrees = len(shape) == 2 or shape[0] == 1 or checks.shapes_match((batch,), shape[:1])
+        agrees = (
+            len(shape) == 2 or shape[0] == 1 or checks.shapes_match((batch,), shape[:1])
+        )
         checks.check(agrees, WHO, "boxes", rule, shape)
         # NaN and infinity lie nowhere
         tensors.check_range(WHO, "boxes", boxes, -LARGEST, LARGEST)

@@ -12,13 +12,14 @@ from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 
 def as_array(who: str, argument: str, value: Any, rule: str) -> Tensor:
     """Return numbers in lists as an array, and what has a shape as it is."""
-    if hasattr(value, "shape"):
+    if hasattr(value, "shape") and not isinstance(value, np.ndarray):
         return value
     try:
         array = np.asarray(value)
     except (ValueError, TypeError):  # lists of several lengths
         array = np.asarray(None)
-    fits = array.dtype.kind in "biuf"
+    # of NumPy's kinds, "V" is that of bfloat16
+    fits = array.dtype.kind in "biufV"
     checks.check(fits, who, argument, rule, repr(value), error=TypeError)
     return array
 

@@ -77,10 +77,9 @@ def positions_from_ids(ids: Tensor) -> Tensor:
     if not isinstance(ids, keras.KerasTensor):
         return ops.reshape(positions, ops.shape(ids))
     # its shape is not known yet, so each token looks up where it stands in the line
-    one = ops.cumsum(ops.ones_like(ids, dtype="int32"), axis=1)
-    length = ops.sum(ops.ones_like(ids[:1], dtype="int32"))
-    row = ops.cumsum(ops.ones_like(ids, dtype="int32"), axis=0) - 1
-    return ops.take(positions, row * length + one - 1, axis=0)
+    ones = ops.ones_like(ids, dtype="int32")
+    row, column = (ops.cumsum(ones, axis=axis) - 1 for axis in (0, 1))
+    return ops.take(positions, row * ops.sum(ones[:1]) + column, axis=0)
 
 
 def _standardize(who: str, argument: str, value: Any) -> Tensor:
@@ -89,9 +88,4 @@ def _standardize(who: str, argument: str, value: Any) -> Tensor:
     value = as_array(who, argument, value, rule)
     shape = checks.known_shape(value.shape)
     checks.check_rank(who, f"{argument}.shape", shape, (2,), "(batch, length)")
-    if isinstance(value, keras.KerasTensor):
-        return value
-    fits = getattr(value, "dtype", None) is not None
-    fits = fits and getattr(value.dtype, "kind", "i") in "biuf" + "V"
-    checks.check(fits, who, argument, rule, value, error=TypeError)
-    return ops.convert_to_tensor(value)
+    return ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
