@@ -21,18 +21,22 @@ def bound(spec: GridSpec, coordinates: Coordinates) -> Coordinates:
         return coordinates  # the formula has no bounds
     if spec.resizes:
         coordinates = resize(spec, coordinates)
+    # a formula counts from its first position on, and a table from its first row
+    counts = spec.kind == "sinusoidal" and coordinates.sizes is not None
+    first = spec.rules.first_index if counts else 0
     outside = {
         axis: size
         for axis, size in enumerate(spec.sizes)
         if size is not None
         and axis not in coordinates.new_sizes
-        and not is_within(coordinates.axes[axis], size)
+        and not is_within(coordinates.axes[axis], first, size)
     }
     if outside and spec.out_of_range == "zero":
         coordinates = coordinates.per_token()
     for axis, size in outside.items():
         index = as_tensor(coordinates.axes[axis])
-        clipped = ops.clip(index, *_bounds(spec, index, size))
+        low, high = _bounds(spec, index, size)
+        clipped = ops.clip(index, low + first, high + first)
         coordinates = coordinates.with_axis(axis, clipped)
         if spec.out_of_range == "zero":
             coordinates = coordinates.restricted(ops.equal(clipped, index))
@@ -68,6 +72,7 @@ def _bounds(spec: GridSpec, index: Tensor, size: int) -> tuple[float, float]:
     return 0, size - 1
 
 
-def is_within(axis: range | Tensor, size: int) -> bool:
-    """Whether coordinates are known to lie in `[0, size)`."""
-    return isinstance(axis, range) and axis.start >= 0 and axis.stop <= size
+def is_within(axis: range | Tensor, first: int, size: int) -> bool:
+    """Whether coordinates are known to lie in `[first, first + size)`."""
+    is_known = isinstance(axis, range)
+    return is_known and axis.start >= first and axis.stop <= first + size

@@ -79,7 +79,7 @@ def positions_from_ids(ids: Tensor) -> Tensor:
     # its shape is not known yet, so each token looks up where it stands in the line
     ones = ops.ones_like(ids, dtype="int32")
     row, column = (ops.cumsum(ones, axis=axis) - 1 for axis in (0, 1))
-    return ops.take(positions, row * ops.sum(ones[:1]) + column, axis=0)
+    return ops.take(positions, row * ops.sum(ones[:1, :]) + column, axis=0)
 
 
 def _standardize(who: str, argument: str, value: Any) -> Tensor:

@@ -109,7 +109,7 @@ def _integers(argument: str, sizes: Any) -> tuple[int, ...]:
     """Return sizes as a tuple of integers of at least 1."""
     is_list = isinstance(sizes, (list, tuple)) or np.ndim(sizes) == 1
     rule = "be a list of integers"
-    checks.check(is_list, WHO, argument, rule, repr(sizes), error=TypeError)
+    checks.check(is_list, WHO, argument, rule, repr(sizes))
     return tuple(checks.check_integer(WHO, argument, size) for size in sizes)
 
 
