@@ -37,7 +37,7 @@ def standardize_positions(who: str, positions: Any) -> Tensor:
 
 def standardize_start(who: str, start_index: Any) -> int | Tensor:
     """Return the start index of a call as an integer, or else as a tensor."""
-    rule = "be an integer, or a tensor of an integer for each sample"
+    rule = "be an integer or a tensor of one integer for each sample"
     if _is_integer(start_index):
         return int(start_index)
     is_many = hasattr(start_index, "shape") or isinstance(start_index, (list, tuple))
@@ -61,7 +61,7 @@ def standardize_grid(spec: GridSpec, grid: Any) -> GridSizes | None:
     if grid is None:
         return None
     who, argument = spec.who, "grid"
-    rule = f"be {spec.rank} integers, or a tensor (axes,) or (batch, axes) of them"
+    rule = f"be an integer for each of {spec.rank} axes, or a tensor of them"
     if isinstance(grid, (tuple, list)):
         if all(_is_integer(size) for size in grid):
             sizes = tuple(int(size) for size in grid)
@@ -72,7 +72,10 @@ def standardize_grid(spec: GridSpec, grid: Any) -> GridSizes | None:
             return ops.stack([ops.cast(size, "int32") for size in grid])
     has_shape = hasattr(grid, "shape") or isinstance(grid, (tuple, list))
     checks.check(has_shape, who, argument, rule, repr(grid), error=TypeError)
+    is_list, received = isinstance(grid, (tuple, list)), repr(grid)
     grid = as_array(who, argument, grid, rule)
+    fits = not is_list or grid.dtype.kind in "iu"
+    checks.check(fits, who, argument, rule, received, error=TypeError)
     tensors.check_kind(who, argument, grid, "integer")
     shape = checks.known_shape(grid.shape)
     fits = len(shape) in (1, 2)
