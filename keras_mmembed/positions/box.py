@@ -17,10 +17,10 @@ from keras_mmembed.common.types import (
 )
 from keras_mmembed.positions import tables
 from keras_mmembed.positions.call_arguments import as_array
-from keras_mmembed.positions.checks import LARGEST
 from keras_mmembed.positions.combination import add_up
 from keras_mmembed.positions.conventions import Kind
 from keras_mmembed.positions.sinusoid import Sinusoid, channel_frequencies
+from keras_mmembed.positions.size_checks import LARGEST
 
 WHO = "BoxEmbedding"
 
