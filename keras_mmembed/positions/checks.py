@@ -70,12 +70,13 @@ def check_inputs(
 
 def check_width(spec: GridSpec, shape: Any) -> int:
     """Return the number of channels of inputs, which must be known."""
-    is_shape = shape is not None and len(shape) > 0
-    is_shape = is_shape and not any(isinstance(size, (tuple, list)) for size in shape)
+    sizes: Any = tuple(shape or ())
+    is_nested = any(isinstance(size, (tuple, list)) for size in sizes)
+    is_shape = len(sizes) > 0 and not is_nested
     rule = f"be one tensor {_axes_of(spec)}"
     checks.check(is_shape, spec.who, "inputs", rule, shape)
-    width, rule = shape[-1], "have a last axis of known size"
-    checks.check(width is not None, spec.who, "inputs.shape", rule, tuple(shape))
+    width, rule = sizes[-1], "have a last axis of known size"
+    checks.check(width is not None, spec.who, "inputs.shape", rule, sizes)
     return cast(int, width)
 
 
@@ -156,7 +157,8 @@ def check_structure(
     if not isinstance(start_index, int):
         received = checks.known_shape(start_index.shape)
         fits = len(received) == 0 or checks.shapes_match(received, shape[:1])
-        rule = f"be () or (batch,), for {shape[0]} samples"
+        (batch,) = shape[:1]
+        rule = f"be () or (batch,), for {batch} samples"
         checks.check(fits, who, "start_index.shape", rule, received)
     if grid is not None:
         check_grid_shape(spec, shape, grid)

@@ -89,8 +89,9 @@ def resize_weights(
         result: `(..., size)`, float32; the last axis sums to 1.
     """
     index = ops.cast(index, "float32")
+    is_per_sample = len(getattr(new_size, "shape", ())) > 0
     new_size = ops.cast(new_size, "float32")
-    if len(new_size.shape):
+    if is_per_sample:
         index = ops.minimum(index, new_size - 1.0)
     scale = size / new_size
     if kernel.interpolation == "nearest":
