@@ -146,10 +146,10 @@ class BoxEmbedding(keras.layers.Layer):
         self._width: int | None = None
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:
-        is_known = len(inputs_shape) > 0 and inputs_shape[-1] is not None
+        (width,) = tuple(inputs_shape)[-1:] or (None,)
         rule = "have a last axis of known size"
-        checks.check(is_known, WHO, "inputs.shape", rule, tuple(inputs_shape))
-        width = cast(int, inputs_shape[-1])
+        checks.check(width is not None, WHO, "inputs.shape", rule, tuple(inputs_shape))
+        width = cast(int, width)
         widths = box_widths(width, self.combination, self.coordinate_width)
         if self.kind == "learned":
             self.tables = {

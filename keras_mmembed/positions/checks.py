@@ -157,7 +157,7 @@ def check_structure(
     if not isinstance(start_index, int):
         received = checks.known_shape(start_index.shape)
         fits = len(received) == 0 or checks.shapes_match(received, shape[:1])
-        batch = list(shape)[0]
+        batch = next(iter(shape))
         rule = f"be () or (batch,), for {batch} samples"
         checks.check(fits, who, "start_index.shape", rule, received)
     if grid is not None:
