@@ -1,6 +1,7 @@
 """Checks of arguments, and the one form of their messages."""
 
 import re
+import sys
 from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeVar, overload
 
@@ -87,9 +88,9 @@ def check_number(
     """
     fits = _is_number(value, int, float, np.number)
     check(fits, layer, argument, "be a number", repr(value), error=TypeError)
-    # an integer may be too large for a float
-    is_finite = abs(value) < 2**1000
-    check(is_finite, layer, argument, "be finite", repr(value)[:40])
+    # compared as integers, which may be too large for a float
+    is_finite = -sys.float_info.max <= value <= sys.float_info.max
+    check(is_finite, layer, argument, "be finite", repr(value))
     if maximum is None:
         inside, rule = value > minimum, f"be greater than {minimum}"
     elif open_end:
@@ -100,15 +101,16 @@ def check_number(
     return float(value)
 
 
+def check_flag(layer: str, argument: str, value: Any) -> bool:
+    """Return `value` as a `bool`."""
+    fits = isinstance(value, (bool, np.bool_))
+    rule = "be True or False"
+    check(fits, layer, argument, rule, repr(value), error=TypeError)
+    return bool(value)
+
+
 def _is_number(value: Any, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
-
-
-def check_flag(who: str, name: str, value: Any) -> bool:
-    """Return `value` as a `bool`; nothing else counts as true or false."""
-    is_bool = isinstance(value, (bool, np.bool_))
-    check(is_bool, who, name, "be True or False", repr(value), error=TypeError)
-    return bool(value)
 
 
 def check_seed(who: str, seed: Any) -> int | None:

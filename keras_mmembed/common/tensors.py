@@ -81,6 +81,19 @@ def check_range(
         checks.check(False, layer, argument, rule, outside.ravel()[0].item(), remedy)
 
 
+def widen(tensor: Tensor) -> Tensor:
+    """Return numbers in int32 or float32, or as they are in a wider dtype.
+
+    Narrow ones would overflow in arithmetic.
+    """
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    if is_float(dtype):
+        wide = keras.backend.result_type(dtype, "float32")
+    else:
+        wide = "int64" if dtype == "int64" else "int32"
+    return tensor if dtype == wide else keras.ops.cast(tensor, wide)
+
+
 def is_float(dtype: Any) -> bool:
     """Whether a dtype is a float of any precision."""
     return "float" in keras.backend.standardize_dtype(dtype)
@@ -163,7 +176,19 @@ def raise_or_warn(
 
 
 def add_once(layer: keras.layers.Layer, inputs: Tensor, vectors: Tensor) -> Tensor:
-    """Return `inputs + vectors`, summed in float32 or better and rounded once."""
+    """Return `inputs + vectors`, summed in float32 or better and rounded once.
+
+    The sum has the shape of `inputs`; vectors that would enlarge it are refused.
+    """
+    shape = checks.known_shape(inputs.shape)
+    added = checks.known_shape(vectors.shape)
+    aligned = shape[max(len(shape) - len(added), 0) :]
+    fits = len(added) <= len(shape) and all(
+        new in (1, None, size) or size is None
+        for size, new in zip(aligned, added, strict=True)
+    )
+    rule = f"hold the embeddings that are added, of shape {added}"
+    checks.check(fits, type(layer).__name__, "inputs.shape", rule, shape)
     dtype = float32_or_better(layer.compute_dtype)
     # not ops.add: on TensorFlow it reads no tokens at all as a bias
     total = keras.ops.cast(inputs, dtype) + keras.ops.cast(vectors, dtype)

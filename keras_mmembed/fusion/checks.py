@@ -115,7 +115,7 @@ def check_positions(
         start_index = 0 if start_index is None else start_index
         grid = arguments.grids.get(name) if len(shape) == 3 else None
         with naming(name):
-            branch.position.check_shapes(shape, positions, start_index, grid)
+            branch.position.check_shapes(shape, positions, start_index, grid=grid)
 
 
 @contextmanager

@@ -18,6 +18,12 @@ from keras_mmembed.common.types import (
 from keras_mmembed.positions import checks as position_checks
 from keras_mmembed.positions import tables
 from keras_mmembed.positions.arrangement import arrange, zero_invalid
+from keras_mmembed.positions.call_arguments import (
+    standardize_grid,
+    standardize_mask,
+    standardize_positions,
+    standardize_start,
+)
 from keras_mmembed.positions.combination import Terms, concatenate, make_terms
 from keras_mmembed.positions.conventions import (
     KINDS,
@@ -34,11 +40,7 @@ from keras_mmembed.positions.grid_spec import (
 )
 from keras_mmembed.positions.interpolation import Interpolation, Kernel
 from keras_mmembed.positions.learned_encoding import learned_vectors, table_shapes
-from keras_mmembed.positions.locate import (
-    locate,
-    standardize_grid,
-    standardize_positions,
-)
+from keras_mmembed.positions.locate import locate
 from keras_mmembed.positions.out_of_range import bound
 from keras_mmembed.positions.sinusoidal_encoding import FixedEncoding, make_encoding
 
@@ -81,7 +83,7 @@ class PositionEmbedding(keras.layers.Layer):
         for name, size in zip(self.size_names, sizes, strict=True):
             setattr(self, name, position_checks.check_size(who, name, size, kind))
         self.convention: ConventionName = position_checks.check_convention(
-            who, convention, kind
+            who, convention, kind, len(self.size_names)
         )
         choices = [c for c in self.combinations if kind == "learned" or c != "joint"]
         self.combination: Combination | None = checks.check_choice(
@@ -91,8 +93,10 @@ class PositionEmbedding(keras.layers.Layer):
             who, "max_wavelength", max_wavelength, 0
         )
         self.interpolation: Interpolation | None = interpolation
-        self.antialias: bool = bool(antialias)
-        self.align_corners: bool = bool(align_corners)
+        self.antialias: bool = checks.check_flag(who, "antialias", antialias)
+        self.align_corners: bool = checks.check_flag(
+            who, "align_corners", align_corners
+        )
         self.out_of_range: OutOfRange = checks.check_choice(
             who, "out_of_range", out_of_range, OUT_OF_RANGE
         )
@@ -100,8 +104,9 @@ class PositionEmbedding(keras.layers.Layer):
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
         self.embeddings_initializer: Initializer = tables.default_initializer(
-            embeddings_initializer
+            embeddings_initializer, who
         )
+        tables.check_float_policy(self)
         self._spec: GridSpec = self._make_spec()
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(
@@ -112,6 +117,7 @@ class PositionEmbedding(keras.layers.Layer):
         )
         self._table_names: tuple[str, ...] = ()
         self._fixed_encoding: FixedEncoding | None = None
+        self._width: int | None = None
 
     def _make_spec(self) -> GridSpec:
         return GridSpec(
@@ -133,6 +139,7 @@ class PositionEmbedding(keras.layers.Layer):
             )
         else:
             self._build_tables(width)
+        self._width = width
         self.built = True
 
     def _build_tables(self, width: int) -> None:
@@ -166,6 +173,7 @@ class PositionEmbedding(keras.layers.Layer):
         mask: Tensor = None,
         grid: GridSizes | None = None,
     ) -> Tensor:
+        position_checks.check_inputs(self._spec, inputs, self._width)
         vectors = self.encode(inputs, positions, start_index, mask, grid)
         return tensors.add_once(self, inputs, vectors)
 
@@ -182,10 +190,12 @@ class PositionEmbedding(keras.layers.Layer):
         It has no batch axis where all samples have the same, so that it can be added
         to other such terms before it is broadcast. The arguments are those of a call.
         """
-        spec = self._spec
-        positions, grid = standardize_positions(positions), standardize_grid(grid)
-        position_checks.check_call(spec, inputs, positions, start_index, grid)
-        coordinates = locate(spec, inputs, positions, start_index, mask, grid)
+        spec, arguments = (
+            self._spec,
+            self._standardize(positions, start_index, mask, grid),
+        )
+        position_checks.check_call(spec, inputs, *arguments)
+        coordinates = locate(spec, inputs, *arguments)
         coordinates = bound(spec, coordinates)
         vectors = self._vectors(coordinates)
         vectors = zero_invalid(vectors, coordinates.valid)
@@ -205,8 +215,8 @@ class PositionEmbedding(keras.layers.Layer):
         Those of prefix tokens are 0. There is no batch axis where all samples have the
         same. The arguments are those of a call.
         """
-        positions, grid = standardize_positions(positions), standardize_grid(grid)
-        coordinates = locate(self._spec, inputs, positions, start_index, mask, grid)
+        arguments = self._standardize(positions, start_index, mask, grid)
+        coordinates = locate(self._spec, inputs, *arguments)
         axes = coordinates.per_token().axes
         vectors = concatenate([ops.cast(axis, "float32")[..., None] for axis in axes])
         return self._arrange(vectors, inputs, coordinates.token_rank)
@@ -216,6 +226,7 @@ class PositionEmbedding(keras.layers.Layer):
         shape: Shape,
         positions: Tensor = None,
         start_index: int | Tensor = 0,
+        mask: Tensor = None,
         grid: GridSizes | None = None,
     ) -> None:
         """Raise for inputs of a shape that the layer cannot encode.
@@ -224,10 +235,11 @@ class PositionEmbedding(keras.layers.Layer):
             shape: The shape of the inputs, `None` for sizes that are unknown.
             positions: As in a call.
             start_index: As in a call.
+            mask: As in a call.
             grid: As in a call.
         """
-        positions, grid = standardize_positions(positions), standardize_grid(grid)
-        position_checks.check_shapes(self._spec, shape, positions, start_index, grid)
+        arguments = self._standardize(positions, start_index, mask, grid)
+        position_checks.check_shapes(self._spec, shape, *arguments)
 
     @property
     def skips_masked(self) -> bool:
@@ -249,7 +261,8 @@ class PositionEmbedding(keras.layers.Layer):
         mask: Tensor = None,
         grid: GridSizes | None = None,
     ) -> keras.KerasTensor:
-        self.check_shapes(inputs.shape, positions, start_index, grid)
+        position_checks.check_inputs(self._spec, inputs, self._width)
+        self.check_shapes(inputs.shape, positions, start_index, mask, grid)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> Config:
@@ -274,6 +287,22 @@ class PositionEmbedding(keras.layers.Layer):
 
     def __repr__(self) -> str:
         return describe(self)
+
+    def _standardize(
+        self,
+        positions: Tensor,
+        start_index: int | Tensor,
+        mask: Tensor,
+        grid: GridSizes | None,
+    ) -> tuple[Tensor, int | Tensor, Tensor, GridSizes | None]:
+        """Return the arguments of a call as tensors or integers."""
+        who = self._spec.who
+        return (
+            standardize_positions(who, positions),
+            standardize_start(who, start_index),
+            standardize_mask(who, mask),
+            standardize_grid(self._spec, grid),
+        )
 
     def _vectors(self, coordinates: Coordinates) -> Tensor:
         """Return the encoding of coordinates, in float32."""

@@ -1,8 +1,9 @@
 """The layer that adds an embedding of the bounding box of each token."""
 
-from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast, get_args
 
 import keras
+import numpy as np
 from keras import initializers, ops
 
 from keras_mmembed.common import checks, tensors
@@ -15,9 +16,11 @@ from keras_mmembed.common.types import (
     Tensor,
 )
 from keras_mmembed.positions import tables
+from keras_mmembed.positions.call_arguments import as_array
 from keras_mmembed.positions.combination import add_up
 from keras_mmembed.positions.conventions import Kind
 from keras_mmembed.positions.sinusoid import Sinusoid, channel_frequencies
+from keras_mmembed.positions.size_checks import LARGEST
 
 WHO = "BoxEmbedding"
 
@@ -70,7 +73,8 @@ class BoxEmbedding(keras.layers.Layer):
     Call arguments:
         inputs: Features of the tokens.
         boxes: Box of each token, in the units of the table (in LayoutLM a thousandth
-            of the page); integer for `"learned"`, integer or float for
+            of the page; fractions of a page are multiplied by `num_positions` and
+            rounded); integer for `"learned"`, integer or float for
             `"sinusoidal"`. A height or width outside the table, such as that of a box
             with its corners swapped, is that of the nearest row.
 
@@ -136,31 +140,37 @@ class BoxEmbedding(keras.layers.Layer):
             WHO, "max_wavelength", max_wavelength, 0
         )
         self.embeddings_initializer: Initializer = tables.default_initializer(
-            embeddings_initializer
+            embeddings_initializer, WHO
         )
+        tables.check_float_policy(self)
+        self._width: int | None = None
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:
-        width = cast(int, inputs_shape[-1])
+        (width,) = tuple(inputs_shape)[-1:] or (None,)
+        rule = "have a last axis of known size"
+        checks.check(width is not None, WHO, "inputs.shape", rule, tuple(inputs_shape))
+        width = cast(int, width)
         widths = box_widths(width, self.combination, self.coordinate_width)
         if self.kind == "learned":
             self.tables = {
                 number: self.add_weight(
                     name=f"{number}_embeddings",
-                    shape=(self.num_positions, width),
+                    shape=(self.num_positions, channels),
                     initializer=tables.clone_initializer(self.embeddings_initializer),
                     autocast=False,
                 )
-                for number, width in widths.items()
+                for number, channels in widths.items()
             }
         else:
             self._sinusoids = {
                 number: Sinusoid(
                     *channel_frequencies(
-                        width, "interleaved", False, self.max_wavelength
+                        channels, "interleaved", False, self.max_wavelength
                     )
                 )
-                for number, width in widths.items()
+                for number, channels in widths.items()
             }
+        self._width = width
         self.built = True
 
     if TYPE_CHECKING:
@@ -168,8 +178,11 @@ class BoxEmbedding(keras.layers.Layer):
         def __call__(self, inputs: Tensor, boxes: Tensor) -> Tensor: ...
 
     def call(self, inputs: Tensor, boxes: Tensor) -> Tensor:
-        boxes = ops.convert_to_tensor(boxes)
+        boxes = self._standardize(boxes)
+        self._check_inputs(inputs)
         self._check_boxes(boxes, inputs)
+        # narrow integers would overflow in the difference of two corners
+        boxes = tensors.widen(boxes)
         x0, y0, x1, y1 = (boxes[..., i] for i in range(4))
         values = (x0, y0, x1, y1, y1 - y0, x1 - x0)
         vectors = [
@@ -185,17 +198,42 @@ class BoxEmbedding(keras.layers.Layer):
             return tables.read_nearest_row(self.tables[number], values)
         return self._sinusoids[number].at(values)
 
+    def _standardize(self, boxes: Any) -> Tensor:
+        rule = "be numbers, as an array, a tensor or lists of one length"
+        boxes = as_array(WHO, "boxes", boxes, rule)
+        tensors.check_kind(WHO, "boxes", boxes, "number", "Cast them to numbers.")
+        return ops.convert_to_tensor(boxes) if isinstance(boxes, np.ndarray) else boxes
+
+    def _check_inputs(self, inputs: Tensor) -> None:
+        tensors.check_kind(WHO, "inputs", inputs, "number", "Cast them to floats.")
+        shape, axes = checks.known_shape(inputs.shape), "(batch, length, width)"
+        checks.check_rank(WHO, "inputs.shape", shape, (3,), axes)
+        rule = f"be {self._width}, as the layer was built for"
+        fits = self._width is None or shape[-1] in (None, self._width)
+        checks.check(fits, WHO, "inputs.shape[-1]", rule, shape[-1])
+
     def _check_boxes(self, boxes: Tensor, inputs: Tensor) -> None:
         shape = checks.known_shape(boxes.shape)
         fits = len(shape) in (2, 3) and shape[-1] == 4
         axes = "have the shape (batch, length, 4) or (length, 4)"
         checks.check(fits, WHO, "boxes", axes, shape)
-        length = checks.known_shape(inputs.shape)[1]
+        batch, length = checks.known_shape(inputs.shape)[:2]
         rule = f"hold one box for each of the {length} tokens"
         agrees = checks.shapes_match(shape[-2:-1], (length,))
         checks.check(agrees, WHO, "boxes", rule, shape)
+        rule = f"hold boxes for each of the {batch} samples, or the same for all"
+        agrees = (
+            len(shape) == 2 or shape[0] == 1 or checks.shapes_match((batch,), shape[:1])
+        )
+        checks.check(agrees, WHO, "boxes", rule, shape)
+        # NaN and infinity lie nowhere
+        tensors.check_range(WHO, "boxes", boxes, -LARGEST, LARGEST)
         if self.kind == "learned":
-            tensors.check_kind(WHO, "boxes", boxes, "integer")
+            remedy = (
+                "Multiply fractions of a page by the number of positions, and round "
+                "them; only then cast them to integers."
+            )
+            tensors.check_kind(WHO, "boxes", boxes, "integer", remedy)
             remedy = "Raise `num_positions`, or scale the boxes."
             tensors.check_range(WHO, "boxes", boxes, 0, self.num_positions, remedy)
 
@@ -208,6 +246,8 @@ class BoxEmbedding(keras.layers.Layer):
         return tuple(inputs_shape)
 
     def compute_output_spec(self, inputs: Tensor, boxes: Tensor) -> keras.KerasTensor:
+        boxes = self._standardize(boxes)
+        self._check_inputs(inputs)
         self._check_boxes(boxes, inputs)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 

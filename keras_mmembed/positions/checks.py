@@ -10,12 +10,19 @@ from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.positions.conventions import CONVENTIONS, ConventionName, Kind
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.interpolation import check_kernel
+from keras_mmembed.positions.size_checks import check_sizes, check_values
 
 
-def check_convention(who: str, convention: Any, kind: Kind) -> ConventionName:
-    """Return the name of a convention that has encodings of a kind."""
+def check_convention(
+    who: str, convention: Any, kind: Kind, rank: int
+) -> ConventionName:
+    """Return the name of a convention that has encodings of a kind and rank."""
     checks.check_choice(who, "convention", convention, tuple(CONVENTIONS))
-    fitting = tuple(c for c in CONVENTIONS if kind in CONVENTIONS[c].kinds)
+    fitting = tuple(
+        name
+        for name, rules in CONVENTIONS.items()
+        if kind in rules.kinds and rank in rules.ranks
+    )
     return checks.check_choice(who, "convention", convention, fitting)
 
 
@@ -28,22 +35,57 @@ def check_size(who: str, name: str, size: Any, kind: Kind) -> int | None:
 
 
 def check_resizing(spec: GridSpec) -> None:
-    """Raise unless the table of a layer can be resized as the arguments say."""
-    resizes_table = spec.kind == "learned" and spec.out_of_range == "resize"
-    kernel = spec.kernel
-    is_set = kernel.interpolation is not None or kernel.antialias
-    if is_set or kernel.align_corners or resizes_table:
-        check_kernel(spec.who, kernel)
-    rule = f"not be 'resize' with convention={spec.convention!r}, which skips rows"
+    """Raise unless the arguments of a layer fit each other, and have an effect."""
+    who, kernel, names = spec.who, spec.kernel, spec.size_names
+    resizes_table = spec.kind == "learned" and spec.resizes
+    options = (kernel.interpolation, kernel.antialias, kernel.align_corners)
+    if spec.kind == "sinusoidal":
+        arguments = ("interpolation", "antialias", "align_corners")
+        for name, value in zip(arguments, options, strict=True):
+            rule = f"be {'None' if name == 'interpolation' else 'False'} with "
+            rule += "kind='sinusoidal', which has no table to interpolate"
+            checks.check(not value, who, name, rule, repr(value))
+    elif any(options) or resizes_table:
+        check_kernel(who, kernel)
+    received = repr(spec.out_of_range)
+    rule = f"not be {received} with convention={spec.convention!r}, which skips rows"
     is_clear = not (resizes_table and spec.rules.first_index)
-    checks.check(is_clear, spec.who, "out_of_range", rule, repr(spec.out_of_range))
+    checks.check(is_clear, who, "out_of_range", rule, received)
+    rule = f"be 'error' without {' or '.join(names)}, which say what is out of range"
+    has_effect = spec.out_of_range == "error" or any(spec.sizes)
+    checks.check(has_effect, who, "out_of_range", rule, received)
 
 
-def check_width(spec: GridSpec, shape: Shape) -> int:
+def check_inputs(
+    spec: GridSpec, inputs: Tensor, width: int | None, arguments: str = "inputs"
+) -> None:
+    """Raise for inputs that are no numbers, or of another width than was built."""
+    remedy = "Cast them to floats."
+    tensors.check_kind(spec.who, arguments, inputs, "number", remedy)
+    received = inputs.shape[-1]
+    rule = f"be {width}, as the layer was built for"
+    fits = width is None or received is None or received == width
+    checks.check(fits, spec.who, f"{arguments}.shape[-1]", rule, received)
+
+
+def check_width(spec: GridSpec, shape: Any) -> int:
     """Return the number of channels of inputs, which must be known."""
-    width, rule = shape[-1], "have a last axis of known size"
-    checks.check(width, spec.who, "inputs.shape", rule, tuple(shape))
+    sizes: Any = tuple(shape or ())
+    is_nested = any(isinstance(size, (tuple, list)) for size in sizes)
+    is_shape = len(sizes) > 0 and not is_nested
+    rule = f"be one tensor {_axes_of(spec)}"
+    checks.check(is_shape, spec.who, "inputs", rule, shape)
+    width, rule = sizes[-1], "have a last axis of known size"
+    checks.check(width is not None, spec.who, "inputs.shape", rule, sizes)
     return cast(int, width)
+
+
+def _axes_of(spec: GridSpec) -> str:
+    """Return the axes of the inputs, for messages."""
+    if spec.rank == 1:
+        return "(..., length, width)"
+    names = ", ".join(spec.size_names)
+    return f"(batch, tokens, width) or (batch, {names}, width)"
 
 
 def check_shapes(
@@ -51,11 +93,12 @@ def check_shapes(
     shape: Shape,
     positions: Tensor = None,
     start_index: int | Tensor = 0,
+    mask: Tensor = None,
     grid: GridSizes | None = None,
 ) -> None:
     """Raise for arguments of a call whose shapes do not fit the layer."""
     shape = checks.known_shape(shape)
-    check_structure(spec, shape, positions, grid)
+    check_structure(spec, shape, positions, start_index, mask, grid)
     check_sizes(spec, shape, positions, start_index, grid)
 
 
@@ -64,11 +107,12 @@ def check_call(
     inputs: Tensor,
     positions: Tensor,
     start_index: int | Tensor,
+    mask: Tensor,
     grid: GridSizes | None,
 ) -> None:
     """Raise for arguments of a call whose shapes or known values do not fit."""
     shape = checks.known_shape(inputs.shape)
-    check_structure(spec, shape, positions, grid)
+    check_structure(spec, shape, positions, start_index, mask, grid)
 
     def check() -> None:
         check_sizes(spec, shape, positions, start_index, grid)
@@ -78,22 +122,28 @@ def check_call(
         "the nearest position is used" if is_learned else "the formula goes on"
     )
     if tensors.raise_or_warn(inputs, check, consequence):
-        check_values(spec, shape, positions, start_index)
+        check_values(spec, shape, positions, start_index, grid)
 
 
 def check_structure(
-    spec: GridSpec, shape: Shape, positions: Tensor, grid: GridSizes | None
+    spec: GridSpec,
+    shape: Shape,
+    positions: Tensor,
+    start_index: int | Tensor,
+    mask: Tensor,
+    grid: GridSizes | None,
 ) -> None:
     """Raise for a wrong rank, and for sizes that neither layer nor call has."""
     who, rank, names = spec.who, spec.rank, spec.size_names
-    if rank == 1:
-        fits, axes = len(shape) >= 2, "(..., length, width)"
-    else:
-        axes = f"(batch, tokens, width) or (batch, {', '.join(names)}, width)"
-        fits = len(shape) in (3, rank + 2)
-    checks.check(fits, who, "inputs.shape", f"be {axes}", shape)
+    fits = len(shape) >= 2 if rank == 1 else len(shape) in (3, rank + 2)
+    checks.check(fits, who, "inputs.shape", f"be {_axes_of(spec)}", shape)
     if positions is not None:
         check_positions(spec, shape, positions)
+        is_default = isinstance(start_index, int) and start_index == 0
+        rule = "be 0 beside `positions`, which say where each token stands"
+        checks.check(is_default, who, "start_index", rule, start_index)
+        rule = "be None beside `positions`, which say where each token stands"
+        checks.check(grid is None, who, "grid", rule, grid)
     elif rank > 1 and len(shape) == 3 and grid is None:
         rule = "be given for inputs of shape (batch, tokens, width)"
         remedy = "Give the sizes to the layer, or pass `grid` to the call."
@@ -104,14 +154,47 @@ def check_structure(
         checks.check(skip == 0, who, "num_prefix_tokens", rule, skip)
         rule = "be None for inputs that have a grid of axes"
         checks.check(grid is None, who, "grid", rule, grid)
+    if not isinstance(start_index, int):
+        received = checks.known_shape(start_index.shape)
+        fits = len(received) == 0 or checks.shapes_match(received, shape[:1])
+        batch = next(iter(shape))
+        rule = f"be () or (batch,), for {batch} samples"
+        checks.check(fits, who, "start_index.shape", rule, received)
     if grid is not None:
-        count = _num_sizes(grid)
-        rule = f"have {rank} sizes, and the layer more than one axis"
-        checks.check(rank > 1 and count == rank, who, "grid", rule, grid)
+        check_grid_shape(spec, shape, grid)
+    uses_mask = spec.rules.skips_masked or any(map(spec.measures, range(rank)))
+    if mask is not None and positions is None and uses_mask:
+        check_mask(spec, shape, mask)
 
 
-def _num_sizes(grid: Tensor) -> int:
-    return grid.shape[-1] if hasattr(grid, "shape") else len(grid)
+def check_grid_shape(spec: GridSpec, shape: Shape, grid: GridSizes) -> None:
+    """Raise for a grid that has not a size for each axis, or not one per sample."""
+    received = _shape_of(grid)
+    count, rule = received[-1], f"have {spec.rank} sizes, and the layer more than one"
+    fits = spec.rank > 1 and count == spec.rank
+    checks.check(fits, spec.who, "grid", f"{rule} axis", grid)
+    rule = f"be (axes,) or (batch, axes), for {shape[0]} samples"
+    fits = len(received) == 1 or checks.shapes_match(received[:1], shape[:1])
+    checks.check(fits, spec.who, "grid.shape", rule, received)
+
+
+def _shape_of(grid: Tensor) -> Shape:
+    return checks.known_shape(grid.shape) if hasattr(grid, "shape") else (len(grid),)
+
+
+def check_mask(spec: GridSpec, shape: Shape, mask: Tensor) -> None:
+    """Raise for a mask that is not of the tokens."""
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    fits = dtype not in ("string", "complex64", "complex128")
+    tensors.check_dtype(spec.who, "mask", mask, fits, "be bool or a number")
+    received = checks.known_shape(mask.shape)
+    axes = shape[:-1]
+    flat = (axes[0], None) if spec.rank > 1 else (axes[0], axes[-1])
+    if spec.rank > 1 and None not in axes[1:]:
+        flat = (axes[0], math.prod(cast(Any, axes[1:])))
+    options = (axes, flat, (1, *axes[1:]), (1, flat[1]))
+    fits = any(checks.shapes_match(received, option) for option in options)
+    checks.check(fits, spec.who, "mask.shape", f"be {axes}", received)
 
 
 def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
@@ -120,7 +203,8 @@ def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
     received = checks.known_shape(positions.shape)
     if rank > 1:
         rule = f"have a last axis of {rank}, one coordinate for each of {names}"
-        checks.check(received[-1] == rank, who, "positions.shape", rule, received)
+        fits = received[-1:] == (rank,)
+        checks.check(fits, who, "positions.shape", rule, received)
         received = received[:-1]
     tokens = shape[1:-1] if rank > 1 else (shape[-2],)
     expected = tuple(n - spec.num_prefix_tokens if n else n for n in tokens)
@@ -139,8 +223,8 @@ def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
         dtype = keras.backend.standardize_dtype(positions.dtype)
         rule = "be integer, because the table is read without interpolation"
         remedy = "Cast it, or give the layer interpolation='bilinear'."
-        fits, argument = not tensors.is_float(dtype), "positions.dtype"
-        checks.check(fits, who, argument, rule, dtype, remedy, error=TypeError)
+        fits = not tensors.is_float(dtype)
+        tensors.check_dtype(who, "positions", positions, fits, rule, remedy)
 
 
 def sizes_of_formula(spec: GridSpec) -> tuple[str, ...]:
@@ -153,77 +237,3 @@ def sizes_of_formula(spec: GridSpec) -> tuple[str, ...]:
     if rules.indexing == "width_outer" and len(names) > 1:
         return names
     return names[1:] if rules.indexing == "flat" else ()
-
-
-def check_sizes(
-    spec: GridSpec,
-    shape: Shape,
-    positions: Tensor,
-    start_index: int | Tensor,
-    grid: GridSizes | None,
-) -> None:
-    """Raise for known sizes that are not those of the layer."""
-    if positions is not None:
-        return
-    if spec.rank == 1:
-        check_length(spec, shape[-2], start_index)
-    else:
-        check_grid(spec, shape, grid)
-
-
-def check_length(spec: GridSpec, length: int | None, start_index: int | Tensor) -> None:
-    """Raise for a sequence that is known to be too short or too long."""
-    if length is None:
-        return
-    who, skip = spec.who, spec.num_prefix_tokens
-    rule = f"be at least {skip}, for {skip} prefix tokens"
-    checks.check(length >= skip, who, "inputs.shape[-2]", rule, length)
-    (name,), (limit,) = spec.size_names, spec.sizes
-    if spec.out_of_range != "error" or limit is None:
-        return
-    first = spec.rules.first_index if spec.kind == "learned" else 0
-    start = start_index if isinstance(start_index, int) else 0
-    end = first + start + length - skip
-    rule = f"be at most {name}={limit} from the first position on"
-    remedy = "Set out_of_range to 'resize', 'clip' or 'zero' to allow other sizes."
-    checks.check(end <= limit, who, "length", rule, end, remedy)
-
-
-def check_grid(spec: GridSpec, shape: Shape, grid: GridSizes | None) -> None:
-    """Raise for a grid that is known not to be that of the tokens or of the layer."""
-    sizes: Any = shape[1:-1]
-    if len(shape) == 3:
-        sizes = spec.sizes if grid is None else grid
-        if not isinstance(sizes, (list, tuple)):
-            return
-        skip, tokens = spec.num_prefix_tokens, shape[1]
-        expected = skip + math.prod(sizes)
-        rule = f"be {expected}, for {skip} prefix tokens and a grid of {tuple(sizes)}"
-        remedy = "Pass the grid of the inputs as `grid`."
-        fits = tokens is None or tokens == expected
-        checks.check(fits, spec.who, "inputs.shape[1]", rule, tokens, remedy)
-    if spec.out_of_range != "error":
-        return
-    rule = f"be that of the layer, {spec.sizes}"
-    remedy = "Set out_of_range to 'resize', 'clip' or 'zero' to allow other sizes."
-    fits = checks.shapes_match(tuple(sizes), spec.sizes)
-    checks.check(fits, spec.who, "grid", rule, tuple(sizes), remedy)
-
-
-def check_values(
-    spec: GridSpec, shape: Shape, positions: Tensor, start_index: int | Tensor
-) -> None:
-    """Raise for known positions outside the sizes of the layer."""
-    if spec.out_of_range != "error":
-        return
-    remedy = "Set out_of_range to 'clip' or 'zero' to allow other positions."
-    for axis, limit in enumerate(spec.sizes):
-        if limit is None:
-            continue
-        if positions is not None:
-            values = positions[..., axis] if spec.rank > 1 else positions
-            tensors.check_range(spec.who, "positions", values, 0, limit, remedy)
-        elif spec.rank == 1 and not isinstance(start_index, int):
-            length = cast(int, shape[-2]) - spec.num_prefix_tokens
-            stop = limit - length + 1
-            tensors.check_range(spec.who, "start_index", start_index, 0, stop, remedy)

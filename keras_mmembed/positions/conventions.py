@@ -56,6 +56,7 @@ class Convention:
         linear_frequencies: Whether frequencies are spaced evenly from 1 to half the
             size of the axis, for coordinates from -1 to 1 that are kept as channels.
         kinds: The kinds of encoding that the convention is defined for.
+        ranks: The numbers of axes that the convention is defined for.
     """
 
     layout: ChannelLayout = "interleaved"
@@ -70,6 +71,12 @@ class Convention:
     scale: float = 6.283185307179586
     linear_frequencies: bool = False
     kinds: tuple[Kind, ...] = ("sinusoidal",)
+    ranks: tuple[int, ...] = (1, 2, 3)
+
+    @property
+    def depends_on_size(self) -> bool:
+        """Whether the encoding of a token depends on the size of its grid."""
+        return self.normalize or self.linear_frequencies or self.indexing != "axes"
 
 
 CONVENTIONS: dict[ConventionName, Convention] = {
@@ -104,10 +111,17 @@ CONVENTIONS: dict[ConventionName, Convention] = {
     ),
     "perceiver": Convention(linear_frequencies=True, combination={3: "concat"}),
     "roberta": Convention(
-        first_index=2, skips_masked=True, masked="before_first", kinds=("learned",)
+        first_index=2,
+        skips_masked=True,
+        masked="before_first",
+        kinds=("learned",),
+        ranks=(1,),
     ),
     # also the learned tables of DETR
     "florence2": Convention(
-        axis_order={2: (1, 0)}, combination={2: "concat"}, kinds=("learned",)
+        axis_order={2: (1, 0)},
+        combination={2: "concat"},
+        kinds=("learned",),
+        ranks=(2,),
     ),
 }

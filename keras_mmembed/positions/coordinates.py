@@ -23,7 +23,8 @@ class Coordinates:
             `range` where the size is known; otherwise tensors that broadcast to the
             shape of the tokens.
         sizes: The size of the grid along each axis, an integer or a tensor that
-            broadcasts with `axes`; `None` for positions of the call.
+            broadcasts with `axes`, on a regular grid `(batch, 1)` for a size per
+            sample; `None` for positions of the call.
         token_rank: Number of axes of the tokens: 1, or one per axis of a grid.
         is_grid: Whether the tokens are a regular grid.
         valid: Which tokens have an encoding, broadcastable to the tokens; `None` for
@@ -47,18 +48,39 @@ class Coordinates:
             ops.reshape(as_tensor(axis), (1,) * a + (-1,) + (1,) * (rank - a - 1))
             for a, axis in enumerate(self.axes)
         )
-        return replace(self, axes=axes, is_grid=False)
+        sizes = self.sizes and tuple(_per_token(size, rank) for size in self.sizes)
+        new_sizes = {a: _per_token(size, rank) for a, size in self.new_sizes.items()}
+        return replace(self, axes=axes, sizes=sizes, new_sizes=new_sizes, is_grid=False)
 
     def with_axis(self, axis: int, coordinates: AxisCoordinates) -> "Coordinates":
         """Return the same with other coordinates along one axis."""
         axes = (*self.axes[:axis], coordinates, *self.axes[axis + 1 :])
         return replace(self, axes=axes)
 
+    def longer_by(self, start: Size) -> "Coordinates":
+        """Return the same on a grid that `start` tokens of the first axis precede."""
+        if self.sizes is None:
+            return self
+        first, *others = self.sizes
+        return replace(self, sizes=(first + start, *others))
+
     def restricted(self, valid: Tensor) -> "Coordinates":
         """Return the same with an encoding for `valid` tokens only."""
         if self.valid is not None:
             valid = ops.logical_and(self.valid, valid)
         return replace(self, valid=valid)
+
+
+def _per_token(size: Size, rank: int) -> Size:
+    """Return a size per sample, `(batch, 1)`, with an axis for each of the tokens."""
+    if rank == 1 or not is_per_sample(size):
+        return size
+    return ops.reshape(size, (-1,) + (1,) * rank)
+
+
+def is_per_sample(size: Size) -> bool:
+    """Whether a size is a tensor of a size for each sample."""
+    return len(getattr(size, "shape", ())) > 0
 
 
 def shift(axis: AxisCoordinates, start: int) -> AxisCoordinates:
@@ -90,6 +112,7 @@ def unravel(index: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
     """Split an index in row-major order into an index per axis."""
     axes = []
     for size in reversed(sizes[1:]):
+        size = max(size, 1) if isinstance(size, int) else size
         axes.append(index % size)
         index = index // size
     return [index, *reversed(axes)]

@@ -13,7 +13,7 @@ from keras_mmembed.positions.conventions import (
 )
 from keras_mmembed.positions.interpolation import Kernel
 
-OutOfRange: TypeAlias = Literal["error", "clip", "zero", "resize"]
+OutOfRange: TypeAlias = Literal["error", "clip", "zero", "resize", "resize_longer"]
 OUT_OF_RANGE: tuple[OutOfRange, ...] = get_args(OutOfRange)
 
 # the `grid` of a call: an integer per axis, or a tensor `(axes,)` or `(batch, axes)`
@@ -48,6 +48,18 @@ class GridSpec:
     def rank(self) -> int:
         """Number of axes."""
         return len(self.sizes)
+
+    @property
+    def resizes(self) -> bool:
+        """Whether a table is stretched or squeezed to the extent of the inputs."""
+        return self.out_of_range in ("resize", "resize_longer")
+
+    def measures(self, axis: int) -> bool:
+        """Whether the encoding depends on the extent of each sample along an axis."""
+        declared, rules = self.sizes[axis] is not None, self.rules
+        if declared and self.out_of_range != "error":
+            return self.resizes or rules.depends_on_size
+        return not declared and rules.depends_on_size
 
     @property
     def rules(self) -> Convention:

@@ -83,12 +83,16 @@ def resize_weights(
     last two also with `antialias` or with `align_corners`.
 
     Shapes:
-        index: `(...)`, the row of the new table, counted from 0.
+        index: `(...)`, the row of the new table, counted from 0; of sizes per sample,
+            the last row stands for those behind it.
         new_size: an integer or a tensor that broadcasts with `index`.
         result: `(..., size)`, float32; the last axis sums to 1.
     """
     index = ops.cast(index, "float32")
+    is_per_sample = len(getattr(new_size, "shape", ())) > 0
     new_size = ops.cast(new_size, "float32")
+    if is_per_sample:
+        index = ops.minimum(index, new_size - 1.0)
     scale = size / new_size
     if kernel.interpolation == "nearest":
         return point_weights(ops.floor(index * scale), size, "nearest")
@@ -125,14 +129,19 @@ def interpolate_grid(table: Tensor, weights: Sequence[Tensor | None]) -> Tensor:
 
     Shapes:
         table: `(size_1, ..., size_n, width)`.
-        weights: one `(length_a, size_a)` per axis, or `None` to keep the axis.
-        result: `(length_1, ..., length_n, width)`.
+        weights: one `(length_a, size_a)` or `(batch, length_a, size_a)` per axis, or
+            `None` to keep the axis.
+        result: `(length_1, ..., length_n, width)`, with a batch axis in front if any
+            of the weights has one.
     """
     axes = "thw"[-len(weights) :]
+    batch = ""
     for axis, weight in zip(axes, weights, strict=True):
         if weight is not None:
             resized = axes.replace(axis, "n")
-            table = ops.einsum(f"n{axis},{axes}d->{resized}d", weight, table)
+            own = "abc"[: len(weight.shape) - 2]
+            rule = f"{own}n{axis},{batch}{axes}d->{own or batch}{resized}d"
+            table, batch = ops.einsum(rule, weight, table), own or batch
     return table
 
 

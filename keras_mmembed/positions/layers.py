@@ -53,8 +53,9 @@ class PositionEmbedding1D(PositionEmbedding):
             place. Defaults to `False`.
         out_of_range: Treatment of positions beyond `max_length`: `"error"` (default);
             `"clip"`, the encoding of the last position; `"zero"`, no encoding;
-            `"resize"`, a sequence longer than `max_length` has the table, or the
-            sinusoids, stretched over it.
+            `"resize"`, the table, or the sinusoids, are stretched or squeezed to the
+            extent of each sample; `"resize_longer"`, only to one that is longer than
+            `max_length`, and a shorter one has the first rows.
         num_prefix_tokens: Number of tokens in front, such as a class token, that are
             not counted. They have rows of their own if learned, else no encoding.
             Defaults to 0.
@@ -68,8 +69,9 @@ class PositionEmbedding1D(PositionEmbedding):
             in a unit such as seconds. Defaults to `None`, which counts 0, 1, 2, ...
         start_index: Position of the first token, for decoding with a KV cache.
             Defaults to 0.
-        mask: Padding mask, for conventions that count only valid tokens. Defaults to
-            `None`.
+        mask: Padding mask, for conventions that count only valid tokens, and for the
+            extent of each sample: its last valid token + 1. Defaults to `None`, the
+            extent of the inputs.
         grid: `None` (default); for layers of two and three axes.
 
     Masking: the mask of `inputs` is passed on unchanged. `positions_from_mask` returns
@@ -190,7 +192,9 @@ class PositionEmbedding2D(PositionEmbedding):
         align_corners: Whether the corners of a resized table stay in place. Defaults
             to `False`.
         out_of_range: Treatment of another grid than `height` by `width`: `"error"`
-            (default); `"resize"`, the table or the sinusoids are stretched over it;
+            (default); `"resize"`, the table or the sinusoids are stretched or
+            squeezed to the extent of each sample; `"resize_longer"`, only along axes
+            that are longer than declared, and shorter ones have the first rows;
             `"clip"` or `"zero"`, rows and columns beyond have the last encoding or
             none.
         num_prefix_tokens: Number of tokens in front of a flattened grid, such as a
@@ -205,8 +209,9 @@ class PositionEmbedding2D(PositionEmbedding):
         positions: Row and column of each token, integer or float. Defaults to `None`,
             which counts the rows and columns of the grid.
         start_index: Row of the first token. Defaults to 0.
-        mask: Padding mask, for conventions that count only valid tokens. Defaults to
-            `None`.
+        mask: Padding mask, for conventions that count only valid tokens, and for the
+            extent of each sample: its last valid row and column + 1, unless `grid` or
+            flattened inputs tell it. Defaults to `None`, the extent of the inputs.
         grid: The grid of flattened inputs, one for all samples or one for each, whose
             tokens come first; tokens beyond it have no encoding. Defaults to `None`,
             the `height` and `width` of the layer.
@@ -332,8 +337,8 @@ class PositionEmbedding3D(PositionEmbedding):
         align_corners: Whether the corners of a resized table stay in place. Defaults
             to `False`.
         out_of_range: Treatment of a clip of other sizes, as for
-            `PositionEmbedding2D`: `"error"` (default), `"resize"`, `"clip"` or
-            `"zero"`.
+            `PositionEmbedding2D`: `"error"` (default), `"resize"`,
+            `"resize_longer"`, `"clip"` or `"zero"`.
         num_prefix_tokens: Number of tokens in front of a flattened clip, such as a
             class token. They have rows of their own if learned, else no encoding.
             Defaults to 0.
@@ -346,8 +351,9 @@ class PositionEmbedding3D(PositionEmbedding):
         positions: Frame, row and column of each token, integer or float. Defaults to
             `None`, which counts those of the clip.
         start_index: Number of the first frame. Defaults to 0.
-        mask: Padding mask, for conventions that count only valid tokens. Defaults to
-            `None`.
+        mask: Padding mask, for conventions that count only valid tokens, and for the
+            extent of each sample: its last valid row and column + 1, unless `grid` or
+            flattened inputs tell it. Defaults to `None`, the extent of the inputs.
         grid: The sizes of flattened clips, one for all samples or one for each, whose
             tokens come first; tokens beyond it have no encoding. Defaults to `None`,
             the sizes of the layer.

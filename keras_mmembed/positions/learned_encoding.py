@@ -1,6 +1,7 @@
 """Learned encodings: rows of tables for the coordinates of tokens."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import keras
 from keras import ops
@@ -79,10 +80,12 @@ def _resized_vectors(
 ) -> Tensor:
     weights = []
     for axis, size in zip(axes, table.shape, strict=False):
-        if coordinates.is_grid and axis not in coordinates.new_sizes:
+        index = coordinates.axes[axis]
+        is_whole = isinstance(index, range) and index == range(cast(int, size))
+        if is_whole and coordinates.is_grid and axis not in coordinates.new_sizes:
             weights.append(None)
             continue
-        index = as_tensor(coordinates.axes[axis])
+        index = as_tensor(index)
         new_size = coordinates.new_sizes.get(axis, size)
         weights.append(resize_weights(index, new_size, size, kernel))
     if not coordinates.is_grid:
@@ -90,6 +93,9 @@ def _resized_vectors(
     vectors = interpolate_grid(table, weights)
     for _ in range(axes[-1] + 1, len(coordinates.axes)):
         vectors = ops.expand_dims(vectors, -2)
+    if len(vectors.shape) > len(coordinates.axes) - axes[0] + 1:
+        for _ in range(axes[0]):
+            vectors = ops.expand_dims(vectors, 1)
     return vectors
 
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 from keras import ops
 
 from keras_mmembed.common.sequences import count
@@ -18,22 +17,6 @@ from keras_mmembed.positions.coordinates import (
     unravel,
 )
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
-
-
-def standardize_positions(positions: Tensor) -> Tensor:
-    """Return the positions of a call, which may be lists, as a tensor or an array."""
-    if positions is None or hasattr(positions, "shape"):
-        return positions
-    return ops.convert_to_tensor(np.asarray(positions))
-
-
-def standardize_grid(grid: GridSizes | None) -> GridSizes | None:
-    """Return the grid of a call as a tuple of integers, or else as a tensor."""
-    if not isinstance(grid, (tuple, list)):
-        return grid
-    if all(isinstance(size, (int, np.integer)) for size in grid):
-        return tuple(int(size) for size in grid)
-    return ops.stack([ops.cast(size, "int32") for size in grid])
 
 
 def locate(
@@ -53,9 +36,11 @@ def locate(
     grid = spec.sizes if grid is None else grid
     coordinates = count_tokens(spec, inputs, grid)
     if mask is not None and spec.rules.skips_masked:
-        mask = token_mask(spec, mask, grid)
+        mask = token_mask(spec, mask, inputs, grid)
         coordinates = count_valid(coordinates, mask, spec.rules.masked)
-    coordinates = start_at(coordinates, start_index)
+    elif mask is not None and is_measured(spec, inputs):
+        coordinates = measure(spec, coordinates, token_mask(spec, mask, inputs, grid))
+    coordinates = start_at(coordinates, start_index, spec.resizes)
     return start_all_at(coordinates, spec.rules.first_index)
 
 
@@ -102,8 +87,14 @@ def locate_flat(inputs: Tensor, grid: GridSizes, skip: int = 0) -> Coordinates:
     else:
         sizes_of_all = ops.cast(ops.convert_to_tensor(grid), "int32")
         rank = sizes_of_all.shape[-1]
-        sizes = tuple(sizes_of_all[..., axis, None] for axis in range(rank))
-        index = count(inputs, 1, skip) + ops.zeros_like(sizes[0])
+        true_sizes = tuple(sizes_of_all[..., axis, None] for axis in range(rank))
+        index = count(inputs, 1, skip) + ops.zeros_like(true_sizes[0])
+        valid = index < math.prod(true_sizes)
+        # a grid without tokens still divides
+        sizes = tuple(ops.maximum(size, 1) for size in true_sizes)
+        return Coordinates(
+            tuple(unravel(index, sizes)), sizes, 1, is_grid=False, valid=valid
+        )
     axes, valid = tuple(unravel(index, sizes)), index < math.prod(sizes)
     return Coordinates(axes, sizes, 1, is_grid=False, valid=valid)
 
@@ -114,12 +105,46 @@ def count_or_range(tensor: Tensor, axis: int, skip: int = 0) -> AxisCoordinates:
     return range(size - skip) if isinstance(size, int) else count(tensor, axis, skip)
 
 
-def token_mask(spec: GridSpec, mask: Tensor, grid: GridSizes) -> Tensor:
+def token_mask(spec: GridSpec, mask: Tensor, inputs: Tensor, grid: GridSizes) -> Tensor:
     """Return the mask of all tokens but prefix tokens, with an axis for each size."""
     mask = ops.cast(mask, "bool")[..., spec.num_prefix_tokens :]
     if spec.rank > 1 and len(mask.shape) == 2:
-        mask = ops.reshape(mask, (-1, *grid))
+        sizes = ops.shape(inputs)[1:-1] if len(inputs.shape) > 3 else grid
+        # not -1 for the batch, which no tokens would leave open
+        mask = ops.reshape(mask, (ops.shape(mask)[0], *sizes))
     return mask
+
+
+def is_measured(spec: GridSpec, inputs: Tensor) -> bool:
+    """Whether the mask tells an extent of each sample that its encoding depends on.
+
+    A flattened grid has no rows and columns of its own; `grid` tells them.
+    """
+    has_axes = spec.rank == 1 or len(inputs.shape) > 3
+    return has_axes and any(map(spec.measures, range(spec.rank)))
+
+
+def measure(spec: GridSpec, coordinates: Coordinates, mask: Tensor) -> Coordinates:
+    """Return coordinates on the extent of each sample: last valid token + 1.
+
+    Args:
+        spec: The axes and the rules of the layer.
+        coordinates: The coordinates of all tokens.
+        mask: The valid tokens, bool, an axis per axis of the tokens.
+    """
+    valid, rank = ops.cast(mask, "int32"), spec.rank
+    lead, sizes = len(mask.shape) - rank, []
+    for axis in range(rank):
+        others = [lead + a for a in range(rank) if a != axis]
+        in_axis = ops.sum(valid, axis=others) if others else valid
+        # not a maximum, which an axis without tokens has not
+        so_far = ops.cumsum(in_axis, axis=-1)
+        total = ops.sum(in_axis, axis=-1, keepdims=True)
+        ahead = ops.cast(total - so_far + in_axis > 0, "int32")
+        extent = ops.maximum(ops.sum(ahead, axis=-1, keepdims=True), 1)
+        declared = coordinates.sizes[axis] if coordinates.sizes else None
+        sizes.append(extent if spec.measures(axis) else declared)
+    return replace(coordinates, sizes=tuple(sizes))
 
 
 def count_valid(
@@ -136,8 +161,7 @@ def count_valid(
     token_axes = [first + axis for axis in range(len(coordinates.axes))]
     axes = [ops.cumsum(ops.cast(mask, "int32"), axis=a) - 1 for a in token_axes]
     sizes = tuple(
-        ops.max(axis, axis=a, keepdims=True) + 1
-        for a, axis in zip(token_axes, axes, strict=True)
+        ops.sum(ops.cast(mask, "int32"), axis=a, keepdims=True) for a in token_axes
     )
     if masked == "before_first":
         axes = [ops.where(mask, axis, -1) for axis in axes]
@@ -145,16 +169,28 @@ def count_valid(
     return counted.restricted(mask) if masked == "zero" else counted
 
 
-def start_at(coordinates: Coordinates, start_index: int | Tensor) -> Coordinates:
-    """Add a start, one for all samples or one for each, to the first axis."""
+def start_at(
+    coordinates: Coordinates, start_index: int | Tensor, extends: bool = False
+) -> Coordinates:
+    """Add a start, one for all samples or one for each, to the first axis.
+
+    Args:
+        coordinates: The coordinates, counted from 0.
+        start_index: An integer, or `(batch,)`.
+        extends: Whether the tokens before the start belong to the extent.
+    """
     if isinstance(start_index, int):
         if start_index == 0:
             return coordinates
+        if extends:
+            coordinates = coordinates.longer_by(start_index)
         return coordinates.with_axis(0, shift(coordinates.axes[0], start_index))
     coordinates = coordinates.per_token()
     starts = ops.cast(ops.convert_to_tensor(start_index), "int32")
     if len(starts.shape) == 1:
         starts = ops.reshape(starts, (-1,) + (1,) * coordinates.token_rank)
+    if extends:
+        coordinates = coordinates.longer_by(starts)
     return coordinates.with_axis(0, as_tensor(coordinates.axes[0]) + starts)
 
 

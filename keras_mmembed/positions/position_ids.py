@@ -1,8 +1,14 @@
 """Position ids of padded and packed sequences: pure functions."""
 
+from typing import Any
+
+import keras
+import numpy as np
 from keras import ops
 
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Tensor
+from keras_mmembed.positions.call_arguments import as_array
 
 
 def positions_from_mask(mask: Tensor, first_index: int = 0) -> Tensor:
@@ -27,7 +33,15 @@ def positions_from_mask(mask: Tensor, first_index: int = 0) -> Tensor:
     >>> np.array(positions_from_mask(left_padded)).tolist()
     [[0, 0, 0, 1, 2]]
     """
-    mask = ops.cast(ops.convert_to_tensor(mask), "bool")
+    who, argument = "positions_from_mask", "mask"
+    mask = _standardize(who, argument, mask)
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if dtype != "bool":
+        remedy = "Cast it to bool."
+        tensors.check_kind(who, argument, mask, "number", remedy)
+        tensors.check_range(who, argument, mask, -np.inf, np.inf)
+    first_index = checks.check_integer(who, "first_index", first_index, minimum=0)
+    mask = ops.cast(mask, "bool")
     count_so_far = ops.cumsum(ops.cast(mask, "int32"), axis=-1)
     return ops.maximum(count_so_far - 1, 0) + first_index
 
@@ -51,7 +65,8 @@ def positions_from_ids(ids: Tensor) -> Tensor:
     >>> np.array(positions_from_ids(packed)).tolist()
     [[0, 1, 2, 0, 1, 0]]
     """
-    ids = ops.convert_to_tensor(ids)
+    ids = _standardize("positions_from_ids", "ids", ids)
+    tensors.check_kind("positions_from_ids", "ids", ids, "integer")
     changed = ops.not_equal(ids[:, 1:], ids[:, :-1])
     # each row starts an example, so the examples of all rows are numbered in one line
     first = ops.ones_like(ids[:, :1], dtype="bool")
@@ -59,4 +74,18 @@ def positions_from_ids(ids: Tensor) -> Tensor:
     example = ops.cumsum(ops.reshape(starts, (-1,)))
     start = ops.cast(ops.searchsorted(example, example), "int32")
     positions = ops.cumsum(ops.ones_like(example)) - 1 - start
-    return ops.reshape(positions, ops.shape(ids))
+    if not isinstance(ids, keras.KerasTensor):
+        return ops.reshape(positions, ops.shape(ids))
+    # its shape is not known yet, so each token looks up where it stands in the line
+    ones = ops.ones_like(ids, dtype="int32")
+    row, column = (ops.cumsum(ones, axis=axis) - 1 for axis in (0, 1))
+    return ops.take(positions, row * ops.sum(ones[:1, :]) + column, axis=0)
+
+
+def _standardize(who: str, argument: str, value: Any) -> Tensor:
+    """Return numbers of shape `(batch, length)` as a tensor."""
+    rule = "be numbers, as an array, a tensor or lists of one length"
+    value = as_array(who, argument, value, rule)
+    shape = checks.known_shape(value.shape)
+    checks.check_rank(who, f"{argument}.shape", shape, (2,), "(batch, length)")
+    return ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value

@@ -1,12 +1,14 @@
 """Learned position tables at another size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Tensor
+from keras_mmembed.positions.call_arguments import as_array
 from keras_mmembed.positions.interpolation import (
     Interpolation,
     Kernel,
@@ -71,9 +73,13 @@ def resize_positions(
     References:
         The kernels are those of `torch.nn.functional.interpolate`.
     """
-    kernel = Kernel(interpolation, bool(antialias), bool(align_corners))
+    kernel = Kernel(
+        interpolation,
+        checks.check_flag(WHO, "antialias", antialias),
+        checks.check_flag(WHO, "align_corners", align_corners),
+    )
     check_kernel(WHO, kernel)
-    table = np.asarray(ops.convert_to_numpy(table), dtype="float32")
+    table = _standardize(table)
     old_sizes, new_sizes, skip = _check_sizes(table, sizes, grid, num_prefix_tokens)
     weights = [
         resize_weights(np.arange(new), new, old, kernel)
@@ -83,9 +89,28 @@ def resize_positions(
     resized = ops.convert_to_numpy(
         interpolate_grid(ops.convert_to_tensor(on_grid), weights)
     )
-    if not grid:
+    if grid is None:
         return resized
     return np.concatenate([table[:skip], resized.reshape(-1, table.shape[-1])])
+
+
+def _standardize(table: Any) -> np.ndarray:
+    """Return a table as a float32 array."""
+    rule = "be numbers, as an array, a tensor, a variable or lists of one length"
+    table = as_array(WHO, "table", table, rule)
+    tensors.check_kind(WHO, "table", table, "number", "Cast it to floats.")
+    table = np.asarray(ops.convert_to_numpy(table), dtype="float32")
+    rule = "have no axis of size 0"
+    checks.check(table.size > 0, WHO, "table.shape", rule, table.shape)
+    return table
+
+
+def _integers(argument: str, sizes: Any) -> tuple[int, ...]:
+    """Return sizes as a tuple of integers of at least 1."""
+    is_list = isinstance(sizes, (list, tuple)) or np.ndim(sizes) == 1
+    rule = "be a list of integers"
+    checks.check(is_list, WHO, argument, rule, repr(sizes))
+    return tuple(checks.check_integer(WHO, argument, size) for size in sizes)
 
 
 def _check_sizes(
@@ -96,21 +121,21 @@ def _check_sizes(
 ) -> tuple[tuple[int, ...], tuple[int, ...], int]:
     """Return the old sizes, the new ones, and the number of prefix tokens."""
     axes = "(length, channels), or with an axis for each of two or three sizes"
-    if grid:
+    if grid is not None:
         checks.check_rank(WHO, "table.shape", table.shape, (2,), "(tokens, channels)")
     else:
         checks.check_rank(WHO, "table.shape", table.shape, (2, 3, 4), axes)
-    checks.check(np.ndim(sizes) == 1, WHO, "sizes", "be a list of integers", sizes)
-    new_sizes = tuple(checks.check_integer(WHO, "sizes", size) for size in sizes)
+    new_sizes = _integers("sizes", sizes)
     skip = checks.check_integer(WHO, "num_prefix_tokens", num_prefix_tokens, 0)
     rule = "be 0 without `grid`, which says where the rows of the grid end"
-    checks.check(grid or not skip, WHO, "num_prefix_tokens", rule, skip)
-    old_sizes = tuple(grid) if grid else table.shape[:-1]
+    is_clear = grid is not None or not skip
+    checks.check(is_clear, WHO, "num_prefix_tokens", rule, skip)
+    old_sizes = table.shape[:-1] if grid is None else _integers("grid", grid)
     rule = f"have one integer for each axis of the old sizes {old_sizes}"
     fits = len(new_sizes) == len(old_sizes)
     checks.check(fits, WHO, "sizes", rule, new_sizes)
     rows = skip + int(np.prod(old_sizes))
     rule = f"have {rows} rows with grid={grid}, num_prefix_tokens={skip}"
-    fits = not grid or len(table) == rows
+    fits = grid is None or len(table) == rows
     checks.check(fits, WHO, "table.shape", rule, table.shape)
     return old_sizes, new_sizes, skip

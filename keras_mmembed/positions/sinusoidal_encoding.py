@@ -1,7 +1,7 @@
 """Sinusoidal encodings of the coordinates of tokens."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from keras import ops
 
@@ -13,6 +13,7 @@ from keras_mmembed.positions.coordinates import (
     Coordinates,
     Size,
     int_or_tensor,
+    is_per_sample,
     reindex,
 )
 from keras_mmembed.positions.grid_spec import GridSpec
@@ -72,6 +73,11 @@ class SinusoidalEncoding:
         ranges = [axis for axis in coordinates.axes if isinstance(axis, range)]
         is_regular = coordinates.is_grid and len(ranges) == len(coordinates.axes)
         is_whole = coordinates.valid is None and not coordinates.new_sizes
+        if self.spec.rules.indexing != "axes":
+            # it counts with the sizes of the grid, which are not those of the tokens
+            sizes = _sizes_of(self.spec, coordinates)
+            is_whole = is_whole and sizes == list(coordinates.sizes or ())
+            is_whole = is_whole and not any(map(is_per_sample, sizes))
         if self.precomputed is None or not (is_regular and is_whole):
             return None
         return self.precomputed.at(ranges)
@@ -164,13 +170,23 @@ def on_declared_grid(
 
     Where the grid is resized, these are coordinates on the declared one.
     """
-    axes = list(coordinates.per_token().axes)
-    sizes = list(spec.sizes if coordinates.sizes is None else coordinates.sizes)
+    coordinates, first = coordinates.per_token(), spec.rules.first_index
+    axes = list(coordinates.axes)
+    sizes = _sizes_of(spec, coordinates)
     for axis, new_size in coordinates.new_sizes.items():
         index, new_size = ops.cast(axes[axis], "float32"), ops.cast(new_size, "float32")
-        sizes[axis] = spec.sizes[axis]
-        axes[axis] = source_position(index, new_size, sizes[axis])
+        size = cast(int, spec.sizes[axis])
+        axes[axis] = source_position(index - first, new_size, size) + first
     return axes, sizes
+
+
+def _sizes_of(spec: GridSpec, coordinates: Coordinates) -> list[Size]:
+    """Return the sizes of the grid that coordinates are on once they are resized."""
+    sizes = spec.sizes if coordinates.sizes is None else coordinates.sizes
+    return [
+        declared if spec.resizes and declared is not None else cast(Size, size)
+        for size, declared in zip(sizes, spec.sizes, strict=True)
+    ]
 
 
 def normalize(

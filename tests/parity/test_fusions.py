@@ -60,7 +60,12 @@ def test_vilt_with_images_of_two_sizes():
     )
 
     position = mm.PositionEmbedding2D(
-        4, 4, kind="learned", interpolation="bilinear", out_of_range="clip"
+        4,
+        4,
+        kind="learned",
+        interpolation="bilinear",
+        align_corners=True,
+        out_of_range="resize",
     )
     layer = fusion_of(
         {
@@ -79,19 +84,13 @@ def test_vilt_with_images_of_two_sizes():
     layer.branch("image").start.assign(array(module.cls_token)[0] + table[:1])
     kinds = array(module.token_type_embeddings.weight)
     set_vectors(layer, text=kinds[0], image=kinds[1])
-    # the table is read at the size of each image, corners on corners
-    grids, places = [(4, 4), (3, 2)], np.zeros((2, 16, 2), "float32")
-    for sample, (height, width) in enumerate(grids):
-        rows, columns = np.divmod(np.arange(16), 4)
-        places[sample, :, 0] = rows * 3 / (height - 1)
-        places[sample, :, 1] = columns * 3 / (width - 1)
-    patches = module.patch_embeddings(pixels).flatten(2).transpose(1, 2)
+    patches = module.patch_embeddings(pixels).permute(0, 2, 3, 1)
     fused = layer(
         {"text": array(module.text_embeddings(words)), "image": array(patches)},
-        positions={"image": places},
+        # the table is read at the size of each image, which its mask tells
         mask={
             "text": text_mask.numpy(),
-            "image": pixel_mask[:, ::4, ::4].flatten(1).numpy(),
+            "image": pixel_mask[:, ::4, ::4].numpy(),
         },
     )
     got, mask = array(fused["embeddings"]), array(fused["mask"]).astype(bool)

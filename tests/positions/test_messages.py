@@ -5,62 +5,26 @@ from functools import partial
 import keras
 import numpy as np
 import pytest
-from messages import call, checks, ids, in_a_compiled_step, make, wrong, zeros
+from messages import call, checks, flags, ids, in_a_compiled_step, zeros
 
 import keras_mmembed as mm
 
 ONE, TWO = mm.PositionEmbedding1D, mm.PositionEmbedding2D
 THREE, BOX = mm.PositionEmbedding3D, mm.BoxEmbedding
 GRID = partial(TWO, 2, 2, kind="learned")
+TABLE_3D = partial(THREE, 2, 2, 2, kind="learned")
+INITIALIZER = "be the name, the configuration or an instance of an initializer"
 KERNELS = "be one of 'nearest', 'bilinear', 'bicubic'"
 
-CONSTRUCTORS = [
-    wrong(ONE, "be at least 1", max_length=0),
-    wrong(ONE, "be an integer or None", max_length=2.5),
-    wrong(ONE, "be given with kind='learned'", kind="learned", max_length=None),
-    wrong(TWO, "be given with kind='learned'", height=3, kind="learned", width=None),
-    wrong(ONE, "be one of 'sinusoidal', 'learned'", kind="sine"),
-    wrong(ONE, "be one of 'transformer', 'whisper', 'mae', 'detr'", convention="bert"),
-    wrong(ONE, "be one of 'transformer', 'whisper'", convention="roberta"),
-    wrong(TWO, "be one of None, 'concat', 'sum'", combination="product"),
-    wrong(ONE, "be greater than 0", max_wavelength=-1),
-    wrong(ONE, "be a number", max_wavelength="long"),
-    wrong(ONE, "be one of 'error', 'clip', 'zero', 'resize'", out_of_range="wrap"),
-    wrong(GRID, KERNELS, interpolation="cubic"),
-    wrong(GRID, KERNELS, out_of_range="resize", interpolation=None),
-    wrong(
-        partial(GRID, interpolation="nearest"),
-        "be False with nearest interpolation",
-        antialias=True,
-    ),
-    wrong(
-        partial(GRID, interpolation="bicubic", antialias=True),
-        "be False with antialias=True",
-        align_corners=True,
-    ),
-    wrong(
-        partial(ONE, 9, kind="learned", convention="roberta", interpolation="bilinear"),
-        "not be 'resize' with convention='roberta'",
-        out_of_range="resize",
-    ),
-    wrong(ONE, "be at least 0", num_prefix_tokens=-1),
-    make(ONE().build, (None, 5, None)).says(
-        "inputs.shape", "have a last axis of known size", "(None, 5, None)"
-    ),
-    wrong(BOX, "be one of 'learned', 'sinusoidal'", kind="fixed"),
-    wrong(BOX, "be one of 'sum', 'concat'", combination="product"),
-    wrong(BOX, "be at least 1", num_positions=0),
-    wrong(BOX, "be an integer or None", coordinate_width=2.5),
-    wrong(BOX, "be greater than 0", max_wavelength=0),
-]
-
+INTERPOLATED = ONE(9, kind="learned", interpolation="bilinear", out_of_range="clip")
+ROBERTA = ONE(6, kind="learned", convention="roberta")
 TABLE, SHAPE = ONE(4, kind="learned"), "inputs.shape"
 X, FLAT, IMAGE = zeros(2, 3, 8), zeros(2, 12, 8), zeros(2, 3, 4, 8)
 NO_INTERPOLATION = "be integer, because the table is read without interpolation"
 
 CALLS = [
     call(TABLE, zeros(2, 5, 8)).says("length", "be at most max_length=4", "5"),
-    call(TABLE, X, start_index=2).says("length", "be at most max_length=4", "5"),
+    call(TABLE, X, start_index=2).says("start_index", "lie in [0, 2)", "2"),
     call(ONE(4), zeros(2, 5, 8)).says("length", "be at most max_length=4", "5"),
     call(ONE(), zeros(8)).says(SHAPE, "be (..., length, width)", "(8,)"),
     call(TWO(), zeros(2, 2, 3, 4, 8)).says(
@@ -133,6 +97,89 @@ CALLS = [
         "boxes", "hold one box for each of the 3 tokens", "(2, 5, 4)"
     ),
     call(BOX(), X, boxes=zeros(2, 3, 4)).says("boxes.dtype", "be integer", "float32"),
+    call(BOX(), X, boxes=ids(5, 3, 4)).says(
+        "boxes", "hold boxes for each of the 2 samples", "(5, 3, 4)"
+    ),
+    call(BOX(kind="sinusoidal"), X, boxes=flags(2, 3, 4)).says(
+        "boxes.dtype", "be an integer or a float", "bool"
+    ),
+    call(BOX(), flags(2, 3, 8), boxes=ids(2, 3, 4)).says(
+        "inputs.dtype", "be an integer or a float", "bool"
+    ),
+    call(BOX(), zeros(3, 8), boxes=ids(3, 4)).says(
+        "inputs.shape", "be (batch, length, width)", "(3, 8)"
+    ),
+    call(ONE(), flags(2, 3, 8)).says(
+        "inputs.dtype", "be an integer or a float", "bool"
+    ),
+    call(ONE(), X, positions=flags(2, 3)).says(
+        "positions.dtype", "be an integer or a float", "bool"
+    ),
+    call(TABLE, X, positions=flags(2, 3)).says(
+        "positions.dtype", "be an integer or a float", "bool"
+    ),
+    # starts: an integer, an array and a tensor are told alike
+    call(TABLE, X, start_index=-1).says("start_index", "lie in [0, 2)", "-1"),
+    call(ONE(4), X, start_index=-1).says("start_index", "lie in [0, 2)", "-1"),
+    call(ROBERTA, X, start_index=4).says("start_index", "lie in [0, 2)", "4"),
+    call(ONE(), X, start_index=2**40).says(
+        "start_index", "lie in [-2147483648, 2147483648)", f"{2**40}"
+    ),
+    call(GRID(), zeros(2, 2, 2, 8), start_index=1).says(
+        "start_index", "lie in [0, 1)", "1"
+    ),
+    call(TWO(2, 2), zeros(2, 2, 2, 8), start_index=5).says(
+        "start_index", "lie in [0, 1)", "5"
+    ),
+    call(TWO(5, 2), zeros(2, 2, 2, 8), start_index=4).says(
+        "start_index", "lie in [0, 4)", "4"
+    ),
+    *[
+        call(ONE(), X, start_index=start).says(
+            "start_index", "be an integer or a tensor", repr(start)
+        )
+        for start in (1.5, True, None, "1")
+    ],
+    call(ONE(), X, start_index=zeros(2)).says(
+        "start_index.dtype", "be integer", "float32"
+    ),
+    call(ONE(), X, start_index=ids(2, 3)).says(
+        "start_index.shape", "be () or (batch,)", "(2, 3)"
+    ),
+    call(ONE(), X, start_index=ids(5)).says(
+        "start_index.shape", "be () or (batch,), for 2 samples", "(5,)"
+    ),
+    call(ONE(), X, start_index=5, positions=ids(2, 3)).says(
+        "start_index", "be 0 beside `positions`", "5"
+    ),
+    # grids
+    *[
+        call(TWO(), FLAT, grid=grid).says(
+            "grid", "be an integer for each of 2 axes", repr(grid)
+        )
+        for grid in (4, "22", (2, None), (2.5, 1.0), (True, True))
+    ],
+    call(TWO(), FLAT, grid=(-3, -4)).says(
+        "grid", "have sizes of at least 0", "(-3, -4)"
+    ),
+    call(TWO(), FLAT, grid=zeros(2, 2)).says("grid.dtype", "be integer", "float32"),
+    call(TWO(), FLAT, grid=flags(2, 2)).says("grid.dtype", "be integer", "bool"),
+    call(TWO(), FLAT, grid=ids(1, 2, 2)).says(
+        "grid.shape", "be (axes,) or (batch, axes)", "(1, 2, 2)"
+    ),
+    call(TWO(), FLAT, grid=ids(3, 2)).says(
+        "grid.shape", "be (axes,) or (batch, axes), for 2 samples", "(3, 2)"
+    ),
+    # masks of conventions that count with them
+    call(ONE(convention="detr"), X, mask=flags(2, 4)).says(
+        "mask.shape", "be (2, 3)", "(2, 4)"
+    ),
+    call(ONE(convention="detr"), X, mask=flags(3, 3)).says(
+        "mask.shape", "be (2, 3)", "(3, 3)"
+    ),
+    call(TWO(3, 4, out_of_range="resize"), IMAGE, mask=flags(2, 4, 3)).says(
+        "mask.shape", "be (2, 3, 4)", "(2, 4, 3)"
+    ),
 ]
 VALUES = [
     # what only values tell; symbolic tensors do not have them
@@ -146,26 +193,36 @@ VALUES = [
     call(BOX(num_positions=9), X, boxes=ids(2, 3, 4) + 9).says(
         "boxes", "lie in [0, 9)", "9"
     ),
+    *[
+        call(layer, inputs, **{argument: zeros(*shape) + value}).says(
+            argument, "lie in [-2147483648, 2147483648)", repr(value)
+        )
+        for value in (np.nan, np.inf, -np.inf)
+        for layer, inputs, argument, shape in (
+            (ONE(), X, "positions", (2, 3)),
+            (ONE(9, out_of_range="clip"), X, "positions", (3,)),
+            (TWO(), X, "positions", (2, 3, 2)),
+            (INTERPOLATED, X, "positions", (2, 3)),
+            (BOX(kind="sinusoidal"), X, "boxes", (2, 3, 4)),
+        )
+    ],
+    call(ONE(), X, positions=zeros(3) + 2.0**40).says(
+        "positions", "lie in [-2147483648, 2147483648)", f"{2.0**40}"
+    ),
+    call(ONE(), X, positions=[["a"]]).says("positions", "be numbers", "[['a']]"),
+    call(ONE(), X, positions=[[1, 2, 3], [1, 2]]).says(
+        "positions", "be numbers", "[[1, 2, 3], [1, 2]]"
+    ),
+    call(TABLE, X, start_index=ids(2) - 1).says("start_index", "lie in [0, 2)", "-1"),
+    call(ROBERTA, X, start_index=ids(2) + 4).says("start_index", "lie in [0, 2)", "4"),
+    call(GRID(), zeros(2, 2, 2, 8), start_index=ids(2) + 5).says(
+        "start_index", "lie in [0, 1)", "5"
+    ),
+    call(TWO(), FLAT, grid=ids(2, 2) - 2).says("grid", "lie in [0, 2147483648)", "-2"),
+    call(TWO(), FLAT, grid=ids(2, 2) + 4).says("grid", "have at most 12 cells", "(4"),
+    call(GRID(), FLAT, grid=ids(2, 2) + 3).says("grid", "be that of the layer", "(3"),
 ]
 
-SQUARE = partial(mm.resize_positions, zeros(2, 2, 8))
-ROWS = partial(mm.resize_positions, sizes=(3, 3), grid=(2, 2))
-RESIZED = [
-    wrong(SQUARE, "have one integer for each axis", sizes=(3,)),
-    wrong(SQUARE, "be a list of integers", sizes=3),
-    wrong(SQUARE, "be 0 without `grid`", sizes=(3, 3), num_prefix_tokens=1),
-    wrong(SQUARE, "be at least 1", "0", sizes=(3, 0)),
-    wrong(SQUARE, KERNELS, sizes=(3, 3), interpolation="area"),
-    make(ROWS, table=zeros(2, 2, 8)).says(
-        "table.shape", "be (tokens, channels)", "(2, 2, 8)"
-    ),
-    make(ROWS, table=zeros(4, 8), num_prefix_tokens=1).says(
-        "table.shape", "have 5 rows", "(4, 8)"
-    ),
-]
-
-
-test_constructor = checks([*CONSTRUCTORS, *RESIZED])
 test_eager_call = checks([*CALLS, *VALUES])
 test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)
 

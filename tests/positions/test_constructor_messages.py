@@ -1,0 +1,81 @@
+"""What the constructors of position layers refuse, and how they say it."""
+
+from functools import partial
+
+from messages import checks, make, wrong
+
+import keras_mmembed as mm
+
+ONE, TWO = mm.PositionEmbedding1D, mm.PositionEmbedding2D
+THREE, BOX = mm.PositionEmbedding3D, mm.BoxEmbedding
+GRID = partial(TWO, 2, 2, kind="learned")
+TABLE_3D = partial(THREE, 2, 2, 2, kind="learned")
+INITIALIZER = "be the name, the configuration or an instance of an initializer"
+KERNELS = "be one of 'nearest', 'bilinear', 'bicubic'"
+
+CONSTRUCTORS = [
+    wrong(ONE, "be at least 1", max_length=0),
+    wrong(ONE, "be an integer or None", max_length=2.5),
+    wrong(ONE, "be given with kind='learned'", kind="learned", max_length=None),
+    wrong(TWO, "be given with kind='learned'", height=3, kind="learned", width=None),
+    wrong(ONE, "be one of 'sinusoidal', 'learned'", kind="sine"),
+    wrong(ONE, "be one of 'transformer', 'whisper', 'mae', 'detr'", convention="bert"),
+    wrong(ONE, "be one of 'transformer', 'whisper'", convention="roberta"),
+    wrong(TWO, "be one of None, 'concat', 'sum'", combination="product"),
+    wrong(ONE, "be greater than 0", max_wavelength=-1),
+    wrong(ONE, "be a number", max_wavelength="long"),
+    wrong(ONE, "be one of 'error', 'clip', 'zero', 'resize'", out_of_range="wrap"),
+    wrong(GRID, KERNELS, interpolation="cubic"),
+    wrong(GRID, KERNELS, out_of_range="resize", interpolation=None),
+    wrong(
+        partial(GRID, interpolation="nearest"),
+        "be False with nearest interpolation",
+        antialias=True,
+    ),
+    wrong(
+        partial(GRID, interpolation="bicubic", antialias=True),
+        "be False with antialias=True",
+        align_corners=True,
+    ),
+    wrong(
+        partial(ONE, 9, kind="learned", convention="roberta", interpolation="bilinear"),
+        "not be 'resize' with convention='roberta'",
+        out_of_range="resize",
+    ),
+    wrong(ONE, "be at least 0", num_prefix_tokens=-1),
+    make(ONE().build, (None, 5, None)).says(
+        "inputs.shape", "have a last axis of known size", "(None, 5, None)"
+    ),
+    wrong(ONE, "be finite", max_wavelength=float("inf")),
+    wrong(ONE, "be finite", max_wavelength=10**400),
+    wrong(GRID, "be True or False", antialias="no"),
+    wrong(GRID, "be True or False", align_corners=1),
+    wrong(ONE, "be None with kind='sinusoidal'", interpolation="bilinear"),
+    wrong(ONE, "be False with kind='sinusoidal'", antialias=True),
+    wrong(ONE, "be False with kind='sinusoidal'", align_corners=True),
+    *[
+        wrong(ONE, "be 'error' without max_length", out_of_range=policy)
+        for policy in ("clip", "zero", "resize", "resize_longer")
+    ],
+    wrong(GRID, "be one of 'transformer', 'florence2'", convention="roberta"),
+    wrong(TABLE_3D, "be one of 'transformer'", convention="florence2"),
+    wrong(ONE, INITIALIZER, embeddings_initializer="nope"),
+    wrong(ONE, INITIALIZER, embeddings_initializer=False),
+    wrong(ONE, "be a float dtype", "'int32'", dtype="int32"),
+    wrong(BOX, INITIALIZER, embeddings_initializer=5),
+    wrong(BOX, "be a float dtype", "'int32'", dtype="int32"),
+    wrong(BOX, "be finite", max_wavelength=float("inf")),
+    make(BOX().build, (None, 3, None)).says(
+        "inputs.shape", "have a last axis of known size", "(None, 3, None)"
+    ),
+    make(ONE().build, None).says("inputs", "be one tensor", "None"),
+    make(ONE().build, ()).says("inputs", "be one tensor", "()"),
+    make(ONE().build, [(3, 8), (2, 8)]).says("inputs", "be one tensor", "[(3, 8)"),
+    wrong(BOX, "be one of 'learned', 'sinusoidal'", kind="fixed"),
+    wrong(BOX, "be one of 'sum', 'concat'", combination="product"),
+    wrong(BOX, "be at least 1", num_positions=0),
+    wrong(BOX, "be an integer or None", coordinate_width=2.5),
+    wrong(BOX, "be greater than 0", max_wavelength=0),
+]
+
+test_constructor = checks(CONSTRUCTORS)
