@@ -84,7 +84,11 @@ class ZeroGate(keras.layers.Layer):
     def mix(self, without: Tensor, more: Tensor) -> Tensor:
         """Return `without + tanh(gate) (more - without)`, in the dtype of `more`."""
         share: Any = ops.cast(ops.tanh(self.gate), more.dtype)
-        return ops.add(without, share * ops.subtract(more, without))
+        difference = ops.subtract(more, without)
+        # zero times infinity is no number: closed, the gate lets none of it through
+        passes = ops.logical_or(ops.isfinite(difference), ops.not_equal(share, 0.0))
+        difference = ops.where(passes, difference, ops.zeros_like(difference))
+        return ops.add(without, share * difference)
 
     def compute_mask(
         self, inputs: Sequence[Tensor], previous_mask: Sequence[Tensor] | None = None

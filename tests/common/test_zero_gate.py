@@ -81,3 +81,13 @@ def test_a_modality_added_to_a_trained_model_changes_nothing_at_first():
     assert np.abs(
         array(new({"text": text, "audio": audio}))[:, :5] - expected
     ).max() > (1e-3)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_closed_gate_lets_nothing_through(value):
+    without, more = normal(2, 3), normal(2, 3, seed=1)
+    more[0, 1] = value
+    layer = mm.ZeroGate()
+    np.testing.assert_array_equal(array(layer([without, more])), without)
+    layer.set_weights([np.float32(0.5)])
+    assert not np.isfinite(array(layer([without, more]))[0, 1])
