@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 from tensors import array, normal
 from weights import randomize, reloaded
