@@ -118,30 +118,34 @@ class MultiModalFusion(keras.layers.Layer):
 
     Args:
         modality_configs: By name, a dict with the keys above.
-        unified_dim: The common width.
-        normalization: `"shared"` or `"joint"`, one norm for all tokens, before or
-            after the concatenation, which is the same; `"per_modality"`, one for each
-            modality; `"both"`, one for each modality and then one for all; `None`.
-        norm_type: `"layer"`, or `"rms"` for norms that divide by the root mean square
-            and neither center nor shift (T5, LLaMA).
-        epsilon: Added to the variance, or the mean square, in a norm.
-        dropout: Share of the outputs that training sets to zero.
-        cls_token: Whether a learned class token comes first.
-        num_registers: Number of learned register tokens after it.
+        unified_dim: The common width. Defaults to 512.
+        normalization: `"shared"` (default) or `"joint"`, one norm for all tokens,
+            before or after the concatenation, which is the same; `"per_modality"`, one
+            for each modality; `"both"`, one for each modality and then one for all;
+            `None`, no norm.
+        norm_type: `"layer"` (default), or `"rms"` for norms that divide by the root
+            mean square and neither center nor shift (T5, LLaMA).
+        epsilon: Added to the variance, or the mean square, in a norm. Defaults to 1e-6.
+        dropout: Share of the outputs that training sets to zero. Defaults to 0.1.
+        cls_token: Whether a learned class token comes first. Defaults to `False`.
+        num_registers: Number of learned register tokens after it. Defaults to 0.
         modality_dropout: Probability, or one by name, with which training takes a
             modality from a sample; one that is there always stays, and so does one
-            that others are placed into.
-        missing: What a modality becomes that a sample lacks: `"mask"`, nothing, its
-            tokens are masked; `"token"`, a learned vector in place of its features.
+            that others are placed into. Defaults to 0.
+        missing: What a modality becomes that a sample lacks: `"mask"` (default),
+            nothing, its tokens are masked; `"token"`, a learned vector in place of its
+            features.
         return_dict: Whether to return `embeddings`, and with them `mask` (bool) and
             `modality_ids` (int32), both `(batch, fused length)`, and `positions`
             (float32) `(batch, fused length, 3)`: frame, row, column. A sequence
             counts along the first. Class, register, start and end tokens have the id
-            -1; one that stands in has that of its modality.
-        seed: Seed of both kinds of dropout.
-        kernel_initializer: Initializer of the projections.
-        embeddings_initializer: Initializer of learned vectors; normal, 0.02, by
-            default.
+            -1; one that stands in has that of its modality. Defaults to `False`, the
+            embeddings alone.
+        seed: Seed of both kinds of dropout. Defaults to `None`, a random one.
+        kernel_initializer: Initializer of the projections. Defaults to
+            `"glorot_uniform"`.
+        embeddings_initializer: Initializer of learned vectors. Defaults to `None`, a
+            normal distribution of standard deviation 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
     Call arguments:
@@ -426,9 +430,12 @@ class MultiModalFusion(keras.layers.Layer):
             like: The inputs of the fusion; their shapes give the lengths. Raw inputs
                 of an `embedding` must have a known size in a functional model.
             grids: Whether images and videos that came as grids go back to grids.
+                Defaults to `False`.
             modality_ids: The ids that the fusion returned; needed where modalities
-                are placed into others, because only they tell the places.
-            mask: The masks that the fusion was given for placed modalities.
+                are placed into others, because only they tell the places. Defaults to
+                `None`.
+            mask: The padding masks of placed modalities, as in the call of the fusion.
+                Defaults to `None`, those of Keras.
 
         Returns:
             A dict by name of `(batch, length, ...)`, or `(batch, height, width, ...)`

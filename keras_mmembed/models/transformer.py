@@ -62,35 +62,40 @@ class MultiModalTransformer(keras.Model):
 
     Args:
         modality_configs: By name, the keys of a modality, as for `MultiModalFusion`.
-        unified_dim: The width of the tokens.
-        num_layers: Number of blocks.
+        unified_dim: The width of the tokens. Defaults to 512.
+        num_layers: Number of blocks. Defaults to 4.
         num_heads: Number of attention heads, of which `unified_dim` is a multiple.
-        hidden_dim: Width of the hidden layer of a block; 4 times `unified_dim` by
-            default.
-        activation: Activation of the hidden layer.
+            Defaults to 8.
+        hidden_dim: Width of the hidden layer of a block. Defaults to `None`, 4 times
+            `unified_dim`.
+        activation: Activation of the hidden layer. Defaults to `"gelu"`.
         norm_first: Whether blocks normalize their inputs (pre-norm), and the model its
-            last tokens; or their sums (post-norm).
-        pooling: `"cls"`, the class token; `"mean"`, the mean of the valid tokens that
-            stand for inputs; `"tokens"`, all tokens, with their mask; `"modalities"`,
-            the tokens of each modality by name.
-        num_outputs: Width of a dense head on what is pooled; none by default.
-        output_activation: Activation of the head.
+            last tokens; or their sums (post-norm). Defaults to `True`.
+        pooling: `"cls"` (default), the class token; `"mean"`, the mean of the valid
+            tokens that stand for inputs; `"tokens"`, all tokens, with their mask;
+            `"modalities"`, the tokens of each modality by name.
+        num_outputs: Width of a dense head on what is pooled. Defaults to `None`, no
+            head.
+        output_activation: Activation of the head. Defaults to `None`, the identity.
         causal: Whether tokens attend only to those before, as for `AttentionMask`.
-        prefix: Modalities that all may attend to, as for `AttentionMask`.
-        hidden: Modalities that may not be attended to, as for `AttentionMask`.
+            Defaults to `False`.
+        prefix: Modalities that all may attend to, as for `AttentionMask`. Defaults to
+            none.
+        hidden: Modalities that may not be attended to, as for `AttentionMask`. Defaults
+            to `None`, none.
         gated: Names of modalities that a `ZeroGate` in every block lets in. Until it
             opens, the other tokens are as they would be without them; the mean never
-            has them.
-        normalization: As for `MultiModalFusion`.
-        num_registers: As for `MultiModalFusion`.
-        modality_dropout: As for `MultiModalFusion`.
-        missing: As for `MultiModalFusion`.
-        epsilon: Added to the variance in every norm.
+            has them. Defaults to none.
+        normalization: As for `MultiModalFusion`; `"shared"` by default.
+        num_registers: As for `MultiModalFusion`; 0 by default.
+        modality_dropout: As for `MultiModalFusion`; 0 by default.
+        missing: As for `MultiModalFusion`; `"mask"` by default.
+        epsilon: Added to the variance in every norm. Defaults to 1e-6.
         dropout: Share that training sets to zero of the fused tokens, the attention
-            weights, and what a block adds.
-        remat: Whether the backward pass works blocks out again instead of keeping
-            what is inside of them.
-        seed: Seed of all kinds of dropout.
+            weights, and what a block adds. Defaults to 0.1.
+        remat: Whether the backward pass computes the activations of blocks again
+            instead of keeping them. Defaults to `False`.
+        seed: Seed of all kinds of dropout. Defaults to `None`, random ones.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras model.
 
     Call arguments:

@@ -271,3 +271,18 @@ def test_a_configuration_is_plain_data():
     model = make(gated=["image"], hidden={"text": ["image"]}, num_outputs=2)
     config = json.loads(json.dumps(model.get_config()))
     assert mm.MultiModalTransformer.from_config(config).get_config() == config
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "tokens"])
+def test_the_summary_shows_the_shape_of_the_head(pooling):
+    model, lines = make(pooling=pooling, num_outputs=3), []
+    model(inputs())
+    model.summary(print_fn=lines.append, line_length=100)
+    rows = {
+        line.split()[1]: line
+        for text in lines
+        for line in text.splitlines()
+        if "(" in line
+    }
+    assert ("(None, None, 3)" in rows["head"]) == (pooling == "tokens")
+    assert not [name for name in rows if "mask" in name]
