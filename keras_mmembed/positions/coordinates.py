@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import keras
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
@@ -120,6 +121,10 @@ def unravel(index: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
 
 def ravel(axes: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:
     """Join an index per axis into an index in row-major order."""
+    dtypes = {str(keras.backend.standardize_dtype(axis.dtype)) for axis in axes}
+    if len(dtypes) > 1:  # resized axes are float, and others are not
+        axes = [ops.cast(axis, "float32") for axis in axes]
+        sizes = [ops.cast(s, "float32") if hasattr(s, "dtype") else s for s in sizes]
     flat = axes[0]
     for axis, size in zip(axes[1:], sizes[1:], strict=True):
         flat = flat * size + axis
