@@ -536,16 +536,6 @@ class MultiModalFusion(keras.layers.Layer):
         sublayer_state.load_by_name(self, self.special_vectors, store)
 
     @property
-    def weights(self) -> list[keras.Variable]:
-        """The weights, in an order that does not depend on how layers were given."""
-        own = [*self._trainable_variables, *self._non_trainable_variables]
-        names = ("norm_special", "norm")
-        norms = [getattr(self, name) for name in names if hasattr(self, name)]
-        layers = [self.modality, *self._branches().values(), *norms]
-        nested = (weight for layer in layers for weight in layer.weights)
-        return list({id(weight): weight for weight in (*own, *nested)}.values())
-
-    @property
     def special_vectors(self) -> list[str]:
         """The attributes that hold class and register tokens."""
         return [name for key, name in VECTORS.items() if getattr(self, key)]
