@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_mmembed.common.sequences import count, product
 from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.inputs import windows
 
 
 def known_product(axes: Shape) -> int | None:
@@ -48,12 +49,7 @@ def grid_mask(x: Tensor, grid: Any) -> Tensor:
     if len(x.shape) == 3:
         cells = ops.reshape(product(sizes), (-1, 1))
         return ops.logical_and(everywhere, ops.less(count(x, axis=1), cells))
-    inside = ops.ones_like(x[..., 0], dtype="bool")
-    rank = len(sizes)
-    for axis, size in enumerate(sizes):
-        line = ops.reshape(count(x, axis + 1), (-1,) + (1,) * (rank - axis - 1))
-        limit = ops.reshape(size, (-1,) + (1,) * rank)
-        inside = ops.logical_and(inside, ops.less(line, limit))
+    inside = windows.grid_mask(ops.stack(sizes, axis=-1), x[..., 0])
     return ops.reshape(inside, ops.shape(everywhere))
 
 
