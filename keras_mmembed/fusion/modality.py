@@ -11,6 +11,7 @@ from keras_mmembed.common import checks, sublayer_state, tensors
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
+    DType,
     Initializer,
     LayerArguments,
     Shape,
@@ -27,21 +28,21 @@ class ModalityEmbedding(keras.layers.Layer):
 
         outputs[..., t, :] = inputs[..., t, :] + embeddings[m, :]
 
-    where `m` is the index of the modality in `modalities`. Rows are saved by name, so
-    a later configuration can list the names in another order, or more of them, and
-    still load every trained row.
+    where `m` is the index of the modality in `modalities`. Each vector is a weight of
+    its own, saved by name: a later configuration can list the names in another order,
+    or more of them, still load every trained vector, and train a new one alone.
 
     Shapes:
         inputs: `(..., width)`; `(batch, length, width)` with `modality_ids`.
         modality_ids: `(batch, length)` or `(length,)`, integer.
         outputs: as `inputs`, compute dtype.
-        embeddings: `(len(modalities), width)`, trainable.
+        weights: `(width,)` for each modality, under its name, trainable.
 
     Args:
         modalities: Names of the modalities, in the order of their ids. A name starts
             with a letter and holds letters, digits and underscores, so that it can
             name weights and the inputs of a served model.
-        embeddings_initializer: Initializer of `embeddings`; by default normal with a
+        embeddings_initializer: Initializer of the vectors; by default normal with a
             standard deviation of 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
@@ -63,8 +64,7 @@ class ModalityEmbedding(keras.layers.Layer):
 
     Example:
     >>> import keras
-    >>> import numpy as np
-    >>> from keras_mmembed import ModalityEmbedding
+    >>>     >>> from keras_mmembed import ModalityEmbedding
     >>> layer = ModalityEmbedding(["text", "image"])
     >>> x = np.zeros((1, 3, 8))
     >>> by_name = layer(x, modality="image")
@@ -100,6 +100,7 @@ class ModalityEmbedding(keras.layers.Layer):
         self.modalities: tuple[str, ...] = checks.check_names(
             "ModalityEmbedding", "modalities", modalities
         )
+        self._is_joint = False
         self.embeddings_initializer: initializers.Initializer = (
             tables.default_initializer(embeddings_initializer)
         )
@@ -110,13 +111,33 @@ class ModalityEmbedding(keras.layers.Layer):
     def build(
         self, inputs_shape: Shape, modality_ids_shape: Shape | None = None
     ) -> None:
-        self.embeddings: keras.Variable = self.add_weight(
-            name="embeddings",
-            shape=(len(self.modalities), inputs_shape[-1]),
-            initializer=tables.clone_initializer(self.embeddings_initializer),
-            autocast=False,
-        )
+        names = ("embeddings",) if self._is_joint else self.modalities
+        shape = (len(self.modalities), inputs_shape[-1])
+        self.rows: list[keras.Variable] = [
+            self.add_weight(
+                name=name,
+                shape=shape if self._is_joint else shape[1:],
+                initializer=self._initializer(index),
+                autocast=False,
+            )
+            for index, name in enumerate(names)
+        ]
         self.built = True
+
+    def as_in_first_files(self) -> None:
+        """Hold all vectors in one weight, as the state of an optimizer expects."""
+        self._is_joint = True
+
+    def _initializer(self, index: int) -> Any:
+        """Return the initializer of a row: that of all rows, of which it takes one."""
+        initializer: Any = tables.clone_initializer(self.embeddings_initializer)
+        if self._is_joint:
+            return initializer
+
+        def initialize(shape: Shape, dtype: DType = None) -> Tensor:
+            return initializer((len(self.modalities), *shape), dtype=dtype)[index]
+
+        return initialize
 
     def call(
         self,
@@ -125,21 +146,32 @@ class ModalityEmbedding(keras.layers.Layer):
         modality_ids: Tensor | None = None,
     ) -> Tensor:
         self._check_one(modality, modality_ids)
-        return tensors.add_once(self, inputs, self.encode(modality, modality_ids))
+        values = modality_ids if modality is None else modality
+        return tensors.add_once(self, inputs, self.encode(values))
 
-    def encode(
-        self, modality: str | None = None, modality_ids: Tensor | None = None
-    ) -> Tensor:
+    def encode(self, values: Any) -> Tensor:
         """Return the vector of a name `(width,)`, or those of ids `(..., width)`."""
-        if modality is not None:
-            return self.embeddings[self.modalities.index(modality)]
-        ids: Any = ops.convert_to_tensor(modality_ids)
+        if isinstance(values, str):
+            index = self.modalities.index(values)
+            is_joint = self._is_joint
+            return (
+                self.embeddings[index]
+                if is_joint
+                else ops.convert_to_tensor(self.rows[index])
+            )
+        ids: Any = ops.convert_to_tensor(values)
         tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
         count = len(self.modalities)
         tensors.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
         vectors = tables.read_nearest_row(self.embeddings, ids)
         has_modality = ops.expand_dims(ids >= 0, -1)
         return ops.where(has_modality, vectors, ops.zeros_like(vectors))
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The vectors of all modalities, `(len(modalities), width)`."""
+        rows = [ops.convert_to_tensor(row) for row in self.rows]
+        return rows[0] if self._is_joint else ops.stack(rows)
 
     def compute_mask(
         self, inputs: Tensor, previous_mask: Tensor | None = None
@@ -174,8 +206,20 @@ class ModalityEmbedding(keras.layers.Layer):
             for index, name in enumerate(self.modalities):
                 if name in stored:
                     rows[index] = store[name]
-            self.embeddings.assign(rows)
+            for weight, value in zip(
+                self.rows, [rows] if self._is_joint else rows, strict=True
+            ):
+                weight.assign(value)
         sublayer_state.check_stored("ModalityEmbedding", self.modalities, stored)
+
+    def get_build_config(self) -> Config | None:
+        config = super().get_build_config()
+        return config if self._is_joint or config is None else {**config, "rows": True}
+
+    def build_from_config(self, config: Config) -> None:
+        if "rows" not in config:
+            self.as_in_first_files()
+        super().build_from_config(config)
 
     def get_config(self) -> Config:
         initializer = initializers.serialize(self.embeddings_initializer)
