@@ -125,18 +125,27 @@ class ModalityEmbedding(keras.layers.Layer):
         modality_ids: Tensor | None = None,
     ) -> Tensor:
         self._check_one(modality, modality_ids)
-        return tensors.add_once(self, inputs, self.encode(modality, modality_ids))
+        values = modality_ids if modality is None else modality
+        return tensors.add_once(self, inputs, self.encode(values))
 
-    def encode(
-        self, modality: str | None = None, modality_ids: Tensor | None = None
-    ) -> Tensor:
-        """Return the vector of a name `(width,)`, or those of ids `(..., width)`."""
-        if modality is not None:
-            return self.embeddings[self.modalities.index(modality)]
-        ids: Any = ops.convert_to_tensor(modality_ids)
-        tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+    def encode(self, values: str | Tensor) -> Tensor:
+        """Return the vectors of modalities, as a call adds them.
+
+        The layer is built by a call or by `build((None, None, width))`.
+
+        Args:
+            values: The name of a modality, for its vector `(width,)`; or modality ids
+                `(...)`, integer, for `(..., width)`. The vector of -1 is zero.
+        """
+        who = "ModalityEmbedding"
+        checks.check_built(self)
+        if isinstance(values, str):
+            checks.check_choice(who, "modality", values, self.modalities)
+            return self.embeddings[self.modalities.index(values)]
+        ids: Any = ops.convert_to_tensor(values)
+        tensors.check_kind(who, "modality_ids", ids, "integer")
         count = len(self.modalities)
-        tensors.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
+        tensors.check_range(who, "modality_ids", ids, -1, count)
         vectors = tables.read_nearest_row(self.embeddings, ids)
         has_modality = ops.expand_dims(ids >= 0, -1)
         return ops.where(has_modality, vectors, ops.zeros_like(vectors))

@@ -40,7 +40,7 @@ from keras_mmembed.positions.grid_spec import (
 )
 from keras_mmembed.positions.interpolation import Interpolation, Kernel
 from keras_mmembed.positions.learned_encoding import learned_vectors, table_shapes
-from keras_mmembed.positions.locate import locate
+from keras_mmembed.positions.locate import locate, split_positions
 from keras_mmembed.positions.out_of_range import bound
 from keras_mmembed.positions.sinusoidal_encoding import FixedEncoding, make_encoding
 
@@ -174,10 +174,26 @@ class PositionEmbedding(keras.layers.Layer):
         grid: GridSizes | None = None,
     ) -> Tensor:
         position_checks.check_inputs(self._spec, inputs, self._width)
-        vectors = self.encode(inputs, positions, start_index, mask, grid)
+        vectors = self.encode_tokens(inputs, positions, start_index, mask, grid)
         return tensors.add_once(self, inputs, vectors)
 
-    def encode(
+    def encode(self, positions: Tensor) -> Tensor:
+        """Return the vectors of positions, `(..., width)`, in float32.
+
+        They are those that a call adds to tokens with these `positions`. The layer is
+        built by a call or by `build((None, None, width))`.
+
+        Args:
+            positions: `(...)` for one axis, such as `(length,)` or `(batch, length)`;
+                else `(..., axes)`, a coordinate for each axis.
+        """
+        checks.check_built(self)
+        positions = standardize_positions(self._spec.who, positions)
+        position_checks.check_encoded(self._spec, positions)
+        coordinates = bound(self._spec, split_positions(self._spec, positions, 1))
+        return zero_invalid(self._vectors(coordinates), coordinates.valid)
+
+    def encode_tokens(
         self,
         inputs: Tensor,
         positions: Tensor = None,
@@ -185,10 +201,11 @@ class PositionEmbedding(keras.layers.Layer):
         mask: Tensor = None,
         grid: GridSizes | None = None,
     ) -> Tensor:
-        """Return the encoding alone, in float32, broadcastable to `inputs`.
+        """Return the vectors of the tokens of a call, broadcastable to `inputs`.
 
-        It has no batch axis where all samples have the same, so that it can be added
-        to other such terms before it is broadcast. The arguments are those of a call.
+        They are float32, those of prefix tokens included. There is no batch axis where
+        all samples have the same, so that they can be added to other terms before they
+        are broadcast. The arguments are those of a call.
         """
         spec, arguments = (
             self._spec,

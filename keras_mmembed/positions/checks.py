@@ -10,7 +10,11 @@ from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.positions.conventions import CONVENTIONS, ConventionName, Kind
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.interpolation import check_kernel
-from keras_mmembed.positions.size_checks import check_sizes, check_values
+from keras_mmembed.positions.size_checks import (
+    check_position_values,
+    check_sizes,
+    check_values,
+)
 
 
 def check_convention(
@@ -199,13 +203,10 @@ def check_mask(spec: GridSpec, shape: Shape, mask: Tensor) -> None:
 
 def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
     """Raise for positions of a wrong shape or dtype, or without a size they need."""
-    who, rank, names = spec.who, spec.rank, spec.size_names
+    who, rank = spec.who, spec.rank
     received = checks.known_shape(positions.shape)
-    if rank > 1:
-        rule = f"have a last axis of {rank}, one coordinate for each of {names}"
-        fits = received[-1:] == (rank,)
-        checks.check(fits, who, "positions.shape", rule, received)
-        received = received[:-1]
+    check_coordinates(spec, positions)
+    received = received[:-1] if rank > 1 else received
     tokens = shape[1:-1] if rank > 1 else (shape[-2],)
     expected = tuple(n - spec.num_prefix_tokens if n else n for n in tokens)
     fits = checks.shapes_match(received[-len(expected) :], expected)
@@ -214,6 +215,23 @@ def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
     lead = received[: -len(expected)]
     rule = f"have no axis before those of the tokens, or that of {shape[0]} samples"
     fits = any(checks.shapes_match(lead, option) for option in ((), (1,), shape[:1]))
+    checks.check(fits, who, "positions.shape", rule, received)
+
+
+def check_encoded(spec: GridSpec, positions: Tensor) -> None:
+    """Raise for positions that have no encoding."""
+    rule = "be the positions to encode, and not None"
+    checks.check(positions is not None, spec.who, "positions", rule, None)
+    check_coordinates(spec, positions)
+    check_position_values(spec, positions)
+
+
+def check_coordinates(spec: GridSpec, positions: Tensor) -> None:
+    """Raise for positions without a coordinate for each axis, or a size they need."""
+    who, names = spec.who, spec.size_names
+    received = checks.known_shape(positions.shape)
+    rule = f"have a last axis of {spec.rank}, one coordinate for each of {names}"
+    fits = spec.rank == 1 or received[-1:] == (spec.rank,)
     checks.check(fits, who, "positions.shape", rule, received)
     needed = sizes_of_formula(spec)
     rule = f"be given, because convention={spec.convention!r} counts with it"

@@ -111,14 +111,8 @@ def check_values(
     grid: GridSizes | None,
 ) -> None:
     """Raise for known positions outside the sizes of the layer."""
-    who, remedy = spec.who, "Set out_of_range to 'clip' or 'zero' to allow others."
     if positions is not None:
-        # NaN and infinity lie nowhere
-        tensors.check_range(who, "positions", positions, -LARGEST, LARGEST)
-        for axis, limit in enumerate(spec.sizes):
-            if limit is not None and spec.out_of_range == "error":
-                values = positions[..., axis] if spec.rank > 1 else positions
-                tensors.check_range(who, "positions", values, 0, limit, remedy)
+        check_position_values(spec, positions)
         return
     is_flat = spec.rank > 1 and len(shape) == 3
     if is_flat and grid is not None and not isinstance(grid, (tuple, list)):
@@ -132,7 +126,18 @@ def check_values(
             rows = sizes[0] if is_known else (spec.sizes[0] or 1)
         low, stop = start_limits(spec, rows)
         remedy = _remedy(spec, "starts")
-        tensors.check_range(who, "start_index", start_index, low, stop, remedy)
+        tensors.check_range(spec.who, "start_index", start_index, low, stop, remedy)
+
+
+def check_position_values(spec: GridSpec, positions: Tensor) -> None:
+    """Raise for known positions outside the sizes of the layer."""
+    who, remedy = spec.who, "Set out_of_range to 'clip' or 'zero' to allow others."
+    # NaN and infinity lie nowhere
+    tensors.check_range(who, "positions", positions, -LARGEST, LARGEST)
+    for axis, limit in enumerate(spec.sizes):
+        if limit is not None and spec.out_of_range == "error":
+            values = positions[..., axis] if spec.rank > 1 else positions
+            tensors.check_range(who, "positions", values, 0, limit, remedy)
 
 
 def check_grids(spec: GridSpec, shape: Shape, grid: Tensor) -> None:
