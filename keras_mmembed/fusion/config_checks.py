@@ -16,7 +16,8 @@ from keras_mmembed.fusion.config import (
     ModalityConfig,
     ModalityType,
 )
-from keras_mmembed.positions.base import KINDS, PositionEmbedding
+from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.conventions import KINDS
 
 
 def check_configs(

@@ -193,7 +193,7 @@ def start_at(
     return coordinates.with_axis(0, as_tensor(coordinates.axes[0]) + starts)
 
 
-def start_all_at(coordinates: Coordinates, first_index: int) -> Coordinates:
+def start_all_at(coordinates: Coordinates, first_index: float) -> Coordinates:
     """Add the first position of a convention to each axis."""
     if first_index == 0:
         return coordinates
