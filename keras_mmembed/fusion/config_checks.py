@@ -17,7 +17,7 @@ from keras_mmembed.fusion.config import (
     ModalityConfig,
     ModalityType,
 )
-from keras_mmembed.positions.base import KINDS
+from keras_mmembed.positions.conventions import KINDS
 
 
 def check_configs(

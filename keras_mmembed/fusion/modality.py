@@ -149,20 +149,26 @@ class ModalityEmbedding(keras.layers.Layer):
         values = modality_ids if modality is None else modality
         return tensors.add_once(self, inputs, self.encode(values))
 
-    def encode(self, values: Any) -> Tensor:
-        """Return the vector of a name `(width,)`, or those of ids `(..., width)`."""
+    def encode(self, values: str | Tensor) -> Tensor:
+        """Return the vectors of modalities, as a call adds them.
+
+        The layer is built by a call or by `build((None, None, width))`.
+
+        Args:
+            values: The name of a modality, for its vector `(width,)`; or modality ids
+                `(...)`, integer, for `(..., width)`. The vector of -1 is zero.
+        """
+        who = "ModalityEmbedding"
+        checks.check_built(self)
         if isinstance(values, str):
+            checks.check_choice(who, "modality", values, self.modalities)
             index = self.modalities.index(values)
-            is_joint = self._is_joint
-            return (
-                self.embeddings[index]
-                if is_joint
-                else ops.convert_to_tensor(self.rows[index])
-            )
+            rows = self.rows[0] if self._is_joint else self.rows
+            return ops.convert_to_tensor(rows[index])
         ids: Any = ops.convert_to_tensor(values)
-        tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+        tensors.check_kind(who, "modality_ids", ids, "integer")
         count = len(self.modalities)
-        tensors.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
+        tensors.check_range(who, "modality_ids", ids, -1, count)
         vectors = tables.read_nearest_row(self.embeddings, ids)
         has_modality = ops.expand_dims(ids >= 0, -1)
         return ops.where(has_modality, vectors, ops.zeros_like(vectors))
@@ -206,9 +212,8 @@ class ModalityEmbedding(keras.layers.Layer):
             for index, name in enumerate(self.modalities):
                 if name in stored:
                     rows[index] = store[name]
-            for weight, value in zip(
-                self.rows, [rows] if self._is_joint else rows, strict=True
-            ):
+            values = [rows] if self._is_joint else rows
+            for weight, value in zip(self.rows, values, strict=True):
                 weight.assign(value)
         sublayer_state.check_stored("ModalityEmbedding", self.modalities, stored)
 

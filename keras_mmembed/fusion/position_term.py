@@ -26,7 +26,9 @@ def encode(
         counts_special: Whether these have positions too.
     """
     x, positions, mask = _tokens(position, inputs, borders, counts_special)
-    vectors = position.encode(x, positions, inputs.start_index, mask, inputs.grid)
+    vectors = position.encode_tokens(
+        x, positions, inputs.start_index, mask, inputs.grid
+    )
     rank = len(x.shape) - 2
     return flatten_grid(vectors, rank) if rank > 1 else vectors
 
