@@ -176,8 +176,9 @@ class ModalityEmbedding(keras.layers.Layer):
     @property
     def embeddings(self) -> Tensor:
         """The vectors of all modalities, `(len(modalities), width)`."""
-        rows = [ops.convert_to_tensor(row) for row in self.rows]
-        return rows[0] if self._is_joint else ops.stack(rows)
+        width = self.rows[0].shape[-1]
+        # not ops.stack: on TensorFlow it does not take variables
+        return ops.concatenate([ops.reshape(row, (-1, width)) for row in self.rows])
 
     def compute_mask(
         self, inputs: Tensor, previous_mask: Tensor | None = None
