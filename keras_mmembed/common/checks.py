@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
 import keras
@@ -130,6 +130,25 @@ def check_activation(who: str, name: str, activation: Any) -> Any:
         raise ValueError(error_text(who, name, rule, repr(activation))) from None
 
 
+def check_initializer(who: str, name: str, initializer: Any) -> Any:
+    """Return an initializer of Keras as a function."""
+    try:
+        made = keras.initializers.get(initializer)
+    except (TypeError, ValueError):
+        made = None
+    rule = "be the name, the configuration or an instance of an initializer"
+    remedy = "keras.initializers has them."
+    check(callable(made), who, name, rule, repr(initializer), remedy)
+    return made
+
+
+def check_keywords(who: str, keywords: Mapping[str, Any]) -> None:
+    """Raise for an argument that neither the layer nor every Keras layer has."""
+    for name, value in keywords.items():
+        is_of_keras = name in ("name", "dtype", "trainable", "activity_regularizer")
+        check(is_of_keras, who, name, "be left out: it is no argument", repr(value))
+
+
 def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[str]:
     """Return a list of names, of which each is known and comes once."""
     known = list(known)
@@ -191,7 +210,8 @@ def check_names(layer: str, argument: str, names: Any) -> tuple[str, ...]:
         received = f"{seen.get(name.lower())!r} and {name!r}"
         check(name.lower() not in seen, layer, argument, rule, received)
         seen[name.lower()] = name
-    return tuple(names)
+    # those of NumPy are no names for what writes files
+    return tuple(str(name) for name in names)
 
 
 def check_fused(layer: str, fused: Any, keys: Iterable[str]) -> None:
