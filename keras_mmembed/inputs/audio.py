@@ -136,6 +136,7 @@ class AudioEmbedding(keras.layers.Layer):
         checks.check_keywords(WHO, kwargs)
         # the spectrogram is computed in float32
         super().__init__(autocast=False, **kwargs)
+        checks.check_float_policy(self)
         self.supports_masking = True
         self.output_dim: int = checks.check_integer(WHO, "output_dim", output_dim)
         self.convention: AudioConvention = checks.check_choice(

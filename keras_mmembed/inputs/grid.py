@@ -55,6 +55,7 @@ class GridEmbedding(keras.layers.Layer):
         checks.check_keywords(who, kwargs)
         # the projection casts for itself, and sizes stay integers
         super().__init__(autocast=False, **kwargs)
+        checks.check_float_policy(self)
         self.supports_masking = True
         self.patch_size: tuple[int, ...] = window_checks.check_axes(
             who, "patch_size", patch_size, names
