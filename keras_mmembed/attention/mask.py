@@ -96,7 +96,7 @@ class AttentionMask(keras.layers.Layer):
 
     else:
 
-        def __call__(self, fused: Any, *args: Any, **kwargs: Any) -> Tensor:
+        def __call__(self, fused: Any = None, *args: Any, **kwargs: Any) -> Tensor:
             checks.check_fused(WHO, fused, KEYS)
             tables = {
                 key: call_arguments.as_array(WHO, f"fused[{key!r}]", fused[key])
@@ -220,6 +220,8 @@ class AttentionMask(keras.layers.Layer):
         is_list = isinstance(names, (list, tuple))
         fits = is_list and all(name in self.modalities for name in names)
         checks.check(fits, WHO, argument, rule, repr(names))
+        is_single = len(set(names)) == len(names)
+        checks.check(is_single, WHO, argument, "have each name once", repr(names))
         return tuple(names)
 
     def _check_call(self, fused: dict[str, Tensor], example_ids: Tensor | None) -> None:

@@ -71,6 +71,7 @@ def check_integer(
     fits = _is_number(value, int, np.integer)
     check(fits, layer, argument, f"be {kind}", repr(value), error=TypeError)
     check(value >= minimum, layer, argument, f"be at least {minimum}", repr(value))
+    check(value < 2**31, layer, argument, "be below 2 ** 31", repr(value))
     return int(value)
 
 
@@ -115,10 +116,7 @@ def _is_number(value: Any, *kinds: type) -> bool:
 
 def check_seed(who: str, seed: Any) -> int | None:
     """Return a seed that every backend takes, or `None`."""
-    value = check_integer(who, "seed", seed, minimum=0, optional=True)
-    rule = "be below 2 ** 31"
-    check(value is None or value < 2**31, who, "seed", rule, repr(seed))
-    return value
+    return check_integer(who, "seed", seed, minimum=0, optional=True)
 
 
 def check_activation(who: str, name: str, activation: Any) -> Any:
@@ -138,15 +136,26 @@ def check_initializer(who: str, name: str, initializer: Any) -> Any:
         made = None
     rule = "be the name, the configuration or an instance of an initializer"
     remedy = "keras.initializers has them."
-    check(callable(made), who, name, rule, repr(initializer), remedy)
+    # Keras takes an array too, but loads no file of it
+    fits = callable(made) and not hasattr(initializer, "shape")
+    check(fits, who, name, rule, repr(initializer), remedy)
     return made
 
 
 def check_keywords(who: str, keywords: Mapping[str, Any]) -> None:
-    """Raise for an argument that neither the layer nor every Keras layer has."""
+    """Raise for arguments that Keras has not, or would refuse without the layer."""
     for name, value in keywords.items():
         is_of_keras = name in ("name", "dtype", "trainable", "activity_regularizer")
         check(is_of_keras, who, name, "be left out: it is no argument", repr(value))
+    name, dtype = keywords.get("name"), keywords.get("dtype")
+    fits = name is None or (isinstance(name, str) and "/" not in name)
+    check(fits, who, "name", "have only characters other than '/'", repr(name))
+    check_flag(who, "trainable", keywords.get("trainable", True))
+    try:
+        keras.dtype_policies.get(dtype)
+    except (TypeError, ValueError):
+        rule = "be a float dtype or a policy of one"
+        raise TypeError(error_text(who, "dtype", rule, repr(dtype))) from None
 
 
 def check_float_policy(layer: keras.layers.Layer) -> None:
@@ -176,7 +185,11 @@ def check_choice(
     """Return `value` if it is one of `choices`; the message lists them."""
     listed = ", ".join(repr(choice) for choice in choices)
     check(
-        any(value is choice or value == choice for choice in choices),
+        any(
+            # an array of names has no truth
+            value is choice or (isinstance(value, type(choice)) and value == choice)
+            for choice in choices
+        ),
         layer,
         argument,
         f"be one of {listed}",
