@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
 import keras
@@ -77,6 +77,7 @@ def check_integer(
     fits = _is_number(value, int, np.integer)
     check(fits, layer, argument, f"be {kind}", repr(value), error=TypeError)
     check(value >= minimum, layer, argument, f"be at least {minimum}", repr(value))
+    check(value < 2**31, layer, argument, "be below 2 ** 31", repr(value))
     return int(value)
 
 
@@ -121,10 +122,7 @@ def _is_number(value: Any, *kinds: type) -> bool:
 
 def check_seed(who: str, seed: Any) -> int | None:
     """Return a seed that every backend takes, or `None`."""
-    value = check_integer(who, "seed", seed, minimum=0, optional=True)
-    rule = "be below 2 ** 31"
-    check(value is None or value < 2**31, who, "seed", rule, repr(seed))
-    return value
+    return check_integer(who, "seed", seed, minimum=0, optional=True)
 
 
 def check_activation(who: str, name: str, activation: Any) -> Any:
@@ -134,6 +132,44 @@ def check_activation(who: str, name: str, activation: Any) -> Any:
     except (TypeError, ValueError):
         rule = "be an activation of Keras, by name or as a function"
         raise ValueError(error_text(who, name, rule, repr(activation))) from None
+
+
+def check_initializer(who: str, name: str, initializer: Any) -> Any:
+    """Return an initializer of Keras as a function."""
+    try:
+        made = keras.initializers.get(initializer)
+    except (TypeError, ValueError):
+        made = None
+    rule = "be the name, the configuration or an instance of an initializer"
+    remedy = "keras.initializers has them."
+    # Keras takes an array too, but loads no file of it
+    fits = callable(made) and not hasattr(initializer, "shape")
+    check(fits, who, name, rule, repr(initializer), remedy)
+    return made
+
+
+def check_keywords(who: str, keywords: Mapping[str, Any]) -> None:
+    """Raise for arguments that Keras has not, or would refuse without the layer."""
+    for name, value in keywords.items():
+        is_of_keras = name in ("name", "dtype", "trainable", "activity_regularizer")
+        check(is_of_keras, who, name, "be left out: it is no argument", repr(value))
+    name, dtype = keywords.get("name"), keywords.get("dtype")
+    fits = name is None or (isinstance(name, str) and "/" not in name)
+    check(fits, who, "name", "have only characters other than '/'", repr(name))
+    check_flag(who, "trainable", keywords.get("trainable", True))
+    try:
+        keras.dtype_policies.get(dtype)
+    except (TypeError, ValueError):
+        rule = "be a float dtype or a policy of one"
+        raise TypeError(error_text(who, "dtype", rule, repr(dtype))) from None
+
+
+def check_float_policy(layer: keras.layers.Layer) -> None:
+    """Raise for a dtype in which embeddings would be rounded to whole numbers."""
+    dtype = layer.compute_dtype
+    fits = "float" in dtype
+    who, rule = type(layer).__name__, "be a float dtype or a policy of one"
+    check(fits, who, "dtype", rule, repr(dtype), error=TypeError)
 
 
 def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[str]:
@@ -155,7 +191,11 @@ def check_choice(
     """Return `value` if it is one of `choices`; the message lists them."""
     listed = ", ".join(repr(choice) for choice in choices)
     check(
-        any(value is choice or value == choice for choice in choices),
+        any(
+            # an array of names has no truth
+            value is choice or (isinstance(value, type(choice)) and value == choice)
+            for choice in choices
+        ),
         layer,
         argument,
         f"be one of {listed}",
@@ -197,7 +237,8 @@ def check_names(layer: str, argument: str, names: Any) -> tuple[str, ...]:
         received = f"{seen.get(name.lower())!r} and {name!r}"
         check(name.lower() not in seen, layer, argument, rule, received)
         seen[name.lower()] = name
-    return tuple(names)
+    # those of NumPy are no names for what writes files
+    return tuple(str(name) for name in names)
 
 
 def check_fused(layer: str, fused: Any, keys: Iterable[str]) -> None:

@@ -6,22 +6,9 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
-
-
-def as_array(who: str, argument: str, value: Any, rule: str) -> Tensor:
-    """Return numbers in lists as an array, and what has a shape as it is."""
-    if hasattr(value, "shape") and not isinstance(value, np.ndarray):
-        return value
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):  # lists of several lengths
-        array = np.asarray(None)
-    # of NumPy's kinds, "V" is that of bfloat16
-    fits = array.dtype.kind in "biufV"
-    checks.check(fits, who, argument, rule, repr(value), error=TypeError)
-    return array
 
 
 def standardize_positions(who: str, positions: Any) -> Tensor:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks
@@ -18,23 +17,8 @@ def default_initializer(initializer: Initializer, who: str = "") -> Initializer:
     """
     if initializer is None:
         initializer = initializers.RandomNormal(stddev=0.02)
-    try:
-        made = initializers.get(initializer)
-    except (ValueError, TypeError):
-        made = None
-    rule = "be the name, the configuration or an instance of an initializer"
-    remedy = "keras.initializers has them."
-    name, received = "embeddings_initializer", repr(initializer)
-    checks.check(callable(made), who or "Layer", name, rule, received, remedy)
-    return made
-
-
-def check_float_policy(layer: keras.layers.Layer) -> None:
-    """Raise for a dtype in which embeddings would be rounded to whole numbers."""
-    dtype = layer.compute_dtype
-    fits = "float" in dtype
-    who, rule = type(layer).__name__, "be a float dtype or a policy of one"
-    checks.check(fits, who, "dtype", rule, repr(dtype), error=TypeError)
+    name = "embeddings_initializer"
+    return checks.check_initializer(who or "Layer", name, initializer)
 
 
 def clone_initializer(initializer: Initializer) -> Initializer:
