@@ -41,6 +41,8 @@ def token_positions(
 ) -> Tensor:
     """Return the frame, row and column of each token, `(..., length, 3)`.
 
+    Special tokens are left out, unless they have positions.
+
     Args:
         position: As for `encode`; so are the others.
         inputs: As for `encode`.
@@ -53,8 +55,7 @@ def token_positions(
     )
     rank = len(x.shape) - 2
     coordinates = flatten_grid(coordinates, rank) if rank > 1 else coordinates
-    coordinates = to_thw(coordinates, len(position.size_names))
-    return coordinates if counts_special else pad(coordinates, borders, 0.0, axis=-2)
+    return to_thw(coordinates, len(position.size_names))
 
 
 def _tokens(

@@ -119,6 +119,8 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         mask: As for `MultiModalFusion`.
         grids: As for `MultiModalFusion`.
         start_index: As for `MultiModalFusion`.
+        terms: As for `MultiModalFusion`.
+        masked: As for `MultiModalFusion`.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
 
@@ -282,11 +284,13 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         mask: ByModality = None,
         grids: Mapping[str, Any] | None = None,
         start_index: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
+        masked: ByModality = None,
         inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
         others = (segment_ids, positions, present, placeholders, mask)
-        others = (*others, grids, start_index, inputs_mask)
+        others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
@@ -311,6 +315,8 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         mask: ByModality = None,
         grids: Mapping[str, Any] | None = None,
         start_index: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
+        masked: ByModality = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the attention weights of every block, and the tokens they are of.
 
@@ -323,13 +329,16 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
             mask: As for `MultiModalFusion`.
             grids: As for `MultiModalFusion`.
             start_index: As for `MultiModalFusion`.
+            terms: As for `MultiModalFusion`.
+            masked: As for `MultiModalFusion`.
 
         Returns:
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
         others = (segment_ids, positions, present, placeholders, mask)
-        arguments = self.fusion.collect(inputs, *others, grids, start_index)
+        others = (*others, grids, start_index, terms, masked)
+        arguments = self.fusion.collect(inputs, *others)
         if not self.built:
             shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
             self.build(shapes)

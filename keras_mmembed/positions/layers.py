@@ -410,9 +410,9 @@ class PositionEmbedding3D(PositionEmbedding):
 
     Call arguments:
         inputs: Features of the tokens.
-        positions: Frame, row and column of each token, or the time of each frame, beside
-            which rows and columns are counted; integer or float. Defaults to `None`,
-            which counts those of the clip.
+        positions: Frame, row and column of each token, or the time of each frame,
+            beside which rows and columns are counted; integer or float. Defaults to
+            `None`, which counts those of the clip.
         start_index: Number of the first frame. Defaults to 0.
         mask: Padding mask, for conventions that count only valid tokens, and for the
             extent of each sample: its last valid row and column + 1, unless `grid` or
