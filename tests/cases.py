@@ -78,6 +78,17 @@ def _fusion(name, **kwargs):
     )
 
 
+def _rotary(convention, head_dim, axes=1, **kwargs):
+    return Case(
+        f"RotaryEmbedding-{convention}",
+        lambda **more: mm.RotaryEmbedding(convention, **kwargs, **more),
+        (5, 2, head_dim),
+        (None, 2, head_dim),
+        ids={"positions": ((5, axes) if axes > 1 else (5,), 9)},
+        has_tokens=False,
+    )
+
+
 def _raw(layer, *sizes, shape, unknown=None, **kwargs):
     options = "-".join(f"{value}" for value in kwargs.values())
     return Case(
@@ -176,6 +187,11 @@ CASES = [
         (None, 16),
         ids={"boxes": ((5, 4), 9)},
     ),
+    _rotary("llama", 8, fraction=0.5),
+    _rotary("gptj", 8, scaling={"rope_type": "linear", "factor": 2.0}),
+    _rotary("qwen2_vl", 8, 3, sections=(2, 1, 1)),
+    _rotary("dinov3", 8, 2),
+    _rotary("vjepa2", 14, 3),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),

@@ -21,6 +21,7 @@ LAYERS = {
     "ModalityEmbedding": ["modalities"],
     "BoxEmbedding": [],
     "AttentionMask": ["modalities"],
+    "RotaryEmbedding": ["convention"],
     "SegmentEmbedding": ["num_segments"],
     "ZeroGate": [],
     "MultiModalTransformer": ["modality_configs", "unified_dim"],

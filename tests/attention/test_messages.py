@@ -1,15 +1,29 @@
-"""What an attention mask refuses, and how it says it."""
+"""What the layers that act inside attention refuse, and how they say it."""
 
 from functools import partial
 
 from messages import call, checks, flags, ids, make, wrong, zeros
 
 import keras_mmembed as mm
+from keras_mmembed.attention.rotary_conventions import ROTARY_CONVENTION_NAMES
 
 MASK = partial(mm.AttentionMask, ["text", "image", "audio"])
 FUSED = {"mask": flags(2, 8), "modality_ids": ids(2, 8)}
 AMONG = "hold only names among ['text', 'image', 'audio']"
 FUSES = "be what MultiModalFusion returns"
+
+ROTARY = mm.RotaryEmbedding
+NAMES = ", ".join(map(repr, ROTARY_CONVENTION_NAMES))
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+LONG = {**YARN, "rope_type": "longrope", "short_factor": [1.0] * 3}
+LONG["long_factor"] = [2.0] * 4
+LLAMA3 = {**YARN, "rope_type": "llama3", "low_freq_factor": 4, "high_freq_factor": 4}
+
+
+def x(*shape):
+    """Return queries of 5 tokens, by default of 2 heads of 8 channels."""
+    return zeros(*(shape or (2, 5, 2, 8)))
+
 
 CONSTRUCTORS = [
     wrong(MASK, "be True or False", causal="yes"),
@@ -18,6 +32,42 @@ CONSTRUCTORS = [
     wrong(MASK, "be a dict of lists of names", hidden=["text"]),
     wrong(MASK, AMONG, "['sound']", hidden={"sound": ["text"]}),
     make(MASK, hidden={"text": ["sound"]}).says("hidden['text']", AMONG, "['sound']"),
+    wrong(ROTARY, f"be one of {NAMES}", convention="mrope"),
+    wrong(ROTARY, "be None with convention='llama'", sections=[4, 4]),
+    make(ROTARY, "qwen2_vl", sections=[4, 4]).says(
+        "sections", "be a list of 3 integers", "[4, 4]"
+    ),
+    make(ROTARY, "qwen2_vl", sections=[4, 4, 1.5]).says(
+        "sections[2]", "be an integer", "1.5"
+    ),
+    wrong(ROTARY, "be greater than 1", max_wavelength=1),
+    wrong(ROTARY, "lie in [0, 1]", fraction=1.5),
+    wrong(ROTARY, "be a dict or None", scaling="yarn"),
+    make(ROTARY, scaling={"rope_type": "su"}).says(
+        "scaling['rope_type']", "be one of 'linear', 'dynamic', 'ntk_alpha'", "'su'"
+    ),
+    make(ROTARY, scaling={"rope_type": "linear"}).says(
+        "scaling", "have the keys ['factor']", "{'rope_type': 'linear'}"
+    ),
+    make(ROTARY, scaling={**YARN, "beta": 1}).says(
+        "scaling", "have only keys among ['rope_type', 'factor', 'original_max", "{"
+    ),
+    make(ROTARY, scaling={**YARN, "factor": 0}).says(
+        "scaling['factor']", "be greater than 0", "0"
+    ),
+    make(ROTARY, scaling={**YARN, "truncate": 1}).says(
+        "scaling['truncate']", "be True or False", "1"
+    ),
+    make(ROTARY, scaling={**LONG, "long_factor": 2.0}).says(
+        "scaling['long_factor']", "be a list of numbers", "2.0"
+    ),
+    make(ROTARY, scaling=LLAMA3).says(
+        "scaling['high_freq_factor']", "be greater than low_freq_factor", "4.0"
+    ),
+    make(ROTARY, dtype="int32").says("dtype", "be a float dtype", "'int32'"),
+    make(ROTARY().rotations, ids(5)).says(
+        "layer", "be built, by a call or by `build`", "an unbuilt layer"
+    ),
 ]
 CALLS = [
     call(MASK(), FUSED["mask"]).says("fused", FUSES, ""),
@@ -27,6 +77,59 @@ CALLS = [
     ),
     call(MASK(), FUSED, example_ids=ids(2, 3)).says(
         "example_ids.shape", "have the shape (2, 8) of the fused mask", "(2, 3)"
+    ),
+    call(ROTARY(), x(2, 5, 16), positions=ids(5)).says(
+        "inputs.shape", "be (batch, length, heads, head_dim)", "(2, 5, 16)"
+    ),
+    call(ROTARY(), x(2, 5, 2, 7), positions=ids(5)).says(
+        "inputs.shape[-1]", "have a multiple of 2 channels that are turned", "7"
+    ),
+    call(ROTARY("pixtral"), x(2, 5, 2, 6), positions=ids(5, 2)).says(
+        "inputs.shape[-1]", "have a multiple of 4 channels that are turned", "6"
+    ),
+    call(ROTARY("vjepa2"), x(2, 5, 2, 4), positions=ids(5, 3)).says(
+        "inputs.shape[-1]", "be at least 6", "4"
+    ),
+    call(
+        ROTARY(scaling={"rope_type": "ntk_alpha", "alpha": 9}),
+        x(2, 5, 1, 2),
+        positions=ids(5),
+    ).says("inputs.shape[-1]", "be at least 4 with scaling of type", "2"),
+    call(ROTARY("qwen2_vl", sections=[1, 1, 1]), x(), positions=ids(5, 3)).says(
+        "sections", "add up to 4, the pairs of channels that are turned", "[1, 1, 1]"
+    ),
+    call(ROTARY("qwen2_vl"), x(), positions=ids(5, 3)).says(
+        "sections", "those of qwen2_vl, (16, 24, 24), do not scale to it", "None"
+    ),
+    call(ROTARY(scaling=LONG), x(), positions=ids(5)).says(
+        "scaling['short_factor']", "have one number for each of the 4 pairs", "[1.0"
+    ),
+    call(ROTARY(), x(), positions=ids(2, 5, 3)).says(
+        "positions.shape", "be (length,) or (batch, length)", "(2, 5, 3)"
+    ),
+    call(ROTARY("pixtral"), x(), positions=ids(2, 5)).says(
+        "positions.shape", "be (length, 2) or (batch, length, 2)", "(2, 5)"
+    ),
+    call(ROTARY(), x(), positions=ids(2, 4)).says(
+        "positions.shape", "hold a position for each of the 5 tokens", "(2, 4)"
+    ),
+    call(ROTARY(), x(), positions=ids(3, 5)).says(
+        "positions.shape", "hold positions for each of the 2 samples", "(3, 5)"
+    ),
+    call(ROTARY(), x(), positions=flags(5)).says(
+        "positions.dtype", "be an integer or a float", "bool"
+    ),
+    call(ROTARY(), ids(2, 5, 2, 8), positions=ids(5)).says(
+        "inputs.dtype", "be float", "int32"
+    ),
+    call(ROTARY(), x(), positions=ids(5), grid=ids(1)).says(
+        "grid", "be None with a convention whose angles do not depend on it", "(1,)"
+    ),
+    call(ROTARY("dinov3"), x(), positions=ids(5, 2), grid=ids(3)).says(
+        "grid.shape", "be (2,) or (batch, 2)", "(3,)"
+    ),
+    call(ROTARY("dinov3"), x(), positions=ids(5, 2), grid=zeros(2)).says(
+        "grid.dtype", "be integer", "float32"
     ),
 ]
 
