@@ -13,6 +13,7 @@
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `RotaryEmbedding`: queries and keys turned by the positions of their tokens
+- `RelativePositionBias`: a bias of scores from the offsets of their positions
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
 - `pad_batch`: samples of different sizes as one padded batch
@@ -26,6 +27,7 @@
 from importlib import metadata as _metadata
 
 from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common.zero_gate import ZeroGate
 from keras_mmembed.fusion.config import ModalityConfig
@@ -68,6 +70,7 @@ __all__ = [
     "PositionEmbedding1D",
     "PositionEmbedding2D",
     "PositionEmbedding3D",
+    "RelativePositionBias",
     "RotaryEmbedding",
     "SegmentEmbedding",
     "TubeletEmbedding",

@@ -89,6 +89,19 @@ def _rotary(convention, head_dim, axes=1, **kwargs):
     )
 
 
+def _bias(convention, axes=1, **kwargs):
+    shape = (5, axes) if axes > 1 else (5,)
+    return Case(
+        f"RelativePositionBias-{convention}",
+        lambda **more: mm.RelativePositionBias(
+            2, convention=convention, **kwargs, **more
+        ),
+        shape,
+        (None, *shape[1:]),
+        has_tokens=False,
+    )
+
+
 def _raw(layer, *sizes, shape, unknown=None, **kwargs):
     options = "-".join(f"{value}" for value in kwargs.values())
     return Case(
@@ -192,6 +205,11 @@ CASES = [
     _rotary("qwen2_vl", 8, 3, sections=(2, 1, 1)),
     _rotary("dinov3", 8, 2),
     _rotary("vjepa2", 14, 3),
+    _bias("t5"),
+    _bias("layoutlmv3", 3, num_buckets=[8, 16, 16], scale=0.5),
+    _bias("swin", 2, grid=(4, 3)),
+    _bias("beit", 2, grid=(3, 4), interpolation="bilinear"),
+    _bias("alibi"),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),

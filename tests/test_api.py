@@ -22,6 +22,7 @@ LAYERS = {
     "BoxEmbedding": [],
     "AttentionMask": ["modalities"],
     "RotaryEmbedding": ["convention"],
+    "RelativePositionBias": ["num_heads"],
     "SegmentEmbedding": ["num_segments"],
     "ZeroGate": [],
     "MultiModalTransformer": ["modality_configs", "unified_dim"],

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 from messages import call, checks, flags, ids, make, wrong, zeros
 
 import keras_mmembed as mm
@@ -18,6 +19,10 @@ YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 
 LONG = {**YARN, "rope_type": "longrope", "short_factor": [1.0] * 3}
 LONG["long_factor"] = [2.0] * 4
 LLAMA3 = {**YARN, "rope_type": "llama3", "low_freq_factor": 4, "high_freq_factor": 4}
+
+
+BIAS = partial(mm.RelativePositionBias, 2)
+SWIN = partial(BIAS, convention="swin")
 
 
 def x(*shape):
@@ -68,6 +73,23 @@ CONSTRUCTORS = [
     make(ROTARY().rotations, ids(5)).says(
         "layer", "be built, by a call or by `build`", "an unbuilt layer"
     ),
+    make(mm.RelativePositionBias, 0).says("num_heads", "be at least 1", "0"),
+    wrong(BIAS, "be one of 't5', 'layoutlmv3', 'swin'", convention="deberta"),
+    wrong(BIAS, "be None with convention='alibi'", convention="alibi", num_buckets=8),
+    wrong(BIAS, "be None with convention='t5'", grid=(3, 3)),
+    wrong(BIAS, "be a list of one to three integers", convention="swin", grid=None),
+    wrong(BIAS, "be a list of one to three integers", convention="beit", grid=[2] * 4),
+    make(SWIN, grid=[3, 0]).says("grid", "be at least 1", "0"),
+    make(BIAS, num_buckets=5).says("num_buckets", "be a multiple of 2", "5"),
+    make(BIAS, num_buckets=2).says("num_buckets", "at least 4", "2"),
+    make(BIAS, bidirectional=False, max_distance=16).says(
+        "max_distance", "be greater than 16, the distances with a bucket each", "16"
+    ),
+    wrong(BIAS, "be an integer, or 1 of them", num_buckets=[8, 8]),
+    wrong(BIAS, "be True or False", bidirectional=1),
+    wrong(BIAS, "be one of 'nearest', 'bilinear', 'bicubic'", interpolation="cubic"),
+    wrong(BIAS, "be greater than 0", scale=0),
+    wrong(BIAS, "be the name, the configuration", embeddings_initializer="norml"),
 ]
 CALLS = [
     call(MASK(), FUSED["mask"]).says("fused", FUSES, ""),
@@ -131,9 +153,33 @@ CALLS = [
     call(ROTARY("dinov3"), x(), positions=ids(5, 2), grid=zeros(2)).says(
         "grid.dtype", "be integer", "float32"
     ),
+    call(BIAS(), ids(2, 5, 3)).says(
+        "positions.shape", "be (length,) or (batch, length)", "(2, 5, 3)"
+    ),
+    call(BIAS(), ids(5), key_positions=ids(2, 5, 3)).says(
+        "key_positions.shape", "be (length,) or (batch, length)", "(2, 5, 3)"
+    ),
+    call(SWIN(grid=(3, 4)), ids(2, 5)).says(
+        "positions.shape", "be (length, 2) or (batch, length, 2)", "(2, 5)"
+    ),
+    call(BIAS(), flags(5)).says("positions.dtype", "be an integer or a float", "bool"),
+    call(BIAS(), ids(5), grid=(3, 4)).says(
+        "grid", "be None with convention='t5'", "(3, 4)"
+    ),
+    call(SWIN(grid=(3, 4)), ids(5, 2), grid=(3,)).says(
+        "grid", "be 2 integers, as the grid of the layer", "(3,)"
+    ),
+    call(SWIN(grid=(3, 4)), ids(5, 2), grid=(6, 4)).says(
+        "grid", "be (3, 4), the grid of the layer, without interpolation", "(6, 4)"
+    ),
 ]
 
 
 test_constructor = checks(CONSTRUCTORS)
 test_eager_call = checks(CALLS)
 test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)
+
+
+def test_a_position_outside_the_grid_is_an_error():
+    row = call(SWIN(grid=(3, 4)), np.array([[2, 3], [0, 4]]))
+    row.says("positions[..., 1]", "lie in [-inf, 4)", "4").check()
