@@ -13,6 +13,7 @@
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `RotaryEmbedding`: queries and keys turned by the positions of their tokens
+- `rotary_positions`: position ids of a mixed sequence for them
 - `RelativePositionBias`: a bias of scores from the offsets of their positions
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
@@ -27,6 +28,7 @@
 from importlib import metadata as _metadata
 
 from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.attention.position_ids import rotary_positions
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common.zero_gate import ZeroGate
@@ -85,6 +87,7 @@ __all__ = [
     "positions_from_mask",
     "preset",
     "resize_positions",
+    "rotary_positions",
     "unpack_tokens",
     "weights_without_decay",
     "with_lengths",

@@ -37,6 +37,7 @@ FUNCTIONS = {
     "plot_layout",
     "plot_similarity",
     "resize_positions",
+    "rotary_positions",
     "positions_from_ids",
     "positions_from_mask",
     "with_lengths",

@@ -21,6 +21,11 @@ LONG["long_factor"] = [2.0] * 4
 LLAMA3 = {**YARN, "rope_type": "llama3", "low_freq_factor": 4, "high_freq_factor": 4}
 
 
+TOKENS = {**FUSED, "positions": zeros(2, 8, 3)}
+IDS = partial(mm.rotary_positions, TOKENS)
+MIXED = {"modalities": ["text", "image"], "grids": ["image"]}
+QWEN = partial(IDS, "qwen2_vl", **MIXED)
+TIMED = partial(IDS, "qwen2_5_vl", **MIXED)
 BIAS = partial(mm.RelativePositionBias, 2)
 SWIN = partial(BIAS, convention="swin")
 
@@ -73,6 +78,46 @@ CONSTRUCTORS = [
     make(ROTARY().rotations, ids(5)).says(
         "layer", "be built, by a call or by `build`", "an unbuilt layer"
     ),
+    make(mm.rotary_positions, FUSED).says("fused", FUSES, "['mask', 'modality_ids']"),
+    wrong(IDS, "be one of 'sequence', 'qwen2_vl'", rule="mrope"),
+    make(IDS, "qwen2_vl").says(
+        "grids", "name the modalities that are images or clips", "None"
+    ),
+    wrong(IDS, "be None with rule='sequence'", grids=["image"]),
+    make(IDS, "clip", grids=["image"]).says(
+        "grids", "hold only names among []", "['image']"
+    ),
+    wrong(QWEN, "be empty with rule='qwen2_vl'", audio=["audio"]),
+    make(IDS, "seconds", **MIXED, audio=["image"]).says(
+        "audio", "not hold ['image'], which are grids", "['image']"
+    ),
+    make(IDS, "seconds", **MIXED, audio=["sound"]).says(
+        "audio", "hold only names among ['text', 'image']", "['sound']"
+    ),
+    wrong(QWEN, "be None with a rule that does not use time", rate=2.0),
+    wrong(TIMED, "be greater than 0", rate=0),
+    make(TIMED, rate={"video": 2.0}).says(
+        "rate", "hold only names among ['text', 'image']", "['video']"
+    ),
+    make(TIMED, rate=zeros(3)).says("rate.shape", "be (2,) or (2, 8)", "(3,)"),
+    make(TIMED, rate={"image": flags(2)}).says(
+        "rate['image'].dtype", "be an integer or a float", "bool"
+    ),
+    make(QWEN, example_ids=zeros(2, 8)).says(
+        "example_ids.dtype", "be integer", "float32"
+    ),
+    make(QWEN, repeats=flags(2, 3)).says(
+        "repeats.shape", "have the shape (2, 8) of the fused mask", "(2, 3)"
+    ),
+    make(IDS, "image", example_ids=ids(2, 8)).says(
+        "example_ids", "be None with rule='image'", "ndarray"
+    ),
+    make(IDS, "clip", return_next=True).says(
+        "return_next", "be False with rule='clip'", "True"
+    ),
+    wrong(QWEN, "be True or False", return_next=1),
+    make(QWEN, start_index=1.5).says("start_index", "be an integer or a tensor", "1.5"),
+    make(QWEN, start_index=ids(3)).says("start_index.shape", "be () or (2,)", "(3,)"),
     make(mm.RelativePositionBias, 0).says("num_heads", "be at least 1", "0"),
     wrong(BIAS, "be one of 't5', 'layoutlmv3', 'swin'", convention="deberta"),
     wrong(BIAS, "be None with convention='alibi'", convention="alibi", num_buckets=8),
