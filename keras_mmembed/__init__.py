@@ -12,6 +12,7 @@
 - `preset`: configurations of such models
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
+- `MultiModalAttention`: attention that uses the positions of tokens
 - `RotaryEmbedding`: queries and keys turned by the positions of their tokens
 - `rotary_positions`: position ids of a mixed sequence for them
 - `RelativePositionBias`: a bias of scores from the offsets of their positions
@@ -27,6 +28,7 @@
 
 from importlib import metadata as _metadata
 
+from keras_mmembed.attention.layer import MultiModalAttention
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.attention.position_ids import rotary_positions
 from keras_mmembed.attention.relative_bias import RelativePositionBias
@@ -66,6 +68,7 @@ __all__ = [
     "BoxEmbedding",
     "ModalityConfig",
     "ModalityEmbedding",
+    "MultiModalAttention",
     "MultiModalFusion",
     "MultiModalTransformer",
     "PatchEmbedding",

@@ -102,6 +102,17 @@ def _bias(convention, axes=1, **kwargs):
     )
 
 
+def _attention(name, heads=2, axes=1, **kwargs):
+    return Case(
+        f"MultiModalAttention-{name}",
+        lambda **more: mm.MultiModalAttention(heads, **kwargs, **more),
+        (5, 16),
+        (None, 16),
+        ids={"positions": ((5, axes) if axes > 1 else (5,), 3)},
+        projects=True,
+    )
+
+
 def _raw(layer, *sizes, shape, unknown=None, **kwargs):
     options = "-".join(f"{value}" for value in kwargs.values())
     return Case(
@@ -210,6 +221,10 @@ CASES = [
     _bias("swin", 2, grid=(4, 3)),
     _bias("beit", 2, grid=(3, 4), interpolation="bilinear"),
     _bias("alibi"),
+    _attention("rotary", rotary="llama", qk_norm="rms"),
+    _attention("groups", 4, 2, num_key_value_heads=2, rotary="pixtral"),
+    _attention("bias", bias="t5", scale=1.0, use_bias=False),
+    _attention("cap", bias="alibi", soft_cap=5.0, qk_norm="layer", use_bias=False),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),

@@ -22,6 +22,7 @@ LAYERS = {
     "BoxEmbedding": [],
     "AttentionMask": ["modalities"],
     "RotaryEmbedding": ["convention"],
+    "MultiModalAttention": ["num_heads"],
     "RelativePositionBias": ["num_heads"],
     "SegmentEmbedding": ["num_segments"],
     "ZeroGate": [],

@@ -26,6 +26,7 @@ IDS = partial(mm.rotary_positions, TOKENS)
 MIXED = {"modalities": ["text", "image"], "grids": ["image"]}
 QWEN = partial(IDS, "qwen2_vl", **MIXED)
 TIMED = partial(IDS, "qwen2_5_vl", **MIXED)
+ATTENTION = partial(mm.MultiModalAttention, 4)
 BIAS = partial(mm.RelativePositionBias, 2)
 SWIN = partial(BIAS, convention="swin")
 
@@ -77,6 +78,25 @@ CONSTRUCTORS = [
     make(ROTARY, dtype="int32").says("dtype", "be a float dtype", "'int32'"),
     make(ROTARY().rotations, ids(5)).says(
         "layer", "be built, by a call or by `build`", "an unbuilt layer"
+    ),
+    make(mm.MultiModalAttention, 0).says("num_heads", "be at least 1", "0"),
+    wrong(ATTENTION, "divide num_heads=4", num_key_value_heads=3),
+    wrong(ATTENTION, "be an integer or None", head_dim=4.0),
+    wrong(ATTENTION, "be one of None, 'rms', 'layer'", qk_norm="batch"),
+    wrong(ATTENTION, "be greater than 0", scale=0),
+    wrong(ATTENTION, "be a number", soft_cap="50"),
+    wrong(ATTENTION, "lie in [0, 1)", dropout=1.0),
+    wrong(ATTENTION, "be True or False", use_bias=1),
+    wrong(ATTENTION, "be True or False", use_output_bias="no"),
+    make(ATTENTION, dtype="int32").says("dtype", "be a float dtype", "'int32'"),
+    make(ATTENTION, rotary=3).says(
+        "rotary", "be the name of a convention, a dict of arguments or a layer", "3"
+    ),
+    make(ATTENTION, bias=mm.RelativePositionBias(2)).says(
+        "bias", "have num_heads=4, as the attention layer", "a bias for 2 heads"
+    ),
+    make(ATTENTION, bias={"num_heads": 8}).says(
+        "bias", "have num_heads=4, as the attention layer", "a bias for 8 heads"
     ),
     make(mm.rotary_positions, FUSED).says("fused", FUSES, "['mask', 'modality_ids']"),
     wrong(IDS, "be one of 'sequence', 'qwen2_vl'", rule="mrope"),
@@ -198,6 +218,22 @@ CALLS = [
     call(ROTARY("dinov3"), x(), positions=ids(5, 2), grid=zeros(2)).says(
         "grid.dtype", "be integer", "float32"
     ),
+    call(ATTENTION(), zeros(2, 5, 6)).says(
+        "query.shape[-1]", "be a multiple of num_heads=4", "6"
+    ),
+    call(ATTENTION(), zeros(2, 5, 5, 8)).says(
+        "query.shape", "be (batch, length, width)", "(2, 5, 5, 8)"
+    ),
+    call(ATTENTION(), zeros(2, 5, 8), value=zeros(2, 8)).says(
+        "value.shape", "be (batch, length, width)", "(2, 8)"
+    ),
+    call(ATTENTION(), ids(2, 5, 8)).says("query.dtype", "be float", "int32"),
+    call(ATTENTION(rotary="pixtral"), zeros(2, 5, 16)).says(
+        "positions", "be given for positions of 2 axes", "None"
+    ),
+    call(ATTENTION(), zeros(2, 5, 8), attention_bias=zeros(1, 2, 5, 5)).says(
+        "attention_bias.shape", "be (2, 4, 5, 5), or 1 for the batch", "(1, 2, 5, 5)"
+    ),
     call(BIAS(), ids(2, 5, 3)).says(
         "positions.shape", "be (length,) or (batch, length)", "(2, 5, 3)"
     ),
@@ -218,6 +254,15 @@ CALLS = [
         "grid", "be (3, 4), the grid of the layer, without interpolation", "(6, 4)"
     ),
 ]
+
+
+def test_an_unknown_convention_of_a_part():
+    mistake = make(mm.RotaryEmbedding, "mrope")
+    mistake.act = partial(ATTENTION, rotary="mrope")
+    mistake.says("convention", f"be one of {NAMES}", "'mrope'").check()
+    mistake = make(mm.RelativePositionBias, 4)
+    mistake.act = partial(ATTENTION, bias="mrope")
+    mistake.says("convention", "be one of 't5', 'layoutlmv3'", "'mrope'").check()
 
 
 test_constructor = checks(CONSTRUCTORS)
