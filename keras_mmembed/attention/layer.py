@@ -5,15 +5,29 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast, get_arg
 import keras
 from keras import initializers, ops
 
-# Keras has no public functions for the mask that a tensor carries
-from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
+# Keras has no public function for the mask that a tensor carries
+from keras.src.backend.common.masking import get_keras_mask
 
+from keras_mmembed.attention.layer_checks import (
+    check_bias,
+    check_factor,
+    check_positions,
+    check_shapes,
+    check_tokens,
+    shared_width,
+)
 from keras_mmembed.attention.parts import (
     BiasSpec,
     RotarySpec,
+    Rotations,
+    build_parts,
     make_bias,
     make_head_norm,
+    make_projection,
     make_rotary,
+    total_bias,
+    turn,
+    without_masks,
 )
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
@@ -22,10 +36,10 @@ from keras_mmembed.attention.scores import (
     attention_weights,
     kernel_takes_bias,
     repeat_heads,
+    with_heads,
 )
-from keras_mmembed.common import checks, sublayer_state, tensors
+from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.describe import describe
-from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import (
     Config,
     Initializer,
@@ -39,7 +53,6 @@ WHO = "MultiModalAttention"
 
 HeadNorm: TypeAlias = Literal["rms", "layer"]
 HEAD_NORMS: tuple[HeadNorm, ...] = get_args(HeadNorm)
-Rotations: TypeAlias = tuple[Tensor, Tensor]
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -206,8 +219,8 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             WHO, "qk_norm", qk_norm, (None, *HEAD_NORMS)
         )
         self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
-        self.scale: float | None = _check_optional("scale", scale)
-        self.soft_cap: float | None = _check_optional("soft_cap", soft_cap)
+        self.scale: float | None = check_factor("scale", scale)
+        self.soft_cap: float | None = check_factor("soft_cap", soft_cap)
         self.use_output_bias: bool | None = use_output_bias
         if use_output_bias is not None:
             checks.check_flag(WHO, "use_output_bias", use_output_bias)
@@ -218,21 +231,6 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
     def __repr__(self) -> str:
         return describe(self)
 
-    @property
-    def num_heads(self) -> int:
-        """Number of heads of queries."""
-        return self._num_heads
-
-    @property
-    def dropout(self) -> float:
-        """Share of the attention weights that training sets to zero."""
-        return self._dropout
-
-    @property
-    def use_bias(self) -> bool:
-        """Whether the projections have biases."""
-        return self._use_bias
-
     def build(
         self,
         query_shape: Shape,
@@ -241,44 +239,28 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
     ) -> None:
         value_shape = query_shape if value_shape is None else value_shape
         key_shape = value_shape if key_shape is None else key_shape
-        self._check_shapes(query_shape, value_shape, key_shape)
+        check_shapes(query_shape, value_shape, key_shape)
         width = cast(int, query_shape[-1])
-        if self.head_dim is None:
-            rule = f"be a multiple of num_heads={self.num_heads}"
-            fits = width % self.num_heads == 0
-            remedy = "Or set `head_dim`."
-            checks.check(fits, WHO, "query.shape[-1]", rule, width, remedy)
-        head_dim = self.head_dim or width // self.num_heads
+        head_dim = self.head_dim or shared_width(width, self.num_heads)
         self._key_dim = self._value_dim = head_dim
         self._inverse_sqrt_key_dim = self.scale or head_dim**-0.5
-        shared = self.num_key_value_heads or self.num_heads
-        self._query_dense = self._projection("query", self.num_heads, query_shape)
-        self._key_dense = self._projection("key", shared, key_shape)
-        self._value_dense = self._projection("value", shared, value_shape)
+        heads, shared = self.num_heads, self.num_key_value_heads or self.num_heads
+        self._query_dense = make_projection(self, "query", heads, query_shape)
+        self._key_dense = make_projection(self, "key", shared, key_shape)
+        self._value_dense = make_projection(self, "value", shared, value_shape)
         # the axes of queries: batch, length, heads, channels
         self._build_attention(4)
-        uses_bias, self._use_bias = self._use_bias, self._output_has_bias
-        self._output_dense = self._make_output_dense(
-            query_shape, self._get_common_kwargs_for_sublayer(), "attention_output"
+        heads_shape = (*query_shape[:-1], heads, head_dim)
+        self._output_dense = make_projection(
+            self, "attention_output", width, heads_shape
         )
-        self._use_bias = uses_bias
-        heads_shape = (*query_shape[:-1], self.num_heads, head_dim)
-        self._output_dense.build(heads_shape)
-        self._build_parts(query_shape, heads_shape)
-        self.built = True
-
-    def _build_parts(self, query_shape: Shape, heads_shape: Shape) -> None:
-        """Build norms, rotary embedding and bias."""
         if self.qk_norm is not None:
             for name in ("query_norm", "key_norm"):
                 norm = make_head_norm(self, self.qk_norm, self.epsilon, name)
                 norm.build(heads_shape)
                 setattr(self, name, norm)
-        for part, shape in ((self.rotary, heads_shape), (self.bias, query_shape[:2])):
-            if part is not None and not part.built:
-                axes = part.num_axes
-                is_bias = part is self.bias
-                part.build((*shape, axes) if is_bias and axes > 1 else shape)
+        build_parts(self.rotary, self.bias, heads_shape)
+        self.built = True
 
     if TYPE_CHECKING:
 
@@ -323,29 +305,29 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             query_mask = get_keras_mask(query) if query_mask is None else query_mask
             value, value_mask = query, query_mask
         key = value if key is None else key
-        self._check_call(query, value, key, attention_bias)
+        self._check_call(query, value, key, positions, attention_bias, rotations)
         if key_positions is None and is_self:
             key_positions = positions
-        bias = self._total_bias(query, key, positions, key_positions, attention_bias)
-        queries, keys, values = self._project(query, key, value)
-        if self.rotary is not None:
-            queries, keys = self._turn(
-                queries, keys, positions, key_positions, rotations
-            )
-        is_unmasked = all(
-            mask is None for mask in (query_mask, value_mask, key_mask, attention_mask)
+        bias = total_bias(
+            self.bias, query, key, positions, key_positions, attention_bias
         )
-        is_causal = use_causal_mask and is_unmasked
+        queries, keys, values = without_masks(
+            (self._query_dense, query),
+            (self._key_dense, key),
+            (self._value_dense, value),
+        )
+        if self.qk_norm is not None:
+            queries, keys = self.query_norm(queries), self.key_norm(keys)
+        if self.rotary is not None:
+            queries, keys = turn(
+                self.rotary, queries, keys, positions, key_positions, rotations
+            )
+        masks = (query_mask, value_mask, key_mask, attention_mask)
+        is_causal = use_causal_mask and all(mask is None for mask in masks)
         mask = None
         if not is_causal:
             mask = self._compute_attention_mask(
-                query,
-                value,
-                query_mask=query_mask,
-                value_mask=value_mask,
-                key_mask=key_mask,
-                attention_mask=attention_mask,
-                use_causal_mask=use_causal_mask,
+                query, value, *masks, use_causal_mask=use_causal_mask
             )
         outputs, weights = self._compute_attention(
             queries,
@@ -360,73 +342,6 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         outputs = self._output_dense(outputs)
         return (outputs, weights) if return_attention_scores else outputs
 
-    def _project(
-        self, query: Tensor, key: Tensor, value: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values by heads, normalized."""
-        carried = [(tokens, get_keras_mask(tokens)) for tokens in (query, key, value)]
-        # projections would warn that they lose it
-        for tokens, _ in carried:
-            set_keras_mask(tokens, None)
-        queries, keys = self._query_dense(query), self._key_dense(key)
-        values = self._value_dense(value)
-        for tokens, mask in carried:
-            set_keras_mask(tokens, mask)
-        if self.qk_norm is not None:
-            queries, keys = self.query_norm(queries), self.key_norm(keys)
-        return queries, keys, values
-
-    def _turn(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        positions: Tensor | None,
-        key_positions: Tensor | None,
-        rotations: Rotations | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Return queries and keys turned by their positions."""
-        rotary = cast(RotaryEmbedding, self.rotary)
-        if rotations is not None:
-            return rotary.rotate(queries, rotations), rotary.rotate(keys, rotations)
-        at = self._positions("positions", positions, queries, rotary.num_axes)
-        rotations = rotary.rotations(at)
-        turned = rotary.rotate(queries, rotations)
-        if key_positions is not positions or keys.shape[1] != queries.shape[1]:
-            at = self._positions("key_positions", key_positions, keys, rotary.num_axes)
-            rotations = rotary.rotations(at)
-        return turned, rotary.rotate(keys, rotations)
-
-    def _total_bias(
-        self,
-        query: Tensor,
-        key: Tensor,
-        positions: Tensor | None,
-        key_positions: Tensor | None,
-        attention_bias: Tensor | None,
-    ) -> Tensor | None:
-        """Return the sum of the bias of the layer and that of the call."""
-        if self.bias is None:
-            return attention_bias
-        axes = self.bias.num_axes
-        own = self.bias(
-            self._positions("positions", positions, query, axes),
-            self._positions("key_positions", key_positions, key, axes),
-        )
-        if attention_bias is None:
-            return own
-        dtype = tensors.float32_or_better(self.compute_dtype)
-        return ops.cast(own, dtype) + ops.cast(attention_bias, dtype)
-
-    def _positions(
-        self, argument: str, positions: Tensor | None, tokens: Tensor, axes: int
-    ) -> Tensor:
-        """Return positions, by default those of a sequence."""
-        if positions is not None:
-            return positions
-        rule = f"be given for positions of {axes} axes"
-        checks.check(axes == 1, WHO, argument, rule, None)
-        return count(tokens, axis=1)
-
     def _compute_attention(
         self,
         query: Tensor,
@@ -440,18 +355,13 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
     ) -> tuple[Tensor, Tensor | None]:
         times = self.num_heads // (self.num_key_value_heads or self.num_heads)
         key, value = repeat_heads(key, times), repeat_heads(value, times)
-        needs_weights = return_attention_scores or self.soft_cap is not None
-        needs_weights = needs_weights or (self.dropout > 0 and training is not False)
-        scale = self._inverse_sqrt_key_dim
-        if not needs_weights and attention_bias is None and use_causal_mask:
+        scale, flash = self._inverse_sqrt_key_dim, self._flash_attention
+        drops = self.dropout > 0 and training is not False
+        needs_weights = return_attention_scores or self.soft_cap is not None or drops
+        if use_causal_mask and attention_bias is None and not needs_weights:
             # without a tensor of all pairs
             outputs = ops.dot_product_attention(
-                query,
-                key,
-                value,
-                scale=scale,
-                is_causal=True,
-                flash_attention=self._flash_attention,
+                query, key, value, None, None, scale, True, flash
             )
             return outputs, None
         if use_causal_mask:
@@ -460,11 +370,8 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             return super()._compute_attention(
                 query, key, value, attention_mask, training, return_attention_scores
             )
-        mask = attention_mask
-        if mask is not None:
-            mask = mask if len(mask.shape) == 4 else ops.expand_dims(mask, 1)
+        mask = with_heads(attention_mask)
         if not needs_weights and kernel_takes_bias():
-            flash = self._flash_attention
             outputs = attend_with_kernel(
                 query, key, value, attention_bias, mask, scale, flash
             )
@@ -473,9 +380,7 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             query, key, attention_bias, mask, scale, self.soft_cap
         )
         weights = ops.cast(weights, self.compute_dtype)
-        dropped = weights
-        if self.dropout > 0:
-            dropped = self._dropout_layer(weights, training=training)
+        dropped = self._dropout_layer(weights, training=training) if drops else weights
         return ops.einsum(self._combine_equation, dropped, value), weights
 
     def compute_mask(self, query: Tensor, previous_mask: Any = None) -> Any:
@@ -496,15 +401,14 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         key: Tensor | None = None,
         *masks: Any,
         positions: Tensor | None = None,
-        key_positions: Tensor | None = None,
         attention_bias: Tensor | None = None,
+        rotations: Rotations | None = None,
         return_attention_scores: bool = False,
         **other: Any,
     ) -> Any:
-        value = query if value is None else value
-        key = value if key is None else key
-        keys: Tensor = key
-        self._check_call(query, value, keys, attention_bias)
+        values: Tensor = query if value is None else value
+        keys: Tensor = values if key is None else key
+        self._check_call(query, values, keys, positions, attention_bias, rotations)
         outputs = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return outputs
@@ -556,51 +460,16 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         super().build_from_config(config["build"])
         sublayer_state.repeat_changes(self, config["changes"])
 
-    @property
-    def _output_has_bias(self) -> bool:
-        return self.use_bias if self.use_output_bias is None else self.use_output_bias
-
-    def _projection(
-        self, name: str, heads: int, shape: Shape
-    ) -> keras.layers.EinsumDense:
-        """Return the built projection of tokens to heads."""
-        dense = keras.layers.EinsumDense(
-            "abc,cde->abde",
-            output_shape=(None, heads, self._key_dim),
-            bias_axes="de" if self.use_bias else None,
-            name=name,
-            **self._get_common_kwargs_for_sublayer(),
-        )
-        dense.build(shape)
-        return dense
-
-    def _check_shapes(self, *shapes: Shape) -> None:
-        for name, shape in zip(("query", "value", "key"), shapes, strict=True):
-            known = checks.known_shape(shape)
-            axes = "(batch, length, width)"
-            checks.check_rank(WHO, f"{name}.shape", known, (3,), axes)
-            rule = "have a last axis of known size"
-            checks.check(known[-1:] != (None,), WHO, f"{name}.shape", rule, known)
-
     def _check_call(
-        self, query: Tensor, value: Tensor, key: Tensor, attention_bias: Tensor | None
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor,
+        positions: Tensor | None,
+        attention_bias: Tensor | None,
+        rotations: Rotations | None,
     ) -> None:
-        self._check_shapes(query.shape, value.shape, key.shape)
-        for name, tokens in {"query": query, "value": value, "key": key}.items():
-            tensors.check_kind(WHO, name, tokens, "float", "Cast them to floats.")
-        if attention_bias is None:
-            return
-        shape = checks.known_shape(attention_bias.shape)
-        batch, length, keys = query.shape[0], query.shape[1], key.shape[1]
-        expected = (batch, self.num_heads, length, keys)
-        fits = checks.shapes_match(shape, checks.known_shape(expected))
-        fits = fits or checks.shapes_match(
-            shape, (1, *checks.known_shape(expected[1:]))
-        )
-        rule = f"be {checks.known_shape(expected)}, or 1 for the batch"
-        checks.check(fits, WHO, "attention_bias.shape", rule, shape)
-
-
-def _check_optional(argument: str, value: Any) -> float | None:
-    """Return a number greater than 0, or `None`."""
-    return None if value is None else checks.check_number(WHO, argument, value, 0)
+        check_tokens(query, value, key)
+        check_bias(self.num_heads, query, key, attention_bias)
+        parts: tuple[Any, ...] = (None if rotations else self.rotary, self.bias)
+        check_positions(parts, positions)

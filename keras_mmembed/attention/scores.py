@@ -17,6 +17,13 @@ def repeat_heads(x: Tensor, times: int) -> Tensor:
     return x if times == 1 else ops.repeat(x, times, axis=2)
 
 
+def with_heads(mask: Tensor | None) -> Tensor | None:
+    """Return a mask with an axis of heads behind the batch."""
+    if mask is None or len(mask.shape) == 4:
+        return mask
+    return ops.expand_dims(mask, 1)
+
+
 def kernel_takes_bias() -> bool:
     """Whether the attention kernel of the backend takes a bias."""
     if keras.backend.backend() != "torch":

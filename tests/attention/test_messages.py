@@ -90,7 +90,7 @@ CONSTRUCTORS = [
     wrong(ATTENTION, "be True or False", use_output_bias="no"),
     make(ATTENTION, dtype="int32").says("dtype", "be a float dtype", "'int32'"),
     make(ATTENTION, rotary=3).says(
-        "rotary", "be the name of a convention, a dict of arguments or a layer", "3"
+        "rotary", "be a dict of arguments, the name of a convention, or a layer", "3"
     ),
     make(ATTENTION, bias=mm.RelativePositionBias(2)).says(
         "bias", "have num_heads=4, as the attention layer", "a bias for 2 heads"
@@ -229,7 +229,7 @@ CALLS = [
     ),
     call(ATTENTION(), ids(2, 5, 8)).says("query.dtype", "be float", "int32"),
     call(ATTENTION(rotary="pixtral"), zeros(2, 5, 16)).says(
-        "positions", "be given for positions of 2 axes", "None"
+        "positions", "be passed for positions of 2 axes", "None"
     ),
     call(ATTENTION(), zeros(2, 5, 8), attention_bias=zeros(1, 2, 5, 5)).says(
         "attention_bias.shape", "be (2, 4, 5, 5), or 1 for the batch", "(1, 2, 5, 5)"
