@@ -161,7 +161,9 @@ class ModalityEmbedding(keras.layers.Layer):
             return initializer
 
         def initialize(shape: Shape, dtype: DType = None) -> Tensor:
-            return initializer((len(self.modalities), *shape), dtype=dtype)[index]
+            rows = initializer((len(self.modalities), *shape), dtype=dtype)
+            # a copy: on PyTorch a row shares the memory of all rows
+            return ops.copy(rows[index])
 
         return initialize
 
