@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
@@ -17,6 +18,7 @@ EVERYONE = "*"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class AttentionMask(keras.layers.Layer):
     """Computes the attention mask of a fused sequence from padding and modalities.
 
@@ -99,7 +101,8 @@ class AttentionMask(keras.layers.Layer):
         hidden: Mapping[str, Sequence[str]] | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.modalities: tuple[str, ...] = checks.check_names(
             WHO, "modalities", modalities

@@ -8,9 +8,14 @@ from typing import Any, Literal, TypeVar, overload
 import keras
 import numpy as np
 
-from keras_mmembed.common.types import Shape
+from keras_mmembed.common.types import LayerArguments, Shape
 
 Value = TypeVar("Value")
+
+# sizes and numbers of anything are below it, so that an int32 holds every index
+LARGEST = 2**31 - 1
+# what every layer passes on to Keras; the last one no docstring has
+LAYER_OPTIONS = ("name", "dtype", "trainable", "activity_regularizer")
 
 
 def error_text(
@@ -43,6 +48,7 @@ def check_integer(
     value: Any,
     minimum: int = 1,
     optional: Literal[False] = False,
+    maximum: int = LARGEST,
 ) -> int: ...
 
 
@@ -54,6 +60,7 @@ def check_integer(
     minimum: int = 1,
     *,
     optional: Literal[True],
+    maximum: int = LARGEST,
 ) -> int | None: ...
 
 
@@ -63,15 +70,23 @@ def check_integer(
     value: Any,
     minimum: int = 1,
     optional: bool = False,
+    maximum: int = LARGEST,
 ) -> int | None:
-    """Return `value` as an `int` of at least `minimum`, or `None` if optional."""
+    """Return `value` as an `int` from `minimum` to `maximum`, or `None` if optional."""
     if optional and value is None:
         return None
     kind = "an integer or None" if optional else "an integer"
     fits = _is_number(value, int, np.integer)
     check(fits, layer, argument, f"be {kind}", repr(value), error=TypeError)
     check(value >= minimum, layer, argument, f"be at least {minimum}", repr(value))
+    check(value <= maximum, layer, argument, f"be at most {maximum}", _short(value))
     return int(value)
+
+
+def _short(value: Any) -> str:
+    """Return a number as it is written, unless nobody could read it."""
+    text = repr(value) if abs(value) < 10**20 else f"about {len(str(value)) - 1} digits"
+    return text
 
 
 def check_number(
@@ -113,12 +128,30 @@ def _is_number(value: Any, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
+def layer_options(who: str, options: LayerArguments) -> LayerArguments:
+    """Return the arguments that a layer passes on to Keras, or raise."""
+    for name, value in options.items():
+        rule = f"be left out: {who} has no such argument"
+        known = name in LAYER_OPTIONS
+        check(known, who, name, rule, repr(value), error=TypeError)
+    name, dtype = options.get("name"), options.get("dtype")
+    fits = name is None or (isinstance(name, str) and name and "/" not in name)
+    check(fits, who, "name", "be a text without '/'", repr(name))
+    if "trainable" in options:
+        check_flag(who, "trainable", options["trainable"])
+    try:
+        policy = keras.dtype_policies.get(dtype)
+    except Exception:  # Keras refuses each kind of value in another way
+        policy = None
+    is_float = policy is not None and "float" in str(policy.compute_dtype)
+    rule = "be a float dtype or a policy of one"
+    check(is_float, who, "dtype", rule, repr(dtype), error=TypeError)
+    return options
+
+
 def check_seed(who: str, seed: Any) -> int | None:
     """Return a seed that every backend takes, or `None`."""
-    value = check_integer(who, "seed", seed, minimum=0, optional=True)
-    rule = "be below 2 ** 31"
-    check(value is None or value < 2**31, who, "seed", rule, repr(seed))
-    return value
+    return check_integer(who, "seed", seed, minimum=0, optional=True)
 
 
 def check_activation(who: str, name: str, activation: Any) -> Any:

@@ -7,12 +7,14 @@ import keras
 from keras import ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import LayerArguments, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class ZeroGate(keras.layers.Layer):
     """Tanh gate that lets a new part of a model in, starting from zero.
 
@@ -63,7 +65,8 @@ class ZeroGate(keras.layers.Layer):
         def __call__(self, inputs: Sequence[Tensor]) -> Tensor: ...
 
     def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options("ZeroGate", kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ import keras
 from keras import initializers
 
 from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.tensors import float32_or_better
@@ -62,6 +63,7 @@ WHO = "MultiModalFusion"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class MultiModalFusion(keras.layers.Layer):
     """Fuses text, image, audio and video features in one sequence of tokens.
 
@@ -222,7 +224,8 @@ class MultiModalFusion(keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # sublayers cast for themselves; the sum of the terms is taken in float32
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
         # a dict, so that Keras lists the layers in it first: optimizers number their

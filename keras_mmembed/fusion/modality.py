@@ -8,6 +8,7 @@ import numpy as np
 from keras import initializers, ops
 
 from keras_mmembed.common import checks, sublayer_state, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -20,6 +21,7 @@ from keras_mmembed.positions import tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class ModalityEmbedding(keras.layers.Layer):
     """Adds a learned modality (token type) embedding to features.
 
@@ -95,7 +97,8 @@ class ModalityEmbedding(keras.layers.Layer):
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options("ModalityEmbedding", kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.modalities: tuple[str, ...] = checks.check_names(
             "ModalityEmbedding", "modalities", modalities

@@ -6,6 +6,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -18,6 +19,7 @@ from keras_mmembed.positions import tables
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class SegmentEmbedding(keras.layers.Layer):
     """Adds a learned segment embedding to features.
 
@@ -79,7 +81,8 @@ class SegmentEmbedding(keras.layers.Layer):
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options("SegmentEmbedding", kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.num_segments: int = checks.check_integer(
             "SegmentEmbedding", "num_segments", num_segments

@@ -7,6 +7,7 @@ import keras
 
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.tensors import float32_or_better
@@ -43,6 +44,7 @@ OWN_OPTIONS = (
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class MultiModalTransformer(keras.Model):
     """Encodes text, images, audio and video in one transformer.
 
@@ -167,7 +169,8 @@ class MultiModalTransformer(keras.Model):
         seed: int | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.num_layers: int = checks.check_integer(WHO, "num_layers", num_layers)
         self.num_heads: int = checks.check_integer(WHO, "num_heads", num_heads)

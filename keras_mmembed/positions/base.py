@@ -7,6 +7,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -45,6 +46,7 @@ from keras_mmembed.positions.out_of_range import bound
 from keras_mmembed.positions.sinusoidal_encoding import FixedEncoding, make_encoding
 
 
+@clear_calls
 class PositionEmbedding(keras.layers.Layer):
     """Positional encoding over the axes whose sizes a subclass names.
 
@@ -76,9 +78,9 @@ class PositionEmbedding(keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # float positions must not be rounded to half precision on their way in
-        super().__init__(autocast=False, **kwargs)
-        self.supports_masking = True
         who = type(self).__name__
+        super().__init__(autocast=False, **checks.layer_options(who, kwargs))
+        self.supports_masking = True
         self.kind: Kind = checks.check_choice(who, "kind", kind, KINDS)
         for name, size in zip(self.size_names, sizes, strict=True):
             setattr(self, name, position_checks.check_size(who, name, size, kind))
@@ -106,7 +108,6 @@ class PositionEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
-        tables.check_float_policy(self)
         self._spec: GridSpec = self._make_spec()
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(

@@ -7,6 +7,7 @@ import numpy as np
 from keras import initializers, ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -33,6 +34,7 @@ BOX_NUMBERS: tuple[BoxNumber, ...] = ("x", "y", "x", "y", "height", "width")
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class BoxEmbedding(keras.layers.Layer):
     """Adds an embedding of the bounding box of each token on a page or in an image.
 
@@ -122,7 +124,8 @@ class BoxEmbedding(keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # boxes must not be rounded to half precision on their way in
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.kind: Kind = checks.check_choice(
             WHO, "kind", kind, ("learned", "sinusoidal")
@@ -142,7 +145,6 @@ class BoxEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, WHO
         )
-        tables.check_float_policy(self)
         self._width: int | None = None
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks
@@ -27,14 +26,6 @@ def default_initializer(initializer: Initializer, who: str = "") -> Initializer:
     name, received = "embeddings_initializer", repr(initializer)
     checks.check(callable(made), who or "Layer", name, rule, received, remedy)
     return made
-
-
-def check_float_policy(layer: keras.layers.Layer) -> None:
-    """Raise for a dtype in which embeddings would be rounded to whole numbers."""
-    dtype = layer.compute_dtype
-    fits = "float" in dtype
-    who, rule = type(layer).__name__, "be a float dtype or a policy of one"
-    checks.check(fits, who, "dtype", rule, repr(dtype), error=TypeError)
 
 
 def clone_initializer(initializer: Initializer) -> Initializer:
