@@ -56,6 +56,13 @@ def _check_tensors(who: str, name: str, value: Any, needs_tensors: bool) -> None
         for key, one in value.items():
             _check_tensors(who, f"{name}[{key!r}]", one, needs_tensors)
         return
+    if isinstance(value, (list, tuple)):
+        tensors = [one for one in value if hasattr(one, "shape")]
+        rule, received = "hold only tensors, or only numbers", repr(value)
+        is_pure = len(tensors) in (0, len(value))
+        checks.check(is_pure, who, name, rule, received, error=TypeError)
+        for index, one in enumerate(tensors):
+            _check_tensors(who, f"{name}[{index}]", one, needs_tensors)
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         rule = "be a tensor or an array of numbers"
         received = repr(value)

@@ -14,6 +14,8 @@ Value = TypeVar("Value")
 
 # sizes and numbers of anything are below it, so that an int32 holds every index
 LARGEST = 2**31 - 1
+# of a value in a message
+MOST_CHARACTERS = 500
 # what every layer passes on to Keras; the last one no docstring has
 LAYER_OPTIONS = ("name", "dtype", "trainable", "activity_regularizer")
 
@@ -22,6 +24,9 @@ def error_text(
     layer: str, argument: str, rule: str, received: Any, remedy: str = ""
 ) -> str:
     """Return the message of a failed check, in the form that all checks share."""
+    received = " ".join(str(received).split())  # an array has several lines
+    if len(received) > MOST_CHARACTERS:
+        received = f"{received[:MOST_CHARACTERS]}..."
     text = f"{layer}: `{argument}` must {rule}. Received: {argument}={received}."
     return f"{text} {remedy}" if remedy else text
 
@@ -79,14 +84,8 @@ def check_integer(
     fits = _is_number(value, int, np.integer)
     check(fits, layer, argument, f"be {kind}", repr(value), error=TypeError)
     check(value >= minimum, layer, argument, f"be at least {minimum}", repr(value))
-    check(value <= maximum, layer, argument, f"be at most {maximum}", _short(value))
+    check(value <= maximum, layer, argument, f"be at most {maximum}", repr(value))
     return int(value)
-
-
-def _short(value: Any) -> str:
-    """Return a number as it is written, unless nobody could read it."""
-    text = repr(value) if abs(value) < 10**20 else f"about {len(str(value)) - 1} digits"
-    return text
 
 
 def check_number(
@@ -170,7 +169,8 @@ def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[st
     rule = f"be a list of names among {known}"
     check(is_list, who, name, rule, repr(names), error=TypeError)
     rule = f"hold only names among {known}"
-    check(all(one in known for one in names), who, name, rule, repr(names))
+    fits = all(isinstance(one, str) and one in known for one in names)
+    check(fits, who, name, rule, repr(names))
     rule = "have each name once"
     check(len(set(names)) == len(names), who, name, rule, repr(names))
     return list(names)
@@ -179,15 +179,13 @@ def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[st
 def check_choice(
     layer: str, argument: str, value: Value, choices: Iterable[Any]
 ) -> Value:
-    """Return `value` if it is one of `choices`; the message lists them."""
+    """Return the one of `choices` that `value` is; the message lists them."""
+    for choice in choices:
+        # arrays have no single answer to whether they are equal
+        if value is choice or (isinstance(value, str) and value == choice):
+            return choice
     listed = ", ".join(repr(choice) for choice in choices)
-    check(
-        any(value is choice or value == choice for choice in choices),
-        layer,
-        argument,
-        f"be one of {listed}",
-        repr(value),
-    )
+    check(False, layer, argument, f"be one of {listed}", repr(value))
     return value
 
 

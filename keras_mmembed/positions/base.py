@@ -39,7 +39,7 @@ from keras_mmembed.positions.grid_spec import (
     GridSpec,
     OutOfRange,
 )
-from keras_mmembed.positions.interpolation import Interpolation, Kernel
+from keras_mmembed.positions.interpolation import INTERPOLATIONS, Interpolation, Kernel
 from keras_mmembed.positions.learned_encoding import learned_vectors, table_shapes
 from keras_mmembed.positions.locate import locate
 from keras_mmembed.positions.out_of_range import bound
@@ -94,7 +94,9 @@ class PositionEmbedding(keras.layers.Layer):
         self.max_wavelength: float = checks.check_number(
             who, "max_wavelength", max_wavelength, 0
         )
-        self.interpolation: Interpolation | None = interpolation
+        self.interpolation: Interpolation | None = checks.check_choice(
+            who, "interpolation", interpolation, (*INTERPOLATIONS, None)
+        )
         self.antialias: bool = checks.check_flag(who, "antialias", antialias)
         self.align_corners: bool = checks.check_flag(
             who, "align_corners", align_corners

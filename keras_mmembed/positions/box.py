@@ -149,8 +149,8 @@ class BoxEmbedding(keras.layers.Layer):
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:
         (width,) = tuple(inputs_shape)[-1:] or (None,)
-        rule = "have a last axis of known size"
-        checks.check(width is not None, WHO, "inputs.shape", rule, tuple(inputs_shape))
+        rule = "have a last axis of known size, at least 1"
+        checks.check(bool(width), WHO, "inputs.shape", rule, tuple(inputs_shape))
         width = cast(int, width)
         widths = box_widths(width, self.combination, self.coordinate_width)
         if self.kind == "learned":

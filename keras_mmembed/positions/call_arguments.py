@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -20,8 +21,15 @@ def as_array(who: str, argument: str, value: Any, rule: str) -> Tensor:
         array = np.asarray(None)
     # of NumPy's kinds, "V" is that of bfloat16
     fits = array.dtype.kind in "biufV"
+    # NumPy reads True among integers as 1
+    has_bools = array is not value and array.dtype.kind in "iuf" and _has_bools(value)
+    fits = fits and not has_bools
     checks.check(fits, who, argument, rule, repr(value), error=TypeError)
     return array
+
+
+def _has_bools(values: Any) -> bool:
+    return any(isinstance(value, bool) for value in keras.tree.flatten(values))
 
 
 def standardize_positions(who: str, positions: Any) -> Tensor:
@@ -53,7 +61,11 @@ def standardize_mask(who: str, mask: Any) -> Tensor:
     if mask is None:
         return None
     rule = "be bool, as an array, a tensor or lists of one length"
-    return as_array(who, "mask", mask, rule)
+    mask = as_array(who, "mask", mask, rule)
+    if tensors.is_float(mask.dtype):
+        # NaN is neither zero nor a number
+        tensors.check_range(who, "mask", mask, -np.inf, np.inf)
+    return mask
 
 
 def standardize_grid(spec: GridSpec, grid: Any) -> GridSizes | None:

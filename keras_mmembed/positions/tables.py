@@ -18,7 +18,8 @@ def default_initializer(initializer: Initializer, who: str = "") -> Initializer:
     if initializer is None:
         initializer = initializers.RandomNormal(stddev=0.02)
     try:
-        made = initializers.get(initializer)
+        # an array has the values of one shape, and no configuration
+        made = None if hasattr(initializer, "shape") else initializers.get(initializer)
     except (ValueError, TypeError):
         made = None
     rule = "be the name, the configuration or an instance of an initializer"

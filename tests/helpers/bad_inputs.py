@@ -1,7 +1,6 @@
 """The sweep of bad inputs: every bad value in every place, and what it is answered."""
 
 import contextlib
-import fnmatch
 import re
 import warnings
 from collections import Counter
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+from bad_input_allowed import meaning
 from bad_values import bad_symbols, bad_values
 from messages import FORM
 
@@ -180,14 +180,6 @@ def described(result):
 def sweep(subject):
     """Return the answers to all bad inputs of a subject."""
     return [answer(*way) for way in ways(subject)]
-
-
-def meaning(case, table):
-    """Return what a table says of a case, or `None`."""
-    for pattern, reason in table.items():
-        if fnmatch.fnmatchcase(case, pattern.replace("[", "[[]")):
-            return reason
-    return None
 
 
 def judged(answers, allowed, known):
