@@ -49,7 +49,8 @@ def arguments_of(layer):
     for owner in layer.__mro__:
         if not owner.__module__.startswith("keras_mmembed"):
             break
-        named.update(inspect.signature(owner.__init__).parameters)
+        if "__init__" in vars(owner):
+            named.update(inspect.signature(owner.__init__).parameters)
     skipped = {"self", "kwargs", "options", "sizes"}
     return {name: p for name, p in named.items() if name not in skipped}
 

@@ -1,13 +1,44 @@
 """What a layer saves of its vectors, and of changes to its sublayers."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
+
+Layer = keras.layers.Layer if TYPE_CHECKING else object
+
+
+class KeepsSublayers(Layer):
+    """A layer whose build configuration says what was done to its sublayers.
+
+    A class names it first among its bases. Quantization, LoRA and frozen parts then
+    come back with a file, though the layer makes its sublayers itself.
+    """
+
+    lists_branches: bool = True
+
+    def get_build_config(self) -> Config | None:
+        """Return shapes and changes of sublayers, `None` before the layer is built."""
+        if not self.built:
+            return None
+        config = {"build": super().get_build_config(), "changes": changes_of(self)}
+        return {**config, "order": "branches"} if self.lists_branches else config
+
+    def build_from_config(self, config: Config) -> None:
+        """Build the layer, and do to its sublayers what was done before."""
+        shapes = config["build"] or {}
+        if "input_shape" in shapes:
+            self.build(shapes["input_shape"])
+        else:
+            self.build(**shapes["shapes_dict"])
+        if "order" not in config:
+            self.lists_branches = False
+            list_configured_layers_first(self)
+        repeat_changes(self, config["changes"])
 
 
 def save_by_name(layer: keras.layers.Layer, names: Sequence[str], store: Any) -> None:
@@ -92,6 +123,22 @@ def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> 
             sublayer.quantize(change["quantization_mode"], config=config)
         if "lora_rank" in change and not sublayer.lora_enabled:
             sublayer.enable_lora(change["lora_rank"], lora_alpha=change["lora_alpha"])
+
+
+def list_configured_layers_first(layer: keras.layers.Layer) -> None:
+    """List the layers of a configuration before the branches that use them.
+
+    So the first files have them, and the state of an optimizer goes by this order.
+    """
+    for one in (layer, *layer._flatten_layers(include_self=False)):
+        configs = getattr(one, "modality_configs", {}).values()
+        configured = [
+            value
+            for config in configs
+            for value in config.values()
+            if isinstance(value, keras.layers.Layer)
+        ]
+        one._layers[:0] = configured
 
 
 def _walk(

@@ -3,7 +3,7 @@
 import functools
 import operator
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -15,11 +15,11 @@ from keras_mmembed.common.sequences import as_mask
 from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Initializer, Shape, Tensor
 from keras_mmembed.common.zero_gate import ZeroGate
-from keras_mmembed.fusion import features
+from keras_mmembed.fusion import features, position_term
 from keras_mmembed.fusion.arguments import CallArguments, ModalityInputs
 from keras_mmembed.fusion.config import ModalityConfig, make_position
 from keras_mmembed.fusion.segment import SegmentEmbedding
-from keras_mmembed.fusion.special_tokens import counted_positions, surround
+from keras_mmembed.fusion.special_tokens import surround
 from keras_mmembed.fusion.tokens import (
     all_valid,
     flatten_grid,
@@ -27,7 +27,6 @@ from keras_mmembed.fusion.tokens import (
     grid_mask,
     pad,
     repeat,
-    to_thw,
 )
 from keras_mmembed.positions.base import PositionEmbedding
 from keras_mmembed.positions.tables import clone_initializer
@@ -147,6 +146,11 @@ class ModalityBranch(keras.layers.Layer):
         return int("start" in self._vectors), int("end" in self._vectors)
 
     @property
+    def counts_special(self) -> bool:
+        """Whether the start and the end token have positions."""
+        return bool(self.config.get("count_special"))
+
+    @property
     def _has_vectors(self) -> bool:
         return self.config["type"] == "none"
 
@@ -245,7 +249,7 @@ class ModalityBranch(keras.layers.Layer):
         x = self._project(inputs)
         vector = ops.cast(vector, self._sum_dtype)
         segment = self._segment_vectors(inputs)
-        if self.config.get("count_special"):
+        if self.counts_special:
             x = x if segment is None else x + segment
             x = surround(x, self.start, self.end, 0.0)
             total = x + self._sum_of_terms(inputs, [vector])
@@ -264,16 +268,9 @@ class ModalityBranch(keras.layers.Layer):
         """Return the position of each token, `(..., length, 3)`, `None` for none."""
         if self.position is None:
             return None
-        x, positions, mask = self._position_inputs(inputs)
-        coordinates = self.position.token_positions(
-            x, positions, inputs.start_index, mask, inputs.grid
+        return position_term.token_positions(
+            self.position, inputs, self.borders, self.counts_special
         )
-        if len(x.shape) > 3:
-            coordinates = flatten_grid(coordinates, len(x.shape) - 2)
-        coordinates = to_thw(coordinates, len(self.position.size_names))
-        if self.config.get("count_special"):
-            return coordinates
-        return pad(coordinates, self.borders, 0.0, axis=-2)
 
     def _blank(self, x: Tensor, present: Tensor) -> Tensor:
         """Return raw inputs that are zero, and not NaN, where a sample has none."""
@@ -300,12 +297,9 @@ class ModalityBranch(keras.layers.Layer):
     def _sum_of_terms(self, inputs: ModalityInputs, terms: list[Tensor]) -> Tensor:
         """Return PE and other terms, without a batch axis where the samples agree."""
         if self.position is not None:
-            x, positions, mask = self._position_inputs(inputs)
-            vectors = self.position.encode(
-                x, positions, inputs.start_index, mask, inputs.grid
+            vectors = position_term.encode(
+                self.position, inputs, self.borders, self.counts_special
             )
-            rank = len(x.shape) - 2
-            vectors = flatten_grid(vectors, rank) if rank > 1 else vectors
             terms = [ops.cast(vectors, self._sum_dtype), *terms]
         # not ops.add: on TensorFlow it reads no tokens at all as a bias
         return functools.reduce(operator.add, terms)
@@ -317,35 +311,3 @@ class ModalityBranch(keras.layers.Layer):
         if ids is not None and rank > 1 and len(ids.shape) > 2:
             ids = ops.squeeze(flatten_grid(ops.expand_dims(ids, -1), rank), -1)
         return ops.cast(self.segment.encode(ids), self._sum_dtype)
-
-    def _position_inputs(
-        self, inputs: ModalityInputs
-    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Return the tokens, positions and mask that the position layer encodes."""
-        x, positions, mask = inputs.features, inputs.positions, inputs.mask
-        if mask is not None and len(x.shape) > 3:
-            mask = ops.reshape(mask, ops.shape(x)[:-1])
-        if self.position is None or not self.config.get("count_special"):
-            return x, positions, mask
-        padded = pad(x, self.borders, 0.0, axis=1)
-        if mask is None:
-            return padded, positions, None
-        if positions is None and not self.position.skips_masked:
-            positions = counted_positions(x, padded, mask, self.borders[0])
-        return padded, positions, pad(mask, self.borders, True, axis=1)
-
-
-def make_branches(
-    configs: Mapping[str, ModalityConfig],
-    unified_dim: int,
-    make_norm: Callable[[], keras.layers.Layer | None],
-    **options: Any,
-) -> dict[str, ModalityBranch]:
-    """Return a branch for each modality that is no instance of another, by name."""
-    return {
-        name: ModalityBranch(
-            config, unified_dim, norm=make_norm(), name=name, **options
-        )
-        for name, config in configs.items()
-        if "instance_of" not in config
-    }

@@ -1,20 +1,23 @@
 """The steps of a fusion, in their order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 from keras import ops
 
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.checks import check_call, naming
 from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.modality_dropout import drop_modalities
 from keras_mmembed.fusion.placement import place_modalities
 from keras_mmembed.fusion.sequence import join, join_and_normalize, token_metadata
+from keras_mmembed.fusion.special_tokens import leading_tokens
 from keras_mmembed.fusion.tokens import flatten_tokens, full
 
 
@@ -25,8 +28,9 @@ class FusionParts:
     Attributes:
         layout: The order of the tokens.
         branches: By name, the layers and vectors of each modality.
-        modality_vector: Returns the vector of a modality, `(width,)`.
-        leading_tokens: Returns the class and register tokens for a sequence, or `None`.
+        modality: The layer of the modality vectors.
+        special_rows: The class and register tokens, `(tokens, width)` of each kind.
+        special_norm: The norm of these, if they have one of their own.
         norm: The norm of all tokens, if there is one.
         dropout: The dropout after it.
         drop_rates: By name, the probability with which a sample loses a modality.
@@ -37,8 +41,9 @@ class FusionParts:
 
     layout: Layout
     branches: Mapping[str, ModalityBranch]
-    modality_vector: Callable[[str], Tensor]
-    leading_tokens: Callable[[Tensor], Tensor | None]
+    modality: ModalityEmbedding
+    special_rows: Sequence[Tensor]
+    special_norm: keras.layers.Layer | None
     norm: keras.layers.Layer | None
     dropout: keras.layers.Layer
     drop_rates: Mapping[str, float]
@@ -75,14 +80,14 @@ def fuse(
     placeholders = layout.in_order(arguments.placeholders)
     placements, fused_masks = place_modalities(layout, modalities, masks, placeholders)
     for name in masks:
-        vector = parts.modality_vector(name)
+        vector = _modality_vector(parts, name)
         with naming(name):
             if name in modalities:
                 tokens[name] = branches[name].embed(modalities[name], vector)
             else:
                 tokens[name] = branches[name].stand_in(vector, like)
     gates = {name: branches[name].gate for name in layout.hosts}
-    leading = parts.leading_tokens(like)
+    leading = _leading_tokens(parts, like)
     embeddings = join_and_normalize(
         layout, tokens, leading, placements, gates, parts.norm, training
     )
@@ -98,3 +103,18 @@ def fuse(
         **fused,
         **token_metadata(layout, modalities, masks, positions, placements),
     }
+
+
+def _modality_vector(parts: FusionParts, name: str) -> Tensor:
+    """Return the vector of a modality, `(width,)`."""
+    vector, owner = parts.modality.encode(name), parts.branches[name].name
+    # the row of an instance is what sets it apart from its modality
+    return vector if owner == name else parts.modality.encode(owner) + vector
+
+
+def _leading_tokens(parts: FusionParts, like: Tensor) -> Tensor | None:
+    """Return the class and register tokens for a sequence `like`, or `None`."""
+    dtype = float32_or_better(parts.dtype)
+    tokens = leading_tokens(parts.special_rows, like, dtype)
+    norm = None if tokens is None else parts.special_norm
+    return tokens if norm is None else norm(tokens)

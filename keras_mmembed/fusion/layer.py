@@ -10,6 +10,7 @@ from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.common.sublayer_state import KeepsSublayers
 from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import (
     Config,
@@ -20,51 +21,30 @@ from keras_mmembed.common.types import (
 )
 from keras_mmembed.fusion import checks as fusion_checks
 from keras_mmembed.fusion import config as fusion_config
-from keras_mmembed.fusion import split
 from keras_mmembed.fusion.arguments import (
     ByModality,
     CallArguments,
     FusionCall,
     collect,
 )
-from keras_mmembed.fusion.branch import ModalityBranch, make_branches
-from keras_mmembed.fusion.config import (
-    DropRates,
-    Missing,
-    ModalityConfig,
-    Normalization,
-    NormType,
-)
+from keras_mmembed.fusion.branch import ModalityBranch
+from keras_mmembed.fusion.config import ModalityConfig
+from keras_mmembed.fusion.config_checks import check_configs
 from keras_mmembed.fusion.fuse import FusionParts, fuse
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import make_norm
 from keras_mmembed.fusion.output_spec import output_spec
-from keras_mmembed.fusion.special_tokens import leading_tokens
+from keras_mmembed.fusion.split import SplitsTokens
+from keras_mmembed.fusion.sublayers import make_branches, make_layout
 from keras_mmembed.positions.tables import clone_initializer, default_initializer
 
-NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
-VECTORS = {"cls_token": "cls_embedding", "num_registers": "register_embeddings"}
-# arguments that a configuration holds as they are
-OPTIONS = (
-    "unified_dim",
-    "normalization",
-    "norm_type",
-    "epsilon",
-    "dropout",
-    "cls_token",
-    "num_registers",
-    "modality_dropout",
-    "missing",
-    "return_dict",
-    "seed",
-)
 WHO = "MultiModalFusion"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 @clear_calls
-class MultiModalFusion(keras.layers.Layer):
+class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
     """Fuses text, image, audio and video features in one sequence of tokens.
 
     Token `t` of modality `i`, after a projection to the common width, becomes
@@ -209,14 +189,14 @@ class MultiModalFusion(keras.layers.Layer):
         modality_configs: Mapping[str, ModalityConfig],
         unified_dim: int = 512,
         *,
-        normalization: Normalization = "shared",
-        norm_type: NormType = "layer",
+        normalization: fusion_config.Normalization = "shared",
+        norm_type: fusion_config.NormType = "layer",
         epsilon: float = 1e-6,
         dropout: float = 0.1,
         cls_token: bool = False,
         num_registers: int = 0,
-        modality_dropout: DropRates = 0.0,
-        missing: Missing = "mask",
+        modality_dropout: fusion_config.DropRates = 0.0,
+        missing: fusion_config.Missing = "mask",
         return_dict: bool = False,
         seed: int | None = None,
         kernel_initializer: Initializer = "glorot_uniform",
@@ -228,17 +208,15 @@ class MultiModalFusion(keras.layers.Layer):
         super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
-        # a dict, so that Keras lists the layers in it first: optimizers number their
-        # state, and files keep it, in the order of the variables
-        self.modality_configs: Mapping[str, ModalityConfig] = (
-            fusion_config.check_configs(WHO, modality_configs, self.unified_dim)
+        self.modality_configs: Mapping[str, ModalityConfig] = check_configs(
+            WHO, modality_configs, self.unified_dim
         )
         self.modalities: tuple[str, ...] = tuple(self.modality_configs)
-        self.normalization: Normalization = checks.check_choice(
-            WHO, "normalization", normalization, NORMALIZATIONS
+        self.normalization: fusion_config.Normalization = checks.check_choice(
+            WHO, "normalization", normalization, fusion_config.NORMALIZATIONS
         )
-        self.norm_type: NormType = checks.check_choice(
-            WHO, "norm_type", norm_type, get_args(NormType)
+        self.norm_type: fusion_config.NormType = checks.check_choice(
+            WHO, "norm_type", norm_type, get_args(fusion_config.NormType)
         )
         self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
         self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
@@ -246,17 +224,21 @@ class MultiModalFusion(keras.layers.Layer):
         self.num_registers: int = checks.check_integer(
             WHO, "num_registers", num_registers, minimum=0
         )
-        self.modality_dropout: DropRates = modality_dropout
+        self.modality_dropout: fusion_config.DropRates = modality_dropout
         self.drop_rates: dict[str, float] = fusion_checks.check_rates(
             modality_dropout, self.modality_configs
         )
-        self.missing: Missing = checks.check_choice(
-            WHO, "missing", missing, get_args(Missing)
+        self.missing: fusion_config.Missing = checks.check_choice(
+            WHO, "missing", missing, get_args(fusion_config.Missing)
         )
         self.return_dict: bool = checks.check_flag(WHO, "return_dict", return_dict)
         self.seed: int | None = checks.check_seed(WHO, seed)
         self.kernel_initializer: Any = initializers.get(kernel_initializer)
         self.embeddings_initializer: Any = default_initializer(embeddings_initializer)
+        # the attributes that hold class and register tokens
+        self.special_vectors: tuple[str, ...] = tuple(
+            name for key, name in fusion_config.VECTORS.items() if getattr(self, key)
+        )
         self._make_sublayers()
 
     def _make_sublayers(self) -> None:
@@ -292,14 +274,8 @@ class MultiModalFusion(keras.layers.Layer):
         )
         if any(self.drop_rates.values()):
             self.seed_generator: Any = keras.random.SeedGenerator(self.seed)
-        hosts, borders = {}, {}
-        for name, branch in self._branches().items():
-            borders[name] = branch.borders
-            if "into" in branch.config:
-                hosts[name] = branch.config["into"]
-        stands_in = self.missing == "token"
-        self.layout: Layout = Layout(
-            self.modalities, num_special, stands_in, hosts, borders
+        self.layout: Layout = make_layout(
+            self._branches(), num_special, self.missing == "token"
         )
 
     def branch(self, name: str) -> ModalityBranch:
@@ -322,10 +298,7 @@ class MultiModalFusion(keras.layers.Layer):
     ) -> None:
         branches = self._branches()
         fusion_checks.features_shapes(branches, self.layout, inputs_shape)
-        shapes: dict[str, Shape | None] = {}
-        for name in self.modalities:
-            owner = fusion_config.owner_of(self.modality_configs, name)
-            shapes[owner] = shapes.get(owner) or inputs_shape.get(name)
+        shapes = fusion_config.owners_shapes(self.modality_configs, inputs_shape)
         for name, shape in shapes.items():
             if not branches[name].built:
                 branches[name].build(shape)
@@ -334,7 +307,7 @@ class MultiModalFusion(keras.layers.Layer):
             sublayer = getattr(self, part, None)
             if sublayer is not None:
                 sublayer.build(fused_shape)
-        for argument, name in VECTORS.items():
+        for argument, name in fusion_config.VECTORS.items():
             if getattr(self, argument):
                 weight = self.add_weight(
                     name=name,
@@ -393,8 +366,9 @@ class MultiModalFusion(keras.layers.Layer):
         parts = FusionParts(
             self.layout,
             self._branches(),
-            self._modality_vector,
-            self._leading_tokens,
+            self.modality,
+            [getattr(self, name) for name in self.special_vectors],
+            getattr(self, "norm_special", None),
             getattr(self, "norm", None),
             self.drop,
             self.drop_rates,
@@ -403,92 +377,6 @@ class MultiModalFusion(keras.layers.Layer):
             self.return_dict,
         )
         return fuse(parts, inputs, arguments, training)
-
-    def _modality_vector(self, name: str) -> Tensor:
-        vector = self.modality.encode(name)
-        owner = fusion_config.owner_of(self.modality_configs, name)
-        # the row of an instance is what sets it apart from its modality
-        return vector if owner == name else self.modality.encode(owner) + vector
-
-    def _leading_tokens(self, like: Tensor) -> Tensor | None:
-        rows = [getattr(self, name) for name in self.special_vectors]
-        dtype = float32_or_better(self.compute_dtype)
-        tokens, norm = leading_tokens(rows, like, dtype), None
-        if tokens is not None:
-            norm = getattr(self, "norm_special", None)
-        return tokens if norm is None else norm(tokens)
-
-    def split(
-        self,
-        tensor: Tensor,
-        like: Mapping[str, Tensor | None],
-        grids: bool = False,
-        modality_ids: Tensor | None = None,
-        mask: Mapping[str, Tensor | None] | None = None,
-    ) -> dict[str, Tensor]:
-        """Cut a tensor of the fused length back into its modalities.
-
-        Args:
-            tensor: `(batch, fused length, ...)`, such as the output of an encoder.
-            like: The inputs of the fusion; their shapes give the lengths. Raw inputs
-                of an `embedding` must have a known size in a functional model.
-            grids: Whether images and videos that came as grids go back to grids.
-                Defaults to `False`.
-            modality_ids: The ids that the fusion returned; needed where modalities
-                are placed into others, because only they tell the places. Defaults to
-                `None`.
-            mask: The padding masks of placed modalities, as in the call of the fusion.
-                Defaults to `None`, those of Keras.
-
-        Returns:
-            A dict by name of `(batch, length, ...)`, or `(batch, height, width, ...)`
-            and the like with `grids`, for each modality of `like`. What belongs to a
-            placed token stands in its host's slice and in its own; a token that found
-            no place gets zeros.
-        """
-        like = self._like(like)
-        options = {"grids": grids, "modality_ids": modality_ids, "mask": mask}
-        return split.split(self.layout, tensor, like, **options)
-
-    def split_spec(
-        self, tensor: keras.KerasTensor, shapes: Mapping[str, Shape | None]
-    ) -> dict[str, keras.KerasTensor]:
-        """Return the symbolic outputs of `split` for a symbolic tensor.
-
-        Args:
-            tensor: A `KerasTensor`.
-            shapes: By name, the shapes of the inputs of the fusion.
-        """
-        features = {
-            name: self.branch(name).features_shape(shape)
-            for name, shape in self.layout.in_order(shapes).items()
-        }
-        return split.split_spec(self.layout, tensor, features)
-
-    def split_attention(
-        self,
-        scores: Tensor,
-        like: Mapping[str, Tensor | None],
-        modality_ids: Tensor | None = None,
-        mask: Mapping[str, Tensor | None] | None = None,
-    ) -> dict[str, dict[str, Tensor]]:
-        """Cut attention scores into blocks, one for each pair of modalities.
-
-        Args:
-            scores: `(batch, heads, fused length, fused length)`, as
-                `MultiHeadAttention` returns them with `return_attention_scores`.
-            like: The inputs of the fusion.
-            modality_ids: As for `split`.
-            mask: As for `split`.
-
-        Returns:
-            `blocks[query][key]` of `(batch, heads, query length, key length)`, by the
-            names of the modalities of the queries and keys.
-        """
-        like = self._like(like)
-        return split.split_attention(
-            self.layout, scores, like, modality_ids=modality_ids, mask=mask
-        )
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None  # attached by the call
@@ -515,22 +403,12 @@ class MultiModalFusion(keras.layers.Layer):
         return {
             **super().get_config(),
             "modality_configs": configs,
-            **{name: getattr(self, name) for name in OPTIONS},
+            **{name: getattr(self, name) for name in fusion_config.OPTIONS},
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "embeddings_initializer": initializers.serialize(
                 self.embeddings_initializer
             ),
         }
-
-    def get_build_config(self) -> Config | None:
-        if not self.built:
-            return None
-        changes = sublayer_state.changes_of(self)
-        return {"build": super().get_build_config(), "changes": changes}
-
-    def build_from_config(self, config: Config) -> None:
-        super().build_from_config(config["build"])
-        sublayer_state.repeat_changes(self, config["changes"])
 
     def save_own_variables(self, store: Any) -> None:
         sublayer_state.save_by_name(self, self.special_vectors, store)
@@ -538,19 +416,7 @@ class MultiModalFusion(keras.layers.Layer):
     def load_own_variables(self, store: Any) -> None:
         sublayer_state.load_by_name(self, self.special_vectors, store)
 
-    @property
-    def special_vectors(self) -> list[str]:
-        """The attributes that hold class and register tokens."""
-        return [name for key, name in VECTORS.items() if getattr(self, key)]
-
     def __repr__(self) -> str:
         branches = self._branches()
         widths = {name: branch.config["dim"] for name, branch in branches.items()}
         return describe(self, modality_configs=widths)
-
-    def _like(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-        """Return tensors with the axes of the features of inputs, for a split."""
-        fusion_checks.check_dict(inputs, "like")
-        fusion_checks.check_keys("like", inputs, self.modalities)
-        inputs = self.layout.in_order(inputs)
-        return {name: self.branch(name).features_like(x) for name, x in inputs.items()}

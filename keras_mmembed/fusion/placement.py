@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_mmembed.common.sequences import packed_order, take_tokens
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.fusion import checks
+from keras_mmembed.fusion.argument_checks import check_count
 from keras_mmembed.fusion.arguments import ModalityInputs
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.tokens import pad
@@ -82,7 +82,7 @@ def place_modalities(
         marked = ops.logical_and(places, masks[host])
         if name in modalities:
             present = modalities[name].present
-            checks.check_count(name, marked, masks[name], present)
+            check_count(name, marked, masks[name], present)
             if masks[name].shape[1] != 0:
                 placements[name] = match(marked, masks[name])
         elif name in masks:  # one token stands in, at every place

@@ -9,11 +9,101 @@ from keras import ops
 from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import as_mask, product
 from keras_mmembed.common.types import Config, Shape, Tensor
+from keras_mmembed.fusion.checks import Branches, check_dict, check_keys
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.placement import match, place
 from keras_mmembed.fusion.tokens import all_valid, flatten_tokens, known_product
 
 WHO = "MultiModalFusion"
+
+
+class SplitsTokens:
+    """The part of a fusion layer that cuts what it fused back into modalities."""
+
+    layout: Layout
+
+    def _branches(self) -> Branches:
+        raise NotImplementedError
+
+    def split(
+        self,
+        tensor: Tensor,
+        like: Mapping[str, Tensor | None],
+        grids: bool = False,
+        modality_ids: Tensor | None = None,
+        mask: Mapping[str, Tensor | None] | None = None,
+    ) -> dict[str, Tensor]:
+        """Cut a tensor of the fused length back into its modalities.
+
+        Args:
+            tensor: `(batch, fused length, ...)`, such as the output of an encoder.
+            like: The inputs of the fusion; their shapes give the lengths. Raw inputs
+                of an `embedding` must have a known size in a functional model.
+            grids: Whether images and videos that came as grids go back to grids.
+                Defaults to `False`.
+            modality_ids: The ids that the fusion returned; needed where modalities
+                are placed into others, because only they tell the places. Defaults to
+                `None`.
+            mask: The padding masks of placed modalities, as in the call of the fusion.
+                Defaults to `None`, those of Keras.
+
+        Returns:
+            A dict by name of `(batch, length, ...)`, or `(batch, height, width, ...)`
+            and the like with `grids`, for each modality of `like`. What belongs to a
+            placed token stands in its host's slice and in its own; a token that found
+            no place gets zeros.
+        """
+        like = self._features_like(like)
+        options = {"grids": grids, "modality_ids": modality_ids, "mask": mask}
+        return split(self.layout, tensor, like, **options)
+
+    def split_spec(
+        self, tensor: keras.KerasTensor, shapes: Mapping[str, Shape | None]
+    ) -> dict[str, keras.KerasTensor]:
+        """Return the symbolic outputs of `split` for a symbolic tensor.
+
+        Args:
+            tensor: A `KerasTensor`.
+            shapes: By name, the shapes of the inputs of the fusion.
+        """
+        branches = self._branches()
+        features = {
+            name: branches[name].features_shape(shape)
+            for name, shape in self.layout.in_order(shapes).items()
+        }
+        return split_spec(self.layout, tensor, features)
+
+    def split_attention(
+        self,
+        scores: Tensor,
+        like: Mapping[str, Tensor | None],
+        modality_ids: Tensor | None = None,
+        mask: Mapping[str, Tensor | None] | None = None,
+    ) -> dict[str, dict[str, Tensor]]:
+        """Cut attention scores into blocks, one for each pair of modalities.
+
+        Args:
+            scores: `(batch, heads, fused length, fused length)`, as
+                `MultiHeadAttention` returns them with `return_attention_scores`.
+            like: The inputs of the fusion.
+            modality_ids: As for `split`.
+            mask: As for `split`.
+
+        Returns:
+            `blocks[query][key]` of `(batch, heads, query length, key length)`, by the
+            names of the modalities of the queries and keys.
+        """
+        like = self._features_like(like)
+        return split_attention(
+            self.layout, scores, like, modality_ids=modality_ids, mask=mask
+        )
+
+    def _features_like(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+        """Return tensors with the axes of the features of inputs."""
+        check_dict(inputs, "like")
+        check_keys("like", inputs, self.layout.modalities)
+        inputs, branches = self.layout.in_order(inputs), self._branches()
+        return {name: branches[name].features_like(x) for name, x in inputs.items()}
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")

@@ -154,3 +154,17 @@ class EncoderBlock(keras.layers.Layer):
         self, tokens_shape: Shape, *other_shapes: Any, **named_shapes: Any
     ) -> Shape:
         return tuple(tokens_shape)
+
+
+def make_blocks(
+    num_layers: int, *, seed: int | None, **options: Any
+) -> list[EncoderBlock]:
+    """Return the blocks of an encoder, each with a name and a seed of its own."""
+    return [
+        EncoderBlock(
+            seed=None if seed is None else seed + index + 1,
+            name=f"block_{index}",
+            **options,
+        )
+        for index in range(num_layers)
+    ]

@@ -9,6 +9,21 @@ from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config, Tensor
 
 
+def check_rules(
+    who: str,
+    modalities: Sequence[str],
+    causal: bool,
+    prefix: Sequence[str],
+    hidden: Mapping[str, Sequence[str]] | None,
+) -> Config:
+    """Return the arguments of `AttentionMask`, as a configuration has them."""
+    return {
+        "causal": checks.check_flag(who, "causal", causal),
+        "prefix": checks.check_list(who, "prefix", prefix, modalities),
+        "hidden": hidden or {},
+    }
+
+
 def check_gated(
     who: str,
     gated: Sequence[str],

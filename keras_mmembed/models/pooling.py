@@ -1,15 +1,39 @@
 """Pooling: from the tokens of an encoder to the outputs of a model."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 from keras import ops
 
+from keras_mmembed.common import checks
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Tensor
 
 Pooling: TypeAlias = Literal["cls", "mean", "tokens", "modalities"]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+
+
+def check_output_activation(who: str, activation: Any, num_outputs: int | None) -> Any:
+    """Return the activation of the head as a function; raise if there is no head."""
+    function = checks.check_activation(who, "output_activation", activation)
+    # a configuration says "linear" for none
+    is_used = function is keras.activations.linear or num_outputs is not None
+    rule = "be left out without `num_outputs`, which makes the head"
+    checks.check(is_used, who, "output_activation", rule, repr(activation))
+    return function
+
+
+def make_head(
+    num_outputs: int | None, activation: Any, dtype: str
+) -> keras.layers.Dense | None:
+    """Return the dense head on what is pooled, `None` without outputs of its own."""
+    if num_outputs is None:
+        return None
+    dtype = float32_or_better(dtype)
+    return keras.layers.Dense(
+        num_outputs, activation=activation, dtype=dtype, name="head"
+    )
 
 
 def pool(

@@ -10,6 +10,25 @@ from keras_mmembed.common.types import Tensor
 Groups = Callable[[], Sequence[Sequence[keras.Variable]]]
 
 
+class RestoringModel(keras.Model):
+    """A model whose weights survive a step of training or inference that raises."""
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Make the step of `fit`."""
+        super().make_train_function(force)
+        return restore_on_error(self, "train_function")
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Make the step of `evaluate`."""
+        super().make_test_function(force)
+        return restore_on_error(self, "test_function")
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Make the step of `predict`."""
+        super().make_predict_function(force)
+        return restore_on_error(self, "predict_function")
+
+
 def restore_on_error(model: keras.Model, name: str) -> Any:
     """Make a step of a model give the variables back if it raises, and return it.
 

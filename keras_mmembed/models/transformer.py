@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 import keras
 
 from keras_mmembed.attention.mask import AttentionMask
-from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
-from keras_mmembed.common.tensors import float32_or_better
+from keras_mmembed.common.sublayer_state import KeepsSublayers
 from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
 from keras_mmembed.fusion.arguments import ByModality, CallArguments, FusionCall
 from keras_mmembed.fusion.config import (
@@ -21,10 +21,22 @@ from keras_mmembed.fusion.config import (
     config_of,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
-from keras_mmembed.models.block import EncoderBlock
-from keras_mmembed.models.masks import attention_masks, check_gated, make_masks
-from keras_mmembed.models.pooling import POOLINGS, Pooling, pool, pooled_spec
-from keras_mmembed.models.restoring import restore_on_error
+from keras_mmembed.models.block import EncoderBlock, make_blocks
+from keras_mmembed.models.masks import (
+    attention_masks,
+    check_gated,
+    check_rules,
+    make_masks,
+)
+from keras_mmembed.models.pooling import (
+    POOLINGS,
+    Pooling,
+    check_output_activation,
+    make_head,
+    pool,
+    pooled_spec,
+)
+from keras_mmembed.models.restoring import RestoringModel
 
 WHO = "MultiModalTransformer"
 FUSION_OPTIONS = ("normalization", "num_registers", "modality_dropout", "missing")
@@ -45,7 +57,7 @@ OWN_OPTIONS = (
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 @clear_calls
-class MultiModalTransformer(keras.Model):
+class MultiModalTransformer(KeepsSublayers, RestoringModel):
     """Encodes text, images, audio and video in one transformer.
 
     Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
@@ -183,14 +195,9 @@ class MultiModalTransformer(keras.Model):
         self.num_outputs: int | None = checks.check_integer(
             WHO, "num_outputs", num_outputs, optional=True
         )
-        self.output_activation: Any = checks.check_activation(
-            WHO, "output_activation", output_activation
+        self.output_activation: Any = check_output_activation(
+            WHO, output_activation, self.num_outputs
         )
-        rule = "be left out without `num_outputs`, which makes the head"
-        # a configuration says "linear" for none
-        is_none = self.output_activation is keras.activations.linear
-        is_used = is_none or self.num_outputs is not None
-        checks.check(is_used, WHO, "output_activation", rule, repr(output_activation))
         self.epsilon: float = epsilon
         self.dropout: float = dropout
         self.remat: bool = checks.check_flag(WHO, "remat", remat)
@@ -213,59 +220,39 @@ class MultiModalTransformer(keras.Model):
         rule = f"divide unified_dim={self.fusion.unified_dim}"
         divides = self.fusion.unified_dim % self.num_heads == 0
         checks.check(divides, WHO, "num_heads", rule, num_heads)
-        self._make_masks(causal, prefix, hidden, gated)
-        self._make_sublayers()
-
-    def _make_masks(
-        self,
-        causal: bool,
-        prefix: Sequence[str],
-        hidden: Mapping[str, Sequence[str]] | None,
-        gated: Sequence[str],
-    ) -> None:
-        modalities = self.fusion.modalities
-        self.rules: dict[str, Any] = {
-            "causal": checks.check_flag(WHO, "causal", causal),
-            "prefix": checks.check_list(WHO, "prefix", prefix, modalities),
-            "hidden": hidden or {},
-        }
-        borders = self.fusion.layout.borders
+        modalities, borders = self.fusion.modalities, self.fusion.layout.borders
+        self.rules: dict[str, Any] = check_rules(
+            WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
+        )
         self.gated: list[str] = check_gated(WHO, gated, modalities, borders)
-        wide, narrow = make_masks(modalities, self.rules, self.gated)
-        self.attention_mask: AttentionMask | None = wide
-        self.narrow_mask: AttentionMask | None = narrow
+        masks = make_masks(modalities, self.rules, self.gated)
+        self.attention_mask: AttentionMask | None = masks[0]
+        self.narrow_mask: AttentionMask | None = masks[1]
+        self._make_sublayers()
 
     def _make_sublayers(self) -> None:
         width, dtype = self.fusion.unified_dim, self.dtype_policy
-        self.blocks: list[EncoderBlock] = [
-            EncoderBlock(
-                num_heads=self.num_heads,
-                hidden_dim=self.hidden_dim or 4 * width,
-                activation=self.activation,
-                norm_first=self.norm_first,
-                epsilon=self.epsilon,
-                dropout=self.dropout,
-                is_gated=bool(self.gated),
-                remat=self.remat,
-                seed=None if self.seed is None else self.seed + index + 1,
-                dtype=dtype,
-                name=f"block_{index}",
-            )
-            for index in range(self.num_layers)
-        ]
+        self.blocks: list[EncoderBlock] = make_blocks(
+            self.num_layers,
+            num_heads=self.num_heads,
+            hidden_dim=self.hidden_dim or 4 * width,
+            activation=self.activation,
+            norm_first=self.norm_first,
+            epsilon=self.epsilon,
+            dropout=self.dropout,
+            is_gated=bool(self.gated),
+            remat=self.remat,
+            seed=self.seed,
+            dtype=dtype,
+        )
         self.norm: keras.layers.LayerNormalization | None = None
         if self.norm_first:
             self.norm = keras.layers.LayerNormalization(
                 epsilon=self.epsilon, dtype=dtype, name="norm"
             )
-        self.head: keras.layers.Dense | None = None
-        if self.num_outputs:
-            self.head = keras.layers.Dense(
-                self.num_outputs,
-                activation=self.output_activation,
-                dtype=float32_or_better(self.compute_dtype),
-                name="head",
-            )
+        self.head: keras.layers.Dense | None = make_head(
+            self.num_outputs, self.output_activation, self.compute_dtype
+        )
         self.attach_mask: AttachMask = AttachMask(dtype=dtype)
 
     def build(
@@ -385,21 +372,6 @@ class MultiModalTransformer(keras.Model):
             return outputs
         return self.fusion.split_spec(outputs, inputs_shape)
 
-    def make_train_function(self, force: bool = False) -> Any:
-        """Make the step of `fit`; one that raises loses no weights."""
-        super().make_train_function(force)
-        return restore_on_error(self, "train_function")
-
-    def make_test_function(self, force: bool = False) -> Any:
-        """Make the step of `evaluate`; one that raises loses no weights."""
-        super().make_test_function(force)
-        return restore_on_error(self, "test_function")
-
-    def make_predict_function(self, force: bool = False) -> Any:
-        """Make the step of `predict`; one that raises loses no weights."""
-        super().make_predict_function(force)
-        return restore_on_error(self, "predict_function")
-
     def get_config(self) -> Config:
         fusion = self.fusion.get_config()
         names = ("modality_configs", "unified_dim", *FUSION_OPTIONS)
@@ -419,20 +391,6 @@ class MultiModalTransformer(keras.Model):
         cls, config: Config, custom_objects: Config | None = None
     ) -> "MultiModalTransformer":
         return cls(**config)
-
-    def get_build_config(self) -> Config | None:
-        if not self.built:
-            return None
-        changes = sublayer_state.changes_of(self)
-        return {"build": super().get_build_config(), "changes": changes}
-
-    def build_from_config(self, config: Config) -> None:
-        shapes = config["build"]
-        if "input_shape" in shapes:
-            self.build(shapes["input_shape"])
-        else:
-            self.build(**shapes["shapes_dict"])
-        sublayer_state.repeat_changes(self, config["changes"])
 
     def __repr__(self) -> str:
         configs = self.fusion.modality_configs

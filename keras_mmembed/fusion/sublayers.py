@@ -1,0 +1,42 @@
+"""The branches of a fusion, and the layout that follows from them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from keras_mmembed.fusion.branch import ModalityBranch
+from keras_mmembed.fusion.config import ModalityConfig
+from keras_mmembed.fusion.layout import Layout
+
+
+def make_branches(
+    configs: Mapping[str, ModalityConfig],
+    unified_dim: int,
+    make_norm: Callable[[], keras.layers.Layer | None],
+    **options: Any,
+) -> dict[str, ModalityBranch]:
+    """Return a branch for each modality that is no instance of another, by name."""
+    return {
+        name: ModalityBranch(
+            config, unified_dim, norm=make_norm(), name=name, **options
+        )
+        for name, config in configs.items()
+        if "instance_of" not in config
+    }
+
+
+def make_layout(
+    branches: Mapping[str, ModalityBranch], num_special: int, stands_in: bool
+) -> Layout:
+    """Return the order of the tokens of modalities.
+
+    Args:
+        branches: The branch of each modality, in the order of the configuration.
+        num_special: How many class and register tokens come first.
+        stands_in: Whether a stand-in token takes the place of an absent modality.
+    """
+    configs = {name: branch.config for name, branch in branches.items()}
+    hosts = {name: one["into"] for name, one in configs.items() if "into" in one}
+    borders = {name: branch.borders for name, branch in branches.items()}
+    return Layout(tuple(branches), num_special, stands_in, hosts, borders)
