@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed.common import checks, tensors
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sequences import count
@@ -15,6 +15,7 @@ from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
 
 WHO = "AttentionMask"
 EVERYONE = "*"
+KEYS = ("mask", "modality_ids")
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -44,7 +45,8 @@ class AttentionMask(keras.layers.Layer):
         causal: Whether a token may attend only to itself and to those before it;
             `False` by default.
         prefix: Names of modalities that every token may attend to although the mask
-            is causal, such as the image that a text describes; none by default.
+            is causal, such as the image that a text describes; none by default, and
+            none without `causal`.
         hidden: By name of a modality, the names of those that its tokens may not
             attend to; by `"*"`, those that only their own tokens may attend to. By
             default nothing is hidden. Special tokens (class, register, start and end
@@ -61,8 +63,10 @@ class AttentionMask(keras.layers.Layer):
     layer: `MultiHeadAttention` does not pass on the Keras mask of its inputs.
 
     Raises:
-        TypeError: if `example_ids` is not integer, or an argument has the wrong type.
-        ValueError: if a name is not among the modalities, or `fused` lacks a key.
+        TypeError: if ids are not integer, or an argument has the wrong type.
+        ValueError: if a name is not among the modalities, `prefix` comes without
+            `causal`, `fused` lacks a key, shapes differ, or a known id is not of the
+            modalities. Inside a compiled step one out of range is the nearest.
 
     Example:
     >>> import keras
@@ -92,6 +96,19 @@ class AttentionMask(keras.layers.Layer):
             self, fused: dict[str, Tensor], example_ids: Tensor | None = None
         ) -> Tensor: ...
 
+    else:
+
+        def __call__(self, fused: Any, *args: Any, **kwargs: Any) -> Tensor:
+            checks.check_fused(WHO, fused, KEYS)
+            tables = {
+                key: call_arguments.as_array(WHO, f"fused[{key!r}]", fused[key])
+                for key in KEYS
+            }
+            args, kwargs = call_arguments.standardize(
+                WHO, args, kwargs, required=(), optional=("example_ids",)
+            )
+            return super().__call__({**fused, **tables}, *args, **kwargs)
+
     def __init__(
         self,
         modalities: Sequence[str],
@@ -107,11 +124,10 @@ class AttentionMask(keras.layers.Layer):
         self.modalities: tuple[str, ...] = checks.check_names(
             WHO, "modalities", modalities
         )
-        rule = "be True or False"
-        is_bool = isinstance(causal, bool)
-        checks.check(is_bool, WHO, "causal", rule, repr(causal), error=TypeError)
-        self.causal: bool = causal
+        self.causal: bool = checks.check_flag(WHO, "causal", causal)
         self.prefix: tuple[str, ...] = self._check_known("prefix", prefix)
+        rule = "be left out without causal=True, where all tokens see each other"
+        checks.check(causal or not prefix, WHO, "prefix", rule, repr(prefix))
         self.hidden: dict[str, list[str]] = self._check_hidden(hidden)
 
     def __repr__(self) -> str:
@@ -131,9 +147,14 @@ class AttentionMask(keras.layers.Layer):
     def call(
         self, fused: dict[str, Tensor], example_ids: Tensor | None = None
     ) -> Tensor:
+        if example_ids is not None:
+            example_ids = ops.convert_to_tensor(example_ids)
         self._check_call(fused, example_ids)
         # special tokens have the id -1, and the first row of the tables
         rows = ops.cast(fused["modality_ids"], "int32") + 1
+        if self.causal or self.hidden:
+            # not every backend reads the nearest row of a table
+            rows = ops.clip(rows, 0, len(self.modalities))
         index = count(rows, axis=1)
         query, key = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
         allowed = ops.expand_dims(ops.cast(fused["mask"], "bool"), 1)
@@ -204,16 +225,27 @@ class AttentionMask(keras.layers.Layer):
         return tuple(names)
 
     def _check_call(self, fused: dict[str, Tensor], example_ids: Tensor | None) -> None:
-        checks.check_fused(WHO, fused, ("mask", "modality_ids"))
-        if example_ids is None:
-            return
-        ids: Any = ops.convert_to_tensor(example_ids)
-        tensors.check_kind(WHO, "example_ids", ids, "integer")
+        checks.check_fused(WHO, fused, KEYS)
+        mask, modality_ids = (fused[key] for key in KEYS)
+        expected = checks.known_shape(mask.shape)
+        rank = (2,)
+        checks.check_rank(WHO, "fused['mask'].shape", expected, rank, "(batch, length)")
+        tensors.check_flags(WHO, "fused['mask']", mask)
+        self._check_ids("fused['modality_ids']", modality_ids, expected)
+        if example_ids is not None:
+            self._check_ids("example_ids", example_ids, expected)
+        count = len(self.modalities)
+        remedy = f"The modalities are {list(self.modalities)}; -1 is a special token."
+        tensors.check_range(
+            WHO, "fused['modality_ids']", modality_ids, -1, count, remedy
+        )
+
+    def _check_ids(self, argument: str, ids: Tensor, expected: Shape) -> None:
+        tensors.check_kind(WHO, argument, ids, "integer")
         shape = checks.known_shape(ids.shape)
-        expected = checks.known_shape(fused["mask"].shape)
         rule = f"have the shape {expected} of the fused mask"
         agrees = checks.shapes_match(shape, expected)
-        checks.check(agrees, WHO, "example_ids.shape", rule, shape)
+        checks.check(agrees, WHO, f"{argument}.shape", rule, shape)
 
 
 def _look_up(table: np.ndarray, index: Tensor) -> Tensor:
@@ -222,5 +254,4 @@ def _look_up(table: np.ndarray, index: Tensor) -> Tensor:
 
 def _same_example(example_ids: Tensor) -> Tensor:
     """Return `(batch, length, length)`: whether two tokens are of one example."""
-    ids = ops.convert_to_tensor(example_ids)
-    return ops.equal(ops.expand_dims(ids, 2), ops.expand_dims(ids, 1))
+    return ops.equal(ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1))

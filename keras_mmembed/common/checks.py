@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal, TypeVar, overload
 
 import keras
@@ -129,10 +129,7 @@ def _is_number(value: Any, *kinds: type) -> bool:
 
 def layer_options(who: str, options: LayerArguments) -> LayerArguments:
     """Return the arguments that a layer passes on to Keras, or raise."""
-    for name, value in options.items():
-        rule = f"be left out: {who} has no such argument"
-        known = name in LAYER_OPTIONS
-        check(known, who, name, rule, repr(value), error=TypeError)
+    check_keywords(who, options)
     name, dtype = options.get("name"), options.get("dtype")
     fits = name is None or (isinstance(name, str) and name and "/" not in name)
     check(fits, who, "name", "be a text without '/'", repr(name))
@@ -160,6 +157,27 @@ def check_activation(who: str, name: str, activation: Any) -> Any:
     except (TypeError, ValueError):
         rule = "be an activation of Keras, by name or as a function"
         raise ValueError(error_text(who, name, rule, repr(activation))) from None
+
+
+def check_initializer(who: str, name: str, initializer: Any) -> Any:
+    """Return an initializer of Keras as a function."""
+    try:
+        # an array has the values of one shape, and no configuration
+        is_array = hasattr(initializer, "shape")
+        made = None if is_array else keras.initializers.get(initializer)
+    except (TypeError, ValueError):
+        made = None
+    rule = "be the name, the configuration or an instance of an initializer"
+    remedy = "keras.initializers has them."
+    check(callable(made), who, name, rule, repr(initializer), remedy)
+    return made
+
+
+def check_keywords(who: str, keywords: Mapping[str, Any]) -> None:
+    """Raise for an argument that neither the layer nor every Keras layer has."""
+    for name, value in keywords.items():
+        is_of_keras = name in LAYER_OPTIONS
+        check(is_of_keras, who, name, "be left out: it is no argument", repr(value))
 
 
 def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[str]:
@@ -222,7 +240,8 @@ def check_names(layer: str, argument: str, names: Any) -> tuple[str, ...]:
         received = f"{seen.get(name.lower())!r} and {name!r}"
         check(name.lower() not in seen, layer, argument, rule, received)
         seen[name.lower()] = name
-    return tuple(names)
+    # those of NumPy are no names for what writes files
+    return tuple(str(name) for name in names)
 
 
 def check_fused(layer: str, fused: Any, keys: Iterable[str]) -> None:

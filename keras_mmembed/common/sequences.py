@@ -19,9 +19,14 @@ def count(tensor: Tensor, axis: int, skip: int = 0) -> Tensor:
     size = tensor.shape[axis]
     if isinstance(size, int):
         return ops.arange(size - skip, dtype="int32")
-    index: list[Any] = [0] * len(tensor.shape)
-    index[axis] = slice(None)
-    line = ops.cumsum(ops.ones_like(tensor[tuple(index)], dtype="int32")) - 1
+    # one entry of the other axes, or none of an empty one
+    others = [a for a in range(len(tensor.shape)) if a != axis % len(tensor.shape)]
+    slices = tuple(
+        slice(1) if a in others else slice(None) for a in range(len(tensor.shape))
+    )
+    ones = ops.ones_like(tensor[slices], dtype="int32")
+    ones = ops.maximum(ops.sum(ones, axis=others), 1) if others else ones
+    line = ops.cumsum(ones) - 1
     return ops.maximum(line - skip, 0) if skip else line
 
 

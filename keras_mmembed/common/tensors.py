@@ -81,6 +81,16 @@ def check_range(
         checks.check(False, layer, argument, rule, outside.ravel()[0].item(), remedy)
 
 
+def check_flags(layer: str, argument: str, mask: Tensor) -> None:
+    """Raise unless each entry of a mask of bools or numbers is true or false."""
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    fits = dtype not in ("string", "complex64", "complex128")
+    check_dtype(layer, argument, mask, fits, "be bool or a number", "Cast it to bool.")
+    values = known_values(mask) if is_float(dtype) else None
+    is_clear = values is None or not np.isnan(values).any()
+    checks.check(is_clear, layer, argument, "hold no NaN", "nan")
+
+
 def widen(tensor: Tensor) -> Tensor:
     """Return numbers in int32 or float32, or as they are in a wider dtype.
 

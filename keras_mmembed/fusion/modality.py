@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed.common import checks, sublayer_state, tensors
+from keras_mmembed.common import call_arguments, checks, sublayer_state, tensors
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
@@ -17,7 +17,10 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
+from keras_mmembed.fusion import ids as id_checks
 from keras_mmembed.positions import tables
+
+WHO = "ModalityEmbedding"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -35,7 +38,7 @@ class ModalityEmbedding(keras.layers.Layer):
 
     Shapes:
         inputs: `(..., width)`; `(batch, length, width)` with `modality_ids`.
-        modality_ids: `(batch, length)` or `(length,)`, integer.
+        modality_ids: `(batch, length)`, or `(length,)` for all samples; integer.
         outputs: as `inputs`, compute dtype.
         embeddings: `(len(modalities), width)`, trainable.
 
@@ -59,9 +62,10 @@ class ModalityEmbedding(keras.layers.Layer):
     Raises:
         TypeError: if `modality_ids` are not integer.
         ValueError: if names are missing, repeated or malformed; if `modality` and
-            `modality_ids` are both `None` or both set; if a name or a known id is not
-            among the modalities. Inside a compiled step ids are unknown, and one out
-            of range reads the nearest row.
+            `modality_ids` are both `None` or both set; if shapes do not agree or the
+            width changes; if a name or a known id is not among the modalities. Inside
+            a compiled step ids are unknown, and one out of range reads the nearest
+            row.
 
     Example:
     >>> import keras
@@ -90,6 +94,22 @@ class ModalityEmbedding(keras.layers.Layer):
             modality_ids: Tensor | None = None,
         ) -> Tensor: ...
 
+    else:
+
+        def __call__(
+            self,
+            inputs: Tensor = None,
+            modality: str | None = None,
+            modality_ids: Tensor = None,
+            **kwargs: Any,
+        ) -> Tensor:
+            named = {"modality": modality, "modality_ids": modality_ids}
+            named = {name: v for name, v in named.items() if v is not None}
+            args, kwargs = call_arguments.standardize(
+                WHO, (inputs,), {**named, **kwargs}, optional=("modality_ids",)
+            )
+            return super().__call__(*args, **kwargs)
+
     def __init__(
         self,
         modalities: Sequence[str],
@@ -101,11 +121,12 @@ class ModalityEmbedding(keras.layers.Layer):
         super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.modalities: tuple[str, ...] = checks.check_names(
-            "ModalityEmbedding", "modalities", modalities
+            WHO, "modalities", modalities
         )
         self.embeddings_initializer: initializers.Initializer = (
-            tables.default_initializer(embeddings_initializer)
+            tables.default_initializer(embeddings_initializer, WHO)
         )
+        self._width: int | None = None
 
     def __repr__(self) -> str:
         return describe(self)
@@ -113,9 +134,10 @@ class ModalityEmbedding(keras.layers.Layer):
     def build(
         self, inputs_shape: Shape, modality_ids_shape: Shape | None = None
     ) -> None:
+        self._width = id_checks.check_width(WHO, inputs_shape)
         self.embeddings: keras.Variable = self.add_weight(
             name="embeddings",
-            shape=(len(self.modalities), inputs_shape[-1]),
+            shape=(len(self.modalities), self._width),
             initializer=tables.clone_initializer(self.embeddings_initializer),
             autocast=False,
         )
@@ -127,7 +149,7 @@ class ModalityEmbedding(keras.layers.Layer):
         modality: str | None = None,
         modality_ids: Tensor | None = None,
     ) -> Tensor:
-        self._check_one(modality, modality_ids)
+        modality_ids = self._check_call(inputs, modality, modality_ids)
         return tensors.add_once(self, inputs, self.encode(modality, modality_ids))
 
     def encode(
@@ -137,9 +159,9 @@ class ModalityEmbedding(keras.layers.Layer):
         if modality is not None:
             return self.embeddings[self.modalities.index(modality)]
         ids: Any = ops.convert_to_tensor(modality_ids)
-        tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+        tensors.check_kind(WHO, "modality_ids", ids, "integer")
         count = len(self.modalities)
-        tensors.check_range("ModalityEmbedding", "modality_ids", ids, -1, count)
+        tensors.check_range(WHO, "modality_ids", ids, -1, count)
         vectors = tables.read_nearest_row(self.embeddings, ids)
         has_modality = ops.expand_dims(ids >= 0, -1)
         return ops.where(has_modality, vectors, ops.zeros_like(vectors))
@@ -160,7 +182,7 @@ class ModalityEmbedding(keras.layers.Layer):
         modality: str | None = None,
         modality_ids: Tensor | None = None,
     ) -> keras.KerasTensor:
-        self._check_one(modality, modality_ids)
+        self._check_call(inputs, modality, modality_ids)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def save_own_variables(self, store: Any) -> None:
@@ -178,7 +200,7 @@ class ModalityEmbedding(keras.layers.Layer):
                 if name in stored:
                     rows[index] = store[name]
             self.embeddings.assign(rows)
-        sublayer_state.check_stored("ModalityEmbedding", self.modalities, stored)
+        sublayer_state.check_stored(WHO, self.modalities, stored)
 
     def get_config(self) -> Config:
         initializer = initializers.serialize(self.embeddings_initializer)
@@ -188,13 +210,17 @@ class ModalityEmbedding(keras.layers.Layer):
             "embeddings_initializer": initializer,
         }
 
-    def _check_one(self, modality: str | None, modality_ids: Tensor | None) -> None:
+    def _check_call(
+        self, inputs: Tensor, modality: Any, modality_ids: Tensor | None
+    ) -> Tensor | None:
+        """Return the ids as a tensor; raise for wrong names, shapes and dtypes."""
+        id_checks.check_inputs(WHO, inputs, self._width)
         rule = "be given, or else `modality_ids`, and not both"
         is_one = (modality is None) != (modality_ids is None)
-        checks.check(is_one, "ModalityEmbedding", "modality", rule, repr(modality))
-        if modality is not None:
-            names = self.modalities
-            checks.check_choice("ModalityEmbedding", "modality", modality, names)
-        else:
-            ids = ops.convert_to_tensor(modality_ids)
-            tensors.check_kind("ModalityEmbedding", "modality_ids", ids, "integer")
+        checks.check(is_one, WHO, "modality", rule, repr(modality))
+        if modality_ids is not None:
+            return id_checks.check_ids(WHO, "modality_ids", modality_ids, inputs)
+        # an array of names has no truth
+        name = modality if isinstance(modality, str) else repr(modality)
+        checks.check_choice(WHO, "modality", name, self.modalities)
+        return None

@@ -4,7 +4,7 @@ from typing import Any
 
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.sequences import packed_order, take_tokens
 from keras_mmembed.common.types import Tensor
 
@@ -26,7 +26,9 @@ def pack_tokens(tensor: Tensor, mask: Tensor) -> Tensor:
         mask: Padding mask: which tokens are valid.
 
     Raises:
-        ValueError: if `tensor` and `mask` differ in batch or length.
+        TypeError: if `tensor` or `mask` is no tensor, array or list of numbers.
+        ValueError: if `mask` is not `(batch, length)`, or `tensor` differs in batch or
+            length.
 
     Example:
     >>> import keras
@@ -40,7 +42,8 @@ def pack_tokens(tensor: Tensor, mask: Tensor) -> Tensor:
     >>> keras.ops.convert_to_numpy(unpack_tokens(packed, mask)).tolist()
     [[10, 0, 30, 40]]
     """
-    return _pack("pack_tokens", tensor, mask, packed_order(mask))
+    values, valid = _check("pack_tokens", tensor, mask)
+    return take_tokens(values, packed_order(valid))
 
 
 def unpack_tokens(tensor: Tensor, mask: Tensor) -> Tensor:
@@ -56,17 +59,26 @@ def unpack_tokens(tensor: Tensor, mask: Tensor) -> Tensor:
         mask: Padding mask before packing.
 
     Raises:
-        ValueError: if `tensor` and `mask` differ in batch or length.
+        TypeError: if `tensor` or `mask` is no tensor, array or list of numbers.
+        ValueError: if `mask` is not `(batch, length)`, or `tensor` differs in batch or
+            length.
 
     Example: see `pack_tokens`.
     """
-    return _pack("unpack_tokens", tensor, mask, ops.argsort(packed_order(mask), axis=1))
+    values, valid = _check("unpack_tokens", tensor, mask)
+    return take_tokens(values, ops.argsort(packed_order(valid), axis=1))
 
 
-def _pack(function: str, tensor: Tensor, mask: Tensor, order: Tensor) -> Tensor:
-    values: Any = ops.convert_to_tensor(tensor)
-    shapes = [checks.known_shape(x.shape)[:2] for x in (values, mask)]
-    agree = checks.shapes_match(*shapes)
-    rule = f"have the batch and length {shapes[1]} of the mask"
-    checks.check(agree, function, "tensor.shape", rule, tuple(values.shape))
-    return take_tokens(values, order)
+def _check(function: str, tensor: Any, mask: Any) -> tuple[Tensor, Tensor]:
+    """Return both as tensors; raise unless the mask has an entry per token."""
+    tensor, mask = (
+        ops.convert_to_tensor(call_arguments.as_array(function, name, value))
+        for name, value in (("tensor", tensor), ("mask", mask))
+    )
+    shape, entries = checks.known_shape(tensor.shape), checks.known_shape(mask.shape)
+    checks.check_rank(function, "mask.shape", entries, (2,), "(batch, length)")
+    tensors.check_flags(function, "mask", mask)
+    rule = f"have the batch and length {entries} of the mask"
+    agree = checks.shapes_match(shape[:2], entries)
+    checks.check(agree, function, "tensor.shape", rule, shape)
+    return tensor, mask

@@ -1,11 +1,11 @@
 """The segment embedding."""
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
 from keras import initializers, ops
 
-from keras_mmembed.common import checks, tensors
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
@@ -15,7 +15,10 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
+from keras_mmembed.fusion import ids as id_checks
 from keras_mmembed.positions import tables
+
+WHO = "SegmentEmbedding"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -30,7 +33,7 @@ class SegmentEmbedding(keras.layers.Layer):
 
     Shapes:
         inputs: `(batch, length, width)`.
-        segment_ids: `(batch, length)` or `(length,)`, integer.
+        segment_ids: `(batch, length)`, or `(length,)` for all samples; integer.
         outputs: `(batch, length, width)`, compute dtype.
         embeddings: `(num_segments, width)`, trainable.
 
@@ -50,9 +53,9 @@ class SegmentEmbedding(keras.layers.Layer):
 
     Raises:
         TypeError: if `num_segments` or `segment_ids` is not of an integer type.
-        ValueError: if `num_segments` is below 1, or a known id is out of range.
-            Inside a compiled step ids are unknown, and one out of range reads the
-            nearest row.
+        ValueError: if `num_segments` is below 1, shapes do not agree, the width
+            changes, or a known id is out of range. Inside a compiled step ids are
+            unknown, and one out of range reads the nearest row.
 
     Example:
     >>> import keras
@@ -74,6 +77,13 @@ class SegmentEmbedding(keras.layers.Layer):
 
         def __call__(self, inputs: Tensor, segment_ids: Tensor) -> Tensor: ...
 
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            names = ("inputs", "segment_ids")
+            args, kwargs = call_arguments.standardize(WHO, args, kwargs, names)
+            return super().__call__(*args, **kwargs)
+
     def __init__(
         self,
         num_segments: int,
@@ -84,12 +94,11 @@ class SegmentEmbedding(keras.layers.Layer):
         options = checks.layer_options("SegmentEmbedding", kwargs)
         super().__init__(autocast=False, **options)
         self.supports_masking = True
-        self.num_segments: int = checks.check_integer(
-            "SegmentEmbedding", "num_segments", num_segments
-        )
+        self.num_segments: int = checks.check_integer(WHO, "num_segments", num_segments)
         self.embeddings_initializer: initializers.Initializer = (
-            tables.default_initializer(embeddings_initializer)
+            tables.default_initializer(embeddings_initializer, WHO)
         )
+        self._width: int | None = None
 
     def __repr__(self) -> str:
         return describe(self)
@@ -97,15 +106,17 @@ class SegmentEmbedding(keras.layers.Layer):
     def build(
         self, inputs_shape: Shape, segment_ids_shape: Shape | None = None
     ) -> None:
+        self._width = id_checks.check_width(WHO, inputs_shape)
         self.embeddings: keras.Variable = self.add_weight(
             name="embeddings",
-            shape=(self.num_segments, inputs_shape[-1]),
+            shape=(self.num_segments, self._width),
             initializer=self.embeddings_initializer,
             autocast=False,
         )
         self.built = True
 
     def call(self, inputs: Tensor, segment_ids: Tensor) -> Tensor:
+        segment_ids = self._check_call(inputs, segment_ids)
         return tensors.add_once(self, inputs, self.encode(segment_ids))
 
     def encode(self, segment_ids: Tensor | None = None) -> Tensor:
@@ -113,10 +124,8 @@ class SegmentEmbedding(keras.layers.Layer):
         if segment_ids is None:
             return self.embeddings[0]
         segment_ids = ops.convert_to_tensor(segment_ids)
-        tensors.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
-        tensors.check_range(
-            "SegmentEmbedding", "segment_ids", segment_ids, 0, self.num_segments
-        )
+        tensors.check_kind(WHO, "segment_ids", segment_ids, "integer")
+        tensors.check_range(WHO, "segment_ids", segment_ids, 0, self.num_segments)
         return tables.read_nearest_row(self.embeddings, segment_ids)
 
     def compute_mask(
@@ -132,7 +141,7 @@ class SegmentEmbedding(keras.layers.Layer):
     def compute_output_spec(
         self, inputs: keras.KerasTensor, segment_ids: Tensor
     ) -> keras.KerasTensor:
-        tensors.check_kind("SegmentEmbedding", "segment_ids", segment_ids, "integer")
+        self._check_call(inputs, segment_ids)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> Config:
@@ -142,3 +151,8 @@ class SegmentEmbedding(keras.layers.Layer):
             "num_segments": self.num_segments,
             "embeddings_initializer": initializer,
         }
+
+    def _check_call(self, inputs: Tensor, segment_ids: Tensor) -> Tensor:
+        """Return the ids as a tensor; raise for wrong shapes and dtypes."""
+        id_checks.check_inputs(WHO, inputs, self._width)
+        return id_checks.check_ids(WHO, "segment_ids", segment_ids, inputs)

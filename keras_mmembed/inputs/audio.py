@@ -1,12 +1,12 @@
 """The layer that embeds frames or patches of the spectrogram of a waveform."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
@@ -66,7 +66,8 @@ class AudioEmbedding(keras.layers.Layer):
         frame_length: Samples per frame (`sequence_length` of
             `keras.layers.MelSpectrogram`). Defaults to 400, or 25 ms.
         frame_stride: Samples from one frame to the next. Defaults to 160, or 10 ms.
-        num_mel_bins: Number of mel bins. Defaults to 128.
+        num_mel_bins: Number of mel bins, of which at most one in a hundred may lie
+            between two frequencies of the spectrum. Defaults to 128.
         patch_size: Mel bins and frames of a patch; an integer, or two. Defaults to
             `None`, outputs of single frames.
         strides: Distance between neighbouring patches, an integer, or two. Defaults to
@@ -134,6 +135,7 @@ class AudioEmbedding(keras.layers.Layer):
         kernel_initializer: Initializer = "glorot_uniform",
         **kwargs: Unpack[LayerArguments],
     ) -> None:
+        checks.check_keywords(WHO, kwargs)
         # the spectrogram is computed in float32
         options = checks.layer_options(WHO, kwargs)
         super().__init__(autocast=False, **options)
@@ -156,20 +158,35 @@ class AudioEmbedding(keras.layers.Layer):
         self.remainder: AudioRemainder = checks.check_choice(
             WHO, "remainder", remainder, AUDIO_REMAINDERS
         )
-        self.use_bias: bool = bool(use_bias)
-        self.kernel_initializer: Initializer = initializers.get(kernel_initializer)
+        self.use_bias: bool = checks.check_flag(WHO, "use_bias", use_bias)
+        self.kernel_initializer: Initializer = checks.check_initializer(
+            WHO, "kernel_initializer", kernel_initializer
+        )
         self.patch_size: tuple[int, ...] | None = None
         self.strides: tuple[int, ...] | None = None
         self._check_patches(patch_size, strides)
         self._make_sublayers()
+        rules = CONVENTIONS[self.convention]
+        lowest = 2 * rules.min_frequency
+        rule = f"be greater than {lowest:g}, for bands from {lowest / 2:g} hertz on"
+        fits = self.sampling_rate > lowest
+        checks.check(fits, WHO, "sampling_rate", rule, sampling_rate)
         self._frames: Frames = Frames(
-            CONVENTIONS[self.convention],
+            rules,
             self.sampling_rate,
             self.frame_length,
             self.frame_stride,
             self.num_mel_bins,
             self.remainder,
         )
+        rule = "leave few bands without a frequency of the spectrum"
+        empty = self._frames.num_empty_bins
+        remedy = (
+            f"{empty} bands would be the same for every sound. Lower it, or raise "
+            f"`frame_length`, which is {frame_length}."
+        )
+        fits = empty * 100 <= self.num_mel_bins  # "ast" itself has one
+        checks.check(fits, WHO, "num_mel_bins", rule, num_mel_bins, remedy)
 
     def _check_patches(
         self,
@@ -222,6 +239,14 @@ class AudioEmbedding(keras.layers.Layer):
 
         def __call__(self, inputs: Tensor, mask: Tensor = None) -> Tensor: ...
 
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            args, kwargs = call_arguments.standardize(
+                WHO, args, kwargs, optional=("mask",)
+            )
+            return super().__call__(*args, **kwargs)
+
     def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
         features, valid = self._log_mel(inputs, mask)
         if self.patch_size is None:
@@ -242,6 +267,9 @@ class AudioEmbedding(keras.layers.Layer):
         Returns:
             `(batch, frames, num_mel_bins)`.
         """
+        inputs = call_arguments.as_array(WHO, "inputs", inputs)
+        if mask is not None:
+            mask = call_arguments.as_array(WHO, "mask", mask)
         return self._log_mel(ops.convert_to_tensor(inputs), mask)[0]
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
@@ -306,6 +334,7 @@ class AudioEmbedding(keras.layers.Layer):
 
     def _check_structure(self, inputs: Tensor, mask: Tensor) -> Shape:
         """Return the shape of the inputs; raise for wrong axes."""
+        tensors.check_kind(WHO, "inputs", inputs, "number", "Cast them to floats.")
         shape = self._check_rank(inputs.shape)
         window_checks.check_mask(WHO, mask, shape, ("samples",))
         return shape

@@ -72,6 +72,12 @@ def check_mask(who: str, mask: Tensor, grid: Shape, names: Sequence[str]) -> Non
     rule = f"be {grid}, or {of_sizes} for the sizes {names} of each sample"
     fits = any(checks.shapes_match(shape, option) for option in (grid, of_sizes))
     checks.check(fits, who, "mask.shape", rule, shape)
+    is_of_sizes = len(shape) == len(of_sizes)
+    if is_of_sizes:
+        remedy = "Cast the sizes to integers."
+        tensors.check_kind(who, "mask", mask, "integer", remedy)
+    else:
+        tensors.check_flags(who, "mask", mask)
 
 
 def check_values(

@@ -38,6 +38,11 @@ class Frames:
             rules, num_mel_bins, fft_length, sampling_rate
         )
 
+    @property
+    def num_empty_bins(self) -> int:
+        """Number of mel bins that lie between two frequencies of the spectrum."""
+        return int((~(self._filters > 0).any(axis=0)).sum())
+
     def count(self, samples: int | None) -> int | None:
         """Return the number of frames, `None` if that of samples is unknown."""
         return windows.count_windows(samples, self.reach, self.stride, self.remainder)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import (
     TYPE_CHECKING,
+    Any,
     ClassVar,
     Literal,
     TypeAlias,
@@ -15,7 +16,7 @@ from typing import (
 import keras
 from keras import initializers, ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
@@ -52,11 +53,10 @@ class GridEmbedding(keras.layers.Layer):
         kernel_initializer: Initializer = "glorot_uniform",
         **kwargs: Unpack[LayerArguments],
     ) -> None:
+        who, names = type(self).__name__, self.axis_names
         # the projection casts for itself, and sizes stay integers
-        who = type(self).__name__
         super().__init__(autocast=False, **checks.layer_options(who, kwargs))
         self.supports_masking = True
-        names = self.axis_names
         self.patch_size: tuple[int, ...] = window_checks.check_axes(
             who, "patch_size", patch_size, names
         )
@@ -73,8 +73,10 @@ class GridEmbedding(keras.layers.Layer):
             data_format or keras.config.image_data_format(),
             DATA_FORMATS,
         )
-        self.use_bias: bool = bool(use_bias)
-        self.kernel_initializer: Initializer = initializers.get(kernel_initializer)
+        self.use_bias: bool = checks.check_flag(who, "use_bias", use_bias)
+        self.kernel_initializer: Initializer = checks.check_initializer(
+            who, "kernel_initializer", kernel_initializer
+        )
         self.projection: keras.layers.Dense = keras.layers.Dense(
             self.output_dim,
             use_bias=self.use_bias,
@@ -87,10 +89,11 @@ class GridEmbedding(keras.layers.Layer):
 
     def build(self, inputs_shape: Shape) -> None:
         batch, *grid, channels = self._channels_last_shape(inputs_shape)
+        who, shape = type(self).__name__, tuple(inputs_shape)
         rule = "have a known number of channels"
-        shape = tuple(inputs_shape)
-        is_known = channels is not None
-        checks.check(is_known, type(self).__name__, "inputs.shape", rule, shape)
+        checks.check(channels is not None, who, "inputs.shape", rule, shape)
+        rule = "have at least 1 channel"
+        checks.check(channels != 0, who, "inputs.shape", rule, shape)
         self._channels = channels
         values = math.prod(self.patch_size) * cast(int, channels)
         self.projection.build((batch, *[None] * len(grid), values))
@@ -99,6 +102,15 @@ class GridEmbedding(keras.layers.Layer):
     if TYPE_CHECKING:
 
         def __call__(self, inputs: Tensor, mask: Tensor = None) -> Tensor: ...
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            who = type(self).__name__
+            args, kwargs = call_arguments.standardize(
+                who, args, kwargs, optional=("mask",)
+            )
+            return super().__call__(*args, **kwargs)
 
     def call(self, inputs: Tensor, mask: Tensor = None) -> Tensor:
         mask = None if mask is None else ops.convert_to_tensor(mask)
@@ -175,6 +187,7 @@ class GridEmbedding(keras.layers.Layer):
     def _check_structure(self, inputs: Tensor, mask: Tensor) -> Shape:
         """Return the shape `(batch, axis, ...)`; raise for wrong axes and channels."""
         who = type(self).__name__
+        tensors.check_kind(who, "inputs", inputs, "number", "Cast them to floats.")
         *grid, channels = self._channels_last_shape(inputs.shape)
         if self.built:
             rule = f"have {self._channels} channels, as in the first call"

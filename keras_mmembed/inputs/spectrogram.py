@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from keras import ops
 
+from keras_mmembed.common import checks
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.inputs import windows
 
@@ -160,10 +161,7 @@ def log_mel(
     steps = np.arange(length) / (length if rules.is_periodic else length - 1)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * steps)
     frames = frames * ops.convert_to_tensor(window, dtype=frames.dtype)
-    # not as a matrix product, which accelerators round to 11 bits: a mel bin may be
-    # a millionth of its neighbour
-    real, imaginary = ops.rfft(frames, fft_length(rules, length))
-    power = ops.square(real) + ops.square(imaginary)
+    power = _power(frames, fft_length(rules, length))
     mel = ops.matmul(power, ops.convert_to_tensor(filters, dtype=frames.dtype))
     values = ops.log(ops.maximum(mel, rules.floor))
     unit = np.log(10.0) if rules.log == "10" else 1.0
@@ -176,6 +174,18 @@ def log_mel(
         top = ops.max(considered, axis=(1, 2), keepdims=True, initial=lowest)
         values = ops.maximum(values, top - rules.dynamic_range)
     return (values + rules.shift) / rules.scale
+
+
+def _power(frames: Tensor, length: int) -> Tensor:
+    """Return the power of each frequency, `(batch, frames, frequencies)`."""
+    if 0 in checks.known_shape(frames.shape):
+        # not every backend transforms nothing
+        shape = (frames.shape[-1], length // 2 + 1)
+        return ops.matmul(frames, ops.zeros(shape, dtype=frames.dtype))
+    # not as a matrix product, which accelerators round to 11 bits: a mel bin may be
+    # a millionth of its neighbour
+    real, imaginary = ops.rfft(frames, length)
+    return ops.square(real) + ops.square(imaginary)
 
 
 def _mel(hertz: np.ndarray, scale: MelScale) -> np.ndarray:

@@ -17,16 +17,8 @@ def default_initializer(initializer: Initializer, who: str = "") -> Initializer:
     """
     if initializer is None:
         initializer = initializers.RandomNormal(stddev=0.02)
-    try:
-        # an array has the values of one shape, and no configuration
-        made = None if hasattr(initializer, "shape") else initializers.get(initializer)
-    except (ValueError, TypeError):
-        made = None
-    rule = "be the name, the configuration or an instance of an initializer"
-    remedy = "keras.initializers has them."
-    name, received = "embeddings_initializer", repr(initializer)
-    checks.check(callable(made), who or "Layer", name, rule, received, remedy)
-    return made
+    name = "embeddings_initializer"
+    return checks.check_initializer(who or "Layer", name, initializer)
 
 
 def clone_initializer(initializer: Initializer) -> Initializer:

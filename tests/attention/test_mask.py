@@ -121,3 +121,16 @@ def test_unknown_sizes():
     model = keras.Model([fused["mask"], fused["modality_ids"]], allowed)
     got = model.predict([VALID, IDS], verbose=0)
     np.testing.assert_array_equal(got, expected(**RULES["all"]))
+
+
+def test_ids_of_no_modality_in_a_compiled_step_are_those_of_the_nearest():
+    inputs = [keras.Input((8,), dtype="bool"), keras.Input((8,), dtype="int32")]
+    fused = {"mask": inputs[0], "modality_ids": inputs[1]}
+    model = keras.Model(inputs, mm.AttentionMask(NAMES, **RULES["all"])(fused))
+    outside = np.where(IDS == 2, 9, np.where(IDS < 0, -7, IDS))
+    if keras.backend.backend() == "torch":  # whose steps know the values
+        with pytest.raises(ValueError, match=r"must lie in \[-1, 3\)"):
+            model.predict([VALID, outside], verbose=0)
+        return
+    got = model.predict([VALID, outside], verbose=0)
+    np.testing.assert_array_equal(got, expected(**RULES["all"]))
