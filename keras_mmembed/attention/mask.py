@@ -220,7 +220,9 @@ class AttentionMask(keras.layers.Layer):
     def _check_known(self, argument: str, names: Any) -> tuple[str, ...]:
         rule = f"hold only names among {list(self.modalities)}"
         is_list = isinstance(names, (list, tuple))
-        fits = is_list and all(name in self.modalities for name in names)
+        known = [one for one in names if isinstance(one, str)] if is_list else []
+        fits = is_list and len(known) == len(names)
+        fits = fits and set(known) <= set(self.modalities)
         checks.check(fits, WHO, argument, rule, repr(names))
         return tuple(names)
 

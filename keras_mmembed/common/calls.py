@@ -53,6 +53,9 @@ def _check_arguments(layer: keras.layers.Layer, args: Any, kwargs: Any) -> None:
 def _check_tensors(who: str, name: str, value: Any, needs_tensors: bool) -> None:
     """Raise for arrays that hold no numbers, and for what should be one and is none."""
     if isinstance(value, dict):
+        is_named = all(isinstance(key, str) for key in value)
+        rule, received = "have only names as its keys", repr(list(value))
+        checks.check(is_named, who, name, rule, received)
         for key, one in value.items():
             _check_tensors(who, f"{name}[{key!r}]", one, needs_tensors)
         return

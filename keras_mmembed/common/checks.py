@@ -153,10 +153,13 @@ def check_seed(who: str, seed: Any) -> int | None:
 def check_activation(who: str, name: str, activation: Any) -> Any:
     """Return an activation as a function."""
     try:
-        return keras.activations.get(activation)
+        found = keras.activations.get(activation)
     except (TypeError, ValueError):
-        rule = "be an activation of Keras, by name or as a function"
-        raise ValueError(error_text(who, name, rule, repr(activation))) from None
+        found = None
+    rule = "be an activation of Keras, by name or as a function"
+    fits = callable(found) and not isinstance(found, type)
+    check(fits, who, name, rule, repr(activation))
+    return found
 
 
 def check_initializer(who: str, name: str, initializer: Any) -> Any:

@@ -55,6 +55,9 @@ def check_argument(
         fits = dtype == "bool" or dtype.startswith(("int", "uint"))
         rule = "be bool, true where a sample has the modality"
         tensors.check_dtype(WHO, place, value, fits, rule, "")
+        tensors.check_range(WHO, place, value, 0, 2)
+    if argument == "mask":
+        tensors.check_flags(WHO, place, value)
     allowed = {
         "present": [batch],
         "mask": [batch, batch + tokens, batch + flat],

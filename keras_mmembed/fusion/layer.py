@@ -36,6 +36,7 @@ from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import make_norm
 from keras_mmembed.fusion.output_spec import output_spec
 from keras_mmembed.fusion.split import SplitsTokens
+from keras_mmembed.fusion.standardize import standardize
 from keras_mmembed.fusion.sublayers import make_branches, make_layout
 from keras_mmembed.positions.tables import clone_initializer, default_initializer
 
@@ -233,8 +234,12 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
         )
         self.return_dict: bool = checks.check_flag(WHO, "return_dict", return_dict)
         self.seed: int | None = checks.check_seed(WHO, seed)
-        self.kernel_initializer: Any = initializers.get(kernel_initializer)
-        self.embeddings_initializer: Any = default_initializer(embeddings_initializer)
+        self.kernel_initializer: Any = checks.check_initializer(
+            WHO, "kernel_initializer", kernel_initializer
+        )
+        self.embeddings_initializer: Any = default_initializer(
+            embeddings_initializer, WHO
+        )
         # the attributes that hold class and register tokens
         self.special_vectors: tuple[str, ...] = tuple(
             name for key, name in fusion_config.VECTORS.items() if getattr(self, key)
@@ -320,6 +325,11 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
 
     if TYPE_CHECKING:
         __call__: FusionCall
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = standardize(self.modalities, args, kwargs)
+            return super().__call__(*args, **kwargs)
 
     def call(
         self,

@@ -21,6 +21,7 @@ from keras_mmembed.fusion.config import (
     config_of,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.fusion.standardize import standardize
 from keras_mmembed.models.block import EncoderBlock, make_blocks
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -274,6 +275,11 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
 
     if TYPE_CHECKING:
         __call__: FusionCall
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = standardize(self.fusion.modalities, args, kwargs)
+            return super().__call__(*args, **kwargs)
 
     def call(
         self,
@@ -332,7 +338,9 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
         others = (segment_ids, positions, present, placeholders, mask)
-        arguments = self.fusion.collect(inputs, *others, grids, start_index)
+        given = (inputs, *others, grids, start_index)
+        (inputs, *others), _ = standardize(self.fusion.modalities, given, {})
+        arguments = self.fusion.collect(inputs, *others)
         if not self.built:
             shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
             self.build(shapes)
