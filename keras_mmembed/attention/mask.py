@@ -224,6 +224,8 @@ class AttentionMask(keras.layers.Layer):
         fits = is_list and len(known) == len(names)
         fits = fits and set(known) <= set(self.modalities)
         checks.check(fits, WHO, argument, rule, repr(names))
+        is_once, rule = len(set(names)) == len(names), "have each name once"
+        checks.check(is_once, WHO, argument, rule, repr(names))
         return tuple(names)
 
     def _check_call(self, fused: dict[str, Tensor], example_ids: Tensor | None) -> None:

@@ -123,6 +123,7 @@ def _check_start(
     fits = any(checks.shapes_match(received, s) for s in ((), features_shape[:1]))
     rule = "be an integer, or have the shape (batch,)"
     checks.check(fits, WHO, f"{place}.shape", rule, received)
+    tensors.check_range(WHO, place, start, 0, checks.LARGEST)
 
 
 def check_placeholders(

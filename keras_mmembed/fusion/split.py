@@ -244,7 +244,7 @@ def split(
     checks.check(len(tensor.shape) > 1, WHO, "tensor", rule, tuple(tensor.shape))
     inputs = {"tensor": tensor, "like": like}
     fused = checks.known_shape(tensor.shape)[:2]
-    modality_ids = split_checks.check_ids(modality_ids, fused)
+    modality_ids = split_checks.check_ids(modality_ids, fused, len(layout.modalities))
     mask = {} if mask is None else mask
     check_dict(mask, "mask")
     check_keys("mask", mask, layout.modalities)

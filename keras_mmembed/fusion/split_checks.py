@@ -22,12 +22,13 @@ def check_like(like: Mapping[str, Any]) -> dict[str, Tensor]:
     return shaped
 
 
-def check_ids(modality_ids: Any, fused: Shape) -> Tensor | None:
+def check_ids(modality_ids: Any, fused: Shape, count: int) -> Tensor | None:
     """Return the modality ids of fused tokens; raise unless there is one for each.
 
     Args:
         modality_ids: The ids, or `None`.
         fused: Batch and length of the fused tokens.
+        count: The number of modalities.
     """
     if modality_ids is None:
         return None
@@ -36,6 +37,7 @@ def check_ids(modality_ids: Any, fused: Shape) -> Tensor | None:
     shape, rule = checks.known_shape(ids.shape), f"be {fused}, as the tensor"
     fits = checks.shapes_match(shape, fused)
     checks.check(fits, WHO, "modality_ids.shape", rule, shape)
+    tensors.check_range(WHO, "modality_ids", ids, -1, count)
     return ids
 
 
