@@ -1,7 +1,7 @@
 """Plots of positional encodings, of their similarity, and of a fused sequence."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -34,7 +34,9 @@ def plot_encoding(
 
     Raises:
         ImportError: if matplotlib is not installed.
-        ValueError: if the layer does not accept inputs of this shape.
+        TypeError: if an argument is of the wrong kind.
+        ValueError: if the layer does not accept inputs of this shape, its outputs have
+            another, or are not finite.
 
     Example:
     >>> from keras_mmembed import PositionEmbedding1D, plot_encoding
@@ -42,8 +44,16 @@ def plot_encoding(
     >>> axes.get_xlabel(), axes.get_ylabel()
     ('channel', 'position')
     """
-    axes = _axes("plot_encoding", axes)
-    encoding = _encoding("plot_encoding", layer, shape)
+    name = "plot_encoding"
+    axes = _axes(name, axes)
+    shape = _check_shape(
+        name,
+        shape,
+        (2, 3, 4),
+        "(length, width), (height, width, channels) or "
+        "(frames, height, width, channels)",
+    )
+    encoding = _encoding(name, layer, shape)
     limit = np.abs(encoding).max() or 1.0
     axes.imshow(encoding, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
     axes.set_xlabel("channel")
@@ -72,7 +82,9 @@ def plot_similarity(
 
     Raises:
         ImportError: if matplotlib is not installed.
-        ValueError: if the layer does not accept inputs of this shape.
+        TypeError: if an argument is of the wrong kind.
+        ValueError: if the layer does not accept inputs of this shape, its outputs have
+            another, or are not finite.
 
     Example:
     >>> from keras_mmembed import PositionEmbedding2D, plot_similarity
@@ -85,9 +97,9 @@ def plot_similarity(
             https://arxiv.org/abs/2010.11929.
     """
     name = "plot_similarity"
-    rule = "(length, width) or (height, width, channels)"
-    checks.check_rank(name, "shape", tuple(shape), (2, 3), rule)
     axes = _axes(name, axes)
+    rule = "(length, width) or (height, width, channels)"
+    shape = _check_shape(name, shape, (2, 3), rule)
     similarity = _cosine_similarity(_encoding(name, layer, shape))
     if len(shape) == 2:
         _show_similarity(axes, similarity)
@@ -123,7 +135,9 @@ def plot_layout(
 
     Raises:
         ImportError: if matplotlib is not installed.
-        ValueError: if `fused` is not such a dict.
+        TypeError: if an argument is of the wrong kind.
+        ValueError: if `fused` is not such a dict, has no values yet, or has more
+            modalities than names; or if `sample` is not in the batch.
 
     Example:
     >>> import numpy as np
@@ -137,11 +151,15 @@ def plot_layout(
     >>> [text.get_text() for text in axes.get_legend().get_texts()]
     ['special', 'text', 'image']
     """
-    keys = ("modality_ids", "mask", "positions")
-    checks.check_fused("plot_layout", fused, keys)
-    axes = _axes("plot_layout", axes)
-    ids, valid, positions = (_to_numpy(fused[key])[sample] for key in keys)
-    names = ("special", *modalities)
+    name, keys = "plot_layout", ("modality_ids", "mask", "positions")
+    axes = _axes(name, axes)
+    checks.check_fused(name, fused, keys)
+    arrays = [_tokens(name, key, fused[key]) for key in keys]
+    sample = checks.check_integer(name, "sample", sample, minimum=0)
+    rule = f"be below {len(arrays[0])}, the number of samples"
+    checks.check(sample < len(arrays[0]), name, "sample", rule, sample)
+    ids, valid, positions = (array[sample] for array in arrays)
+    names = ("special", *_check_names(name, modalities, ids))
     for index in sorted(set(ids)):
         tokens = np.flatnonzero(ids == index)
         color = "lightgray" if index < 0 else f"C{index}"
@@ -160,13 +178,57 @@ def plot_layout(
     return axes
 
 
+def _check_shape(
+    function: str, shape: Any, ranks: tuple[int, ...], axes: str
+) -> tuple[int, ...]:
+    """Return the shape of the inputs of a layer, without the batch axis."""
+    rule = "be integers, one for each axis but that of the batch"
+    is_list = isinstance(shape, (list, tuple))
+    checks.check(is_list, function, "shape", rule, repr(shape), error=TypeError)
+    checks.check_rank(function, "shape", tuple(shape), ranks, axes)
+    return tuple(checks.check_integer(function, "shape", size) for size in shape)
+
+
+def _check_names(function: str, names: Any, ids: np.ndarray) -> tuple[str, ...]:
+    """Return the names of the modalities; raise if there are too few for `ids`."""
+    is_list = isinstance(names, (list, tuple))
+    rule = "be a list of names"
+    checks.check(is_list, function, "modalities", rule, repr(names), error=TypeError)
+    names = checks.check_names(function, "modalities", names)
+    number = int(ids.max(initial=-1)) + 1
+    rule = f"name the {number} modalities of `fused`"
+    checks.check(len(names) >= number, function, "modalities", rule, list(names))
+    return names
+
+
+def _tokens(function: str, key: str, tensor: Tensor) -> np.ndarray:
+    """Return what a fusion says of each token as an array."""
+    argument = f"fused[{key!r}]"
+    has_values = not isinstance(tensor, keras.KerasTensor)
+    rule, remedy = "have values", "Call the fusion on arrays."
+    checks.check(has_values, function, argument, rule, "a symbolic tensor", remedy)
+    array = np.asarray(ops.convert_to_numpy(tensor))
+    axes = "(batch, length, 3)" if key == "positions" else "(batch, length)"
+    rank = axes.count(",") + 1
+    checks.check_rank(function, f"{argument}.shape", array.shape, (rank,), axes)
+    return array
+
+
 def _encoding(
-    function: str, layer: keras.layers.Layer, shape: Sequence[int]
+    function: str, layer: keras.layers.Layer, shape: tuple[int, ...]
 ) -> np.ndarray:
     """Return the encodings `(tokens, width)` that a layer adds to zeros."""
-    sizes = [checks.check_integer(function, "shape", size) for size in shape]
-    outputs = layer(np.zeros((1, *sizes), "float32"))
-    return _to_numpy(ops.cast(outputs, "float32")).reshape(-1, sizes[-1])
+    is_layer = isinstance(layer, keras.layers.Layer)
+    rule = "be a Keras layer that adds an encoding"
+    checks.check(is_layer, function, "layer", rule, repr(layer), error=TypeError)
+    outputs = layer(np.zeros((1, *shape), "float32"))
+    array = _to_numpy(ops.cast(outputs, "float32"))
+    rule = f"have outputs of the shape {shape} of its inputs"
+    fits = array.shape[1:] == shape
+    checks.check(fits, function, "layer", rule, array.shape[1:])
+    is_finite = bool(np.isfinite(array).all())
+    checks.check(is_finite, function, "layer", "add finite numbers", "nan or inf")
+    return array.reshape(-1, shape[-1])
 
 
 def _cosine_similarity(encoding: np.ndarray) -> np.ndarray:
@@ -218,4 +280,9 @@ def _axes(function: str, axes: "Axes | None") -> "Axes":
             function, "matplotlib", "be installed", "nothing", remedy
         )
         raise ImportError(text) from error
-    return pyplot.subplots(layout="constrained")[1] if axes is None else axes
+    if axes is None:
+        return pyplot.subplots(layout="constrained")[1]
+    fits = isinstance(axes, pyplot.Axes)
+    rule = "be matplotlib axes or None"
+    checks.check(fits, function, "axes", rule, repr(axes), error=TypeError)
+    return axes

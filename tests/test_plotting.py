@@ -1,10 +1,12 @@
 """Pictures: what is drawn is what the layer adds."""
 
 import sys
+from functools import partial
 
+import keras
 import numpy as np
 import pytest
-from messages import checks, make
+from messages import checks, flags, ids, make, zeros
 from reference import grid, interleaved
 
 import keras_mmembed as mm
@@ -58,13 +60,68 @@ def test_without_matplotlib(monkeypatch):
         mm.plot_encoding(mm.PositionEmbedding1D(), (9, 8))
 
 
+LAYER = mm.PositionEmbedding1D()
+NOT_FINITE = mm.PositionEmbedding1D(
+    4, kind="learned", embeddings_initializer=keras.initializers.Constant(np.nan)
+)
+FUSED = {
+    "modality_ids": ids(1, 4) + 1,
+    "mask": flags(1, 4),
+    "positions": zeros(1, 4, 3),
+}
+LAYOUT = partial(mm.plot_layout, FUSED, ["text", "image"])
 ERRORS = [
+    *[
+        row
+        for plot in (mm.plot_encoding, mm.plot_similarity)
+        for row in (
+            make(plot, None, (4, 8)).says(
+                "layer", "be a Keras layer that adds an encoding", "None"
+            ),
+            make(plot, keras.layers.Dense(5), (4, 8)).says(
+                "layer", "have outputs of the shape (4, 8) of its inputs", "(4, 5)"
+            ),
+            make(plot, NOT_FINITE, (4, 8)).says("layer", "add finite numbers", "nan"),
+            make(plot, LAYER, 12).says(
+                "shape", "be integers, one for each axis but that of the batch", "12"
+            ),
+            make(plot, LAYER, None).says("shape", "be integers, one", "None"),
+            make(plot, LAYER, "48").says("shape", "be integers, one", "'48'"),
+            make(plot, LAYER, (4, 8.0)).says("shape", "be an integer", "8.0"),
+            make(plot, LAYER, (4, 0)).says("shape", "be at least 1", "0"),
+            make(plot, LAYER, (8,)).says("shape", "be (length, width)", "(8,)"),
+            make(plot, LAYER, (4, 8), "axes").says(
+                "axes", "be matplotlib axes or None", "'axes'"
+            ),
+        )
+    ],
     make(mm.plot_similarity, mm.PositionEmbedding3D(), (2, 3, 4, 8)).says(
         "shape", "be (length, width) or (height, width, channels)", "(2, 3, 4, 8)"
     ),
     make(mm.plot_layout, np.ones((1, 4, 8)), ["text"]).says(
         "fused", "be what MultiModalFusion returns", "ndarray. Make the fusion with"
     ),
+    make(mm.plot_layout, FUSED, "text").says(
+        "modalities", "be a list of names", "'text'"
+    ),
+    make(mm.plot_layout, FUSED, ["text"]).says(
+        "modalities", "name the 2 modalities of `fused`", "['text']"
+    ),
+    make(mm.plot_layout, {**FUSED, "mask": flags(4)}, ["text", "image"]).says(
+        "fused['mask'].shape", "be (batch, length)", "(4,)"
+    ),
+    make(
+        mm.plot_layout,
+        {**FUSED, "mask": keras.Input((4,), dtype="bool")},
+        ["text", "image"],
+    ).says("fused['mask']", "have values", "a symbolic tensor"),
+    make(LAYOUT, 5).says("sample", "be below 1, the number of samples", "5"),
+    make(LAYOUT, -1).says("sample", "be at least 0", "-1"),
+    *[
+        make(LAYOUT, value).says("sample", "be an integer", repr(value))
+        for value in ("0", None, slice(1), 0.0, True)
+    ],
+    make(LAYOUT, 0, "axes").says("axes", "be matplotlib axes or None", "'axes'"),
 ]
 
 

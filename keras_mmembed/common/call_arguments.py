@@ -1,13 +1,15 @@
 """The arguments of a call, before Keras sees them: tensors, or arrays of lists."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+import keras
 import numpy as np
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Tensor
 
+NUMBERS = "be numbers, as an array, a tensor or lists of one length"
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -49,7 +51,7 @@ def _standardize(who: str, name: str, value: Any, is_required: bool) -> Any:
     return value if value is None and not is_required else as_array(who, name, value)
 
 
-def as_array(who: str, argument: str, value: Any) -> Tensor:
+def as_array(who: str, argument: str, value: Any, rule: str = NUMBERS) -> Tensor:
     """Return numbers in lists as an array, and what has a shape as it is."""
     is_array = isinstance(value, np.ndarray)
     is_ragged = type(value).__name__ in ("RaggedTensor", "SparseTensor")
@@ -57,17 +59,23 @@ def as_array(who: str, argument: str, value: Any) -> Tensor:
         return value
     is_list = isinstance(value, (list, tuple))
     # stacked as an array, tensors would lose their gradients
-    of_tensors = is_list and any(hasattr(one, "shape") for one in value)
+    of_tensors = is_list and any(len(getattr(one, "shape", ())) for one in value)
     array = None if is_ragged or of_tensors else _array(value)
     # of NumPy's kinds, "V" is that of bfloat16
     fits = array is not None and array.dtype.kind in "biufcV"
-    rule = "be numbers, as an array, a tensor or lists of one length"
+    # NumPy reads True among integers as 1
+    fits = fits and not (is_list and array.dtype.kind != "b" and _has_bools(value))
     remedy = ""
     if is_ragged or is_list:
         remedy = "pad_batch pads samples of several lengths to one array."
     received = f"a {type(value).__name__}" if is_ragged or of_tensors else repr(value)
     checks.check(fits, who, argument, rule, received, remedy, error=TypeError)
+    _check_integers(who, argument, cast(np.ndarray, array))
     return array
+
+
+def _has_bools(values: Any) -> bool:
+    return any(isinstance(value, bool) for value in keras.tree.flatten(values))
 
 
 def _array(value: Any) -> np.ndarray | None:
@@ -75,3 +83,17 @@ def _array(value: Any) -> np.ndarray | None:
         return np.asarray(value)
     except (ValueError, TypeError):  # lists of several lengths
         return None
+
+
+def _check_integers(who: str, argument: str, array: np.ndarray) -> None:
+    """Raise for integers that JAX would cut to 32 bits without a word."""
+    is_long = array.dtype.kind in "iu" and array.dtype.itemsize > 4 and array.size > 0
+    if is_long and keras.backend.standardize_dtype(array.dtype) != _kept(array.dtype):
+        remedy = "JAX keeps 32 bits of an integer."
+        tensors.check_range(who, argument, array, -(2**31), 2**31, remedy)
+
+
+def _kept(dtype: np.dtype) -> str:
+    """Return the dtype that a tensor of the backend has of an array."""
+    empty = keras.ops.convert_to_tensor(np.zeros(0, dtype))
+    return keras.backend.standardize_dtype(empty.dtype)

@@ -183,6 +183,14 @@ def check_keywords(who: str, keywords: Mapping[str, Any]) -> None:
         check(is_of_keras, who, name, "be left out: it is no argument", repr(value))
 
 
+def check_float_policy(layer: keras.layers.Layer) -> None:
+    """Raise for a dtype in which embeddings would be rounded to whole numbers."""
+    dtype = layer.compute_dtype
+    fits = "float" in dtype
+    who, rule = type(layer).__name__, "be a float dtype or a policy of one"
+    check(fits, who, "dtype", rule, repr(dtype), error=TypeError)
+
+
 def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[str]:
     """Return a list of names, of which each is known and comes once."""
     known = list(known)

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 import keras
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import call_arguments, checks
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
-from keras_mmembed.common.tensors import float32_or_better
+from keras_mmembed.common.tensors import check_kind, float32_or_better
 from keras_mmembed.common.types import LayerArguments, Shape, Tensor
+
+WHO = "ZeroGate"
+PAIR = "be a list of two tensors of one shape"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -64,6 +67,13 @@ class ZeroGate(keras.layers.Layer):
 
         def __call__(self, inputs: Sequence[Tensor]) -> Tensor: ...
 
+    else:
+
+        def __call__(self, inputs: Any = None, **kwargs: Any) -> Tensor:
+            checks.check(_is_pair(inputs), WHO, "inputs", PAIR, type(inputs).__name__)
+            arrays = [call_arguments.as_array(WHO, "inputs", x) for x in inputs]
+            return super().__call__(arrays, **kwargs)
+
     def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
         options = checks.layer_options("ZeroGate", kwargs)
         super().__init__(autocast=False, **options)
@@ -108,9 +118,15 @@ class ZeroGate(keras.layers.Layer):
         return keras.KerasTensor(inputs[0].shape, dtype=self.compute_dtype)
 
     def _check(self, inputs: Any) -> None:
-        is_pair = isinstance(inputs, (list, tuple)) and len(inputs) == 2
+        is_pair = _is_pair(inputs)
         shapes = [checks.known_shape(x.shape) for x in inputs] if is_pair else []
         fits = is_pair and checks.shapes_match(*shapes)
-        rule = "be a list of two tensors of one shape"
         received = shapes if is_pair else type(inputs).__name__
-        checks.check(fits, "ZeroGate", "inputs", rule, received)
+        checks.check(fits, WHO, "inputs", PAIR, received)
+        for index, x in enumerate(inputs):
+            remedy = "Cast them to floats."
+            check_kind(WHO, f"inputs[{index}]", x, "number", remedy)
+
+
+def _is_pair(inputs: Any) -> bool:
+    return isinstance(inputs, (list, tuple)) and len(inputs) == 2

@@ -1,7 +1,7 @@
 """The arguments of a fusion's call before Keras sees them: arrays, by modality."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from keras_mmembed.common import checks
 from keras_mmembed.common.call_arguments import Arguments, as_array
 from keras_mmembed.fusion import argument_checks
+from keras_mmembed.fusion.arguments import FusionCall
 from keras_mmembed.fusion.checks import check_dict, check_keys
 
 WHO = "MultiModalFusion"
@@ -16,6 +17,28 @@ TENSORS = ("segment_ids", "positions", "present", "placeholders", "mask")
 # for these, integers say more than tensors: they are known while a model is built
 SIZES = ("grids", "start_index")
 NAMES = ("inputs", *TENSORS, *SIZES)
+
+
+class CallByModality:
+    """The part of a fusion, or of a model of it, that reads the arguments of a call."""
+
+    if TYPE_CHECKING:
+        __call__: FusionCall
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            names = _names_of(self)
+            args, kwargs = standardize(names, args, kwargs)
+            return super().__call__(*args, **kwargs)
+
+    def standardize(self, *args: Any) -> tuple[Any, ...]:
+        """Return the positional arguments of a call as a call reads them."""
+        return standardize(_names_of(self), args, {})[0]
+
+
+def _names_of(layer: Any) -> tuple[str, ...]:
+    """Return the names of the modalities of a fusion, or of the one in a model."""
+    return getattr(layer, "fusion", layer).modalities
 
 
 def standardize(

@@ -1,7 +1,7 @@
 """The model that encodes fused modalities."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import keras
 
@@ -12,7 +12,7 @@ from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.sublayer_state import KeepsSublayers
 from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
-from keras_mmembed.fusion.arguments import ByModality, CallArguments, FusionCall
+from keras_mmembed.fusion.arguments import ByModality, CallArguments
 from keras_mmembed.fusion.config import (
     DropRates,
     Missing,
@@ -21,7 +21,7 @@ from keras_mmembed.fusion.config import (
     config_of,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
-from keras_mmembed.fusion.standardize import standardize
+from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.models.block import EncoderBlock, make_blocks
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -58,7 +58,7 @@ OWN_OPTIONS = (
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 @clear_calls
-class MultiModalTransformer(KeepsSublayers, RestoringModel):
+class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
     """Encodes text, images, audio and video in one transformer.
 
     Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
@@ -182,8 +182,7 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         seed: int | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        options = checks.layer_options(WHO, kwargs)
-        super().__init__(autocast=False, **options)
+        super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
         self.num_layers: int = checks.check_integer(WHO, "num_layers", num_layers)
         self.num_heads: int = checks.check_integer(WHO, "num_heads", num_heads)
@@ -273,14 +272,6 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
                 mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
         self.built = True
 
-    if TYPE_CHECKING:
-        __call__: FusionCall
-    else:
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            args, kwargs = standardize(self.fusion.modalities, args, kwargs)
-            return super().__call__(*args, **kwargs)
-
     def call(
         self,
         inputs: Mapping[str, Tensor | None],
@@ -337,9 +328,8 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
-        others = (segment_ids, positions, present, placeholders, mask)
-        given = (inputs, *others, grids, start_index)
-        (inputs, *others), _ = standardize(self.fusion.modalities, given, {})
+        given = (inputs, segment_ids, positions, present, placeholders, mask)
+        inputs, *others = self.standardize(*given, grids, start_index)
         arguments = self.fusion.collect(inputs, *others)
         if not self.built:
             shapes = {n: None if x is None else x.shape for n, x in inputs.items()}

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_mmembed.common import checks
 from keras_mmembed.common.zero_gate import ZeroGate
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.layer import MultiModalFusion
@@ -33,6 +34,10 @@ def weights_without_decay(model: keras.layers.Layer) -> list[keras.Variable]:
     Args:
         model: A Keras model or layer that is built.
 
+    Raises:
+        TypeError: if `model` is no Keras layer or model.
+        ValueError: if it is not built, and has no weights yet.
+
     Returns:
         A list of variables. Pass it to
         `optimizer.exclude_from_weight_decay(var_list=...)` before the optimizer is
@@ -56,6 +61,11 @@ def weights_without_decay(model: keras.layers.Layer) -> list[keras.Variable]:
         A. Dosovitskiy et al., "ViT", 2021, https://arxiv.org/abs/2010.11929, as
         timm trains it.
     """
+    who, rule = "weights_without_decay", "be a Keras layer or model"
+    is_layer = isinstance(model, keras.layers.Layer)
+    checks.check(is_layer, who, "model", rule, repr(model), error=TypeError)
+    rule, remedy = "be built, so that it has weights", "Call it on a batch first."
+    checks.check(model.built, who, "model", rule, model.name, remedy)
     tables = {
         id(weight)
         for layer in model._flatten_layers()

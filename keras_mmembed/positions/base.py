@@ -110,6 +110,7 @@ class PositionEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
+        checks.check_float_policy(self)
         self._spec: GridSpec = self._make_spec()
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(

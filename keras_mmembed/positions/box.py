@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed.common import checks, tensors
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
@@ -17,7 +17,6 @@ from keras_mmembed.common.types import (
     Tensor,
 )
 from keras_mmembed.positions import tables
-from keras_mmembed.positions.call_arguments import as_array
 from keras_mmembed.positions.combination import add_up
 from keras_mmembed.positions.conventions import Kind
 from keras_mmembed.positions.sinusoid import Sinusoid, channel_frequencies
@@ -123,6 +122,7 @@ class BoxEmbedding(keras.layers.Layer):
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
+        checks.check_keywords(WHO, kwargs)
         # boxes must not be rounded to half precision on their way in
         options = checks.layer_options(WHO, kwargs)
         super().__init__(autocast=False, **options)
@@ -145,6 +145,7 @@ class BoxEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, WHO
         )
+        checks.check_float_policy(self)
         self._width: int | None = None
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:
@@ -179,6 +180,13 @@ class BoxEmbedding(keras.layers.Layer):
 
         def __call__(self, inputs: Tensor, boxes: Tensor) -> Tensor: ...
 
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            names = ("inputs", "boxes")
+            args, kwargs = call_arguments.standardize(WHO, args, kwargs, names)
+            return super().__call__(*args, **kwargs)
+
     def call(self, inputs: Tensor, boxes: Tensor) -> Tensor:
         boxes = self._standardize(boxes)
         self._check_inputs(inputs)
@@ -201,8 +209,7 @@ class BoxEmbedding(keras.layers.Layer):
         return self._sinusoids[number].at(values)
 
     def _standardize(self, boxes: Any) -> Tensor:
-        rule = "be numbers, as an array, a tensor or lists of one length"
-        boxes = as_array(WHO, "boxes", boxes, rule)
+        boxes = call_arguments.as_array(WHO, "boxes", boxes)
         tensors.check_kind(WHO, "boxes", boxes, "number", "Cast them to numbers.")
         return ops.convert_to_tensor(boxes) if isinstance(boxes, np.ndarray) else boxes
 

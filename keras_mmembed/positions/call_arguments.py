@@ -2,34 +2,13 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
-
-
-def as_array(who: str, argument: str, value: Any, rule: str) -> Tensor:
-    """Return numbers in lists as an array, and what has a shape as it is."""
-    if hasattr(value, "shape") and not isinstance(value, np.ndarray):
-        return value
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):  # lists of several lengths
-        array = np.asarray(None)
-    # of NumPy's kinds, "V" is that of bfloat16
-    fits = array.dtype.kind in "biufV"
-    # NumPy reads True among integers as 1
-    has_bools = array is not value and array.dtype.kind in "iuf" and _has_bools(value)
-    fits = fits and not has_bools
-    checks.check(fits, who, argument, rule, repr(value), error=TypeError)
-    return array
-
-
-def _has_bools(values: Any) -> bool:
-    return any(isinstance(value, bool) for value in keras.tree.flatten(values))
 
 
 def standardize_positions(who: str, positions: Any) -> Tensor:

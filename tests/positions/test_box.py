@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from keras import ops
+from messages import call, checks, ids, zeros
 from reference import interleaved
 
 import keras_mmembed as mm
@@ -58,3 +59,39 @@ def test_sizes_outside_the_table_read_the_nearest_row():
     for name in ("x_embeddings", "y_embeddings"):
         tables[name].assign(np.zeros((9, 8)))
     np.testing.assert_array_equal(encode(layer, swapped, 8), encode(layer, no_size, 8))
+
+
+X, SOME, LAYER = zeros(2, 3, 8), ids(2, 3, 4), mm.BoxEmbedding(num_positions=9)
+NUMBERS = "be numbers, as an array, a tensor or lists of one length"
+NO_TENSORS = [
+    call(LAYER, X).says("boxes", NUMBERS, "None"),
+    *[
+        call(LAYER, X, boxes=value).says("boxes", NUMBERS, repr(value))
+        for value in (None, "a", [[[0]], [[0, 0]]])
+    ],
+    *[
+        call(LAYER, value, boxes=SOME).says("inputs", NUMBERS, repr(value))
+        for value in (None, "a", [[1.0], [1.0, 2.0]])
+    ],
+    call(LAYER, np.array([["a"]]), boxes=SOME).says("inputs", NUMBERS, "array([['a'"),
+    call(LAYER, [X[0], X[1]], boxes=SOME).says("inputs", NUMBERS, "a list. pad_batch"),
+    call(LAYER, zeros(1, 3, 8), boxes=SOME).says("boxes", "hold boxes for each", "(2,"),
+    call(LAYER, X.astype("complex64"), boxes=SOME).says(
+        "inputs.dtype", "be an integer or a float", "complex64"
+    ),
+    *[
+        call(mm.BoxEmbedding(kind="sinusoidal"), X, boxes=SOME + value).says(
+            "boxes", "lie in", str(value)
+        )
+        for value in (np.nan, np.inf)
+    ],
+]
+test_messages = checks(NO_TENSORS)
+
+
+def test_boxes_in_a_list():
+    by_list = LAYER(zeros(1, 3, 8), BOXES.tolist())
+    by_array = LAYER(zeros(1, 3, 8), BOXES)
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(by_list), ops.convert_to_numpy(by_array)
+    )

@@ -65,6 +65,7 @@ CONSTRUCTORS = [
     wrong(BOX, INITIALIZER, embeddings_initializer=5),
     wrong(BOX, "be a float dtype", "'int32'", dtype="int32"),
     wrong(BOX, "be finite", max_wavelength=float("inf")),
+    wrong(BOX, "be left out: it is no argument", boxes=4),
     make(BOX().build, (None, 3, None)).says(
         "inputs.shape", "have a last axis of known size", "(None, 3, None)"
     ),
