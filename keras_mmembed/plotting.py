@@ -273,6 +273,7 @@ def _to_numpy(tensor: Tensor) -> np.ndarray:
 def _axes(function: str, axes: "Axes | None") -> "Axes":
     """Return the axes to plot on."""
     try:
+        from matplotlib import axes as mpl_axes
         from matplotlib import pyplot
     except ImportError as error:
         remedy = 'Install it with `pip install "keras-mmembed[plot]"`.'
@@ -282,7 +283,7 @@ def _axes(function: str, axes: "Axes | None") -> "Axes":
         raise ImportError(text) from error
     if axes is None:
         return pyplot.subplots(layout="constrained")[1]
-    fits = isinstance(axes, pyplot.Axes)
+    fits = isinstance(axes, mpl_axes.Axes)
     rule = "be matplotlib axes or None"
     checks.check(fits, function, "axes", rule, repr(axes), error=TypeError)
     return axes

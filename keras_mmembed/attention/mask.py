@@ -98,7 +98,7 @@ class AttentionMask(keras.layers.Layer):
 
     else:
 
-        def __call__(self, fused: Any, *args: Any, **kwargs: Any) -> Tensor:
+        def __call__(self, fused: Any = None, *args: Any, **kwargs: Any) -> Tensor:
             checks.check_fused(WHO, fused, KEYS)
             tables = {
                 key: call_arguments.as_array(WHO, f"fused[{key!r}]", fused[key])
@@ -224,8 +224,8 @@ class AttentionMask(keras.layers.Layer):
         fits = is_list and len(known) == len(names)
         fits = fits and set(known) <= set(self.modalities)
         checks.check(fits, WHO, argument, rule, repr(names))
-        is_once, rule = len(set(names)) == len(names), "have each name once"
-        checks.check(is_once, WHO, argument, rule, repr(names))
+        is_single = len(set(names)) == len(names)
+        checks.check(is_single, WHO, argument, "have each name once", repr(names))
         return tuple(names)
 
     def _check_call(self, fused: dict[str, Tensor], example_ids: Tensor | None) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 import keras
@@ -84,7 +84,8 @@ def check_integer(
     fits = _is_number(value, int, np.integer)
     check(fits, layer, argument, f"be {kind}", repr(value), error=TypeError)
     check(value >= minimum, layer, argument, f"be at least {minimum}", repr(value))
-    check(value <= maximum, layer, argument, f"be at most {maximum}", repr(value))
+    rule = "be below 2 ** 31" if maximum == LARGEST else f"be at most {maximum}"
+    check(value <= maximum, layer, argument, rule, repr(value))
     return int(value)
 
 
@@ -127,24 +128,6 @@ def _is_number(value: Any, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def layer_options(who: str, options: LayerArguments) -> LayerArguments:
-    """Return the arguments that a layer passes on to Keras, or raise."""
-    check_keywords(who, options)
-    name, dtype = options.get("name"), options.get("dtype")
-    fits = name is None or (isinstance(name, str) and name and "/" not in name)
-    check(fits, who, "name", "be a text without '/'", repr(name))
-    if "trainable" in options:
-        check_flag(who, "trainable", options["trainable"])
-    try:
-        policy = keras.dtype_policies.get(dtype)
-    except Exception:  # Keras refuses each kind of value in another way
-        policy = None
-    is_float = policy is not None and "float" in str(policy.compute_dtype)
-    rule = "be a float dtype or a policy of one"
-    check(is_float, who, "dtype", rule, repr(dtype), error=TypeError)
-    return options
-
-
 def check_seed(who: str, seed: Any) -> int | None:
     """Return a seed that every backend takes, or `None`."""
     return check_integer(who, "seed", seed, minimum=0, optional=True)
@@ -172,23 +155,30 @@ def check_initializer(who: str, name: str, initializer: Any) -> Any:
         made = None
     rule = "be the name, the configuration or an instance of an initializer"
     remedy = "keras.initializers has them."
-    check(callable(made), who, name, rule, repr(initializer), remedy)
+    # Keras takes an array too, but loads no file of it
+    fits = callable(made) and not hasattr(initializer, "shape")
+    check(fits, who, name, rule, repr(initializer), remedy)
     return made
 
 
-def check_keywords(who: str, keywords: Mapping[str, Any]) -> None:
-    """Raise for an argument that neither the layer nor every Keras layer has."""
-    for name, value in keywords.items():
+def layer_options(who: str, options: LayerArguments) -> LayerArguments:
+    """Return the arguments that a layer passes on to Keras; raise for wrong ones."""
+    for name, value in options.items():
         is_of_keras = name in LAYER_OPTIONS
         check(is_of_keras, who, name, "be left out: it is no argument", repr(value))
-
-
-def check_float_policy(layer: keras.layers.Layer) -> None:
-    """Raise for a dtype in which embeddings would be rounded to whole numbers."""
-    dtype = layer.compute_dtype
-    fits = "float" in dtype
-    who, rule = type(layer).__name__, "be a float dtype or a policy of one"
-    check(fits, who, "dtype", rule, repr(dtype), error=TypeError)
+    name, dtype = options.get("name"), options.get("dtype")
+    fits = name is None or (isinstance(name, str) and name and "/" not in name)
+    check(fits, who, "name", "have only characters other than '/'", repr(name))
+    check_flag(who, "trainable", options.get("trainable", True))
+    try:
+        policy = keras.dtype_policies.get(dtype)
+    except Exception:  # Keras refuses each kind of value in another way
+        policy = None
+    # embeddings would be rounded to whole numbers
+    is_float = policy is not None and "float" in str(policy.compute_dtype)
+    rule = "be a float dtype or a policy of one"
+    check(is_float, who, "dtype", rule, repr(dtype), error=TypeError)
+    return options
 
 
 def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[str]:

@@ -103,6 +103,7 @@ class ModalityEmbedding(keras.layers.Layer):
             modality_ids: Tensor = None,
             **kwargs: Any,
         ) -> Tensor:
+            self._check_name(modality)
             named = {"modality": modality, "modality_ids": modality_ids}
             named = {name: v for name, v in named.items() if v is not None}
             args, kwargs = call_arguments.standardize(
@@ -126,7 +127,6 @@ class ModalityEmbedding(keras.layers.Layer):
         self.embeddings_initializer: initializers.Initializer = (
             tables.default_initializer(embeddings_initializer, WHO)
         )
-        checks.check_float_policy(self)
         self._width: int | None = None
 
     def __repr__(self) -> str:
@@ -221,7 +221,9 @@ class ModalityEmbedding(keras.layers.Layer):
         checks.check(is_one, WHO, "modality", rule, repr(modality))
         if modality_ids is not None:
             return id_checks.check_ids(WHO, "modality_ids", modality_ids, inputs)
-        # an array of names has no truth
-        name = modality if isinstance(modality, str) else repr(modality)
-        checks.check_choice(WHO, "modality", name, self.modalities)
+        self._check_name(modality)
         return None
+
+    def _check_name(self, modality: Any) -> None:
+        if modality is not None:
+            checks.check_choice(WHO, "modality", modality, self.modalities)

@@ -98,7 +98,6 @@ class SegmentEmbedding(keras.layers.Layer):
         self.embeddings_initializer: initializers.Initializer = (
             tables.default_initializer(embeddings_initializer, WHO)
         )
-        checks.check_float_policy(self)
         self._width: int | None = None
 
     def __repr__(self) -> str:

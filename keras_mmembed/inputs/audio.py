@@ -135,7 +135,6 @@ class AudioEmbedding(keras.layers.Layer):
         kernel_initializer: Initializer = "glorot_uniform",
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
         # the spectrogram is computed in float32
         options = checks.layer_options(WHO, kwargs)
         super().__init__(autocast=False, **options)

@@ -70,7 +70,7 @@ class GridEmbedding(keras.layers.Layer):
         self.data_format: DataFormat = checks.check_choice(
             who,
             "data_format",
-            data_format or keras.config.image_data_format(),
+            keras.config.image_data_format() if data_format is None else data_format,
             DATA_FORMATS,
         )
         self.use_bias: bool = checks.check_flag(who, "use_bias", use_bias)

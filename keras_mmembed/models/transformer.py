@@ -198,8 +198,8 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         self.output_activation: Any = check_output_activation(
             WHO, output_activation, self.num_outputs
         )
-        self.epsilon: float = epsilon
-        self.dropout: float = dropout
+        self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
+        self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
         self.remat: bool = checks.check_flag(WHO, "remat", remat)
         self.seed: int | None = checks.check_seed(WHO, seed)
         self.fusion: MultiModalFusion = MultiModalFusion(

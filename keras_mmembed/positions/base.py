@@ -1,7 +1,7 @@
 """The base class of the position layers of one, two and three axes."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import keras
 from keras import initializers, ops
@@ -20,6 +20,7 @@ from keras_mmembed.positions import checks as position_checks
 from keras_mmembed.positions import tables
 from keras_mmembed.positions.arrangement import arrange, zero_invalid
 from keras_mmembed.positions.call_arguments import (
+    standardize_call,
     standardize_grid,
     standardize_mask,
     standardize_positions,
@@ -110,7 +111,6 @@ class PositionEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
-        checks.check_float_policy(self)
         self._spec: GridSpec = self._make_spec()
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(
@@ -168,6 +168,12 @@ class PositionEmbedding(keras.layers.Layer):
             mask: Tensor = None,
             grid: GridSizes | None = None,
         ) -> Tensor: ...
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            args, kwargs = standardize_call(self._spec.who, args, kwargs)
+            return super().__call__(*args, **kwargs)
 
     def call(
         self,

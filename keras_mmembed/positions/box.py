@@ -122,7 +122,6 @@ class BoxEmbedding(keras.layers.Layer):
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
         # boxes must not be rounded to half precision on their way in
         options = checks.layer_options(WHO, kwargs)
         super().__init__(autocast=False, **options)
@@ -145,7 +144,6 @@ class BoxEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, WHO
         )
-        checks.check_float_policy(self)
         self._width: int | None = None
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:

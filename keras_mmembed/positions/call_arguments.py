@@ -1,14 +1,39 @@
 """The arguments of a call of a position layer, as tensors or integers."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
-from keras_mmembed.common.call_arguments import as_array
+from keras_mmembed.common.call_arguments import Arguments, as_array
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
+
+NAMES = ("inputs", "positions", "start_index", "mask", "grid")
+
+
+def standardize_call(
+    who: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Arguments:
+    """Return the arguments of a call as arrays where Keras would change or refuse them.
+
+    Args:
+        who: Name of the layer.
+        args: The positional arguments of a call.
+        kwargs: The keyword arguments.
+    """
+    if not args:
+        kwargs = {"inputs": None, **kwargs}
+
+    def standardize(name: str, value: Any) -> Any:
+        is_array = isinstance(value, np.ndarray)
+        return as_array(who, name, value) if name == "inputs" or is_array else value
+
+    positional = [standardize(*pair) for pair in zip(NAMES, args, strict=False)]
+    keywords = {name: standardize(name, value) for name, value in kwargs.items()}
+    return (*positional, *args[len(NAMES) :]), keywords
 
 
 def standardize_positions(who: str, positions: Any) -> Tensor:

@@ -27,6 +27,7 @@ CONSTRUCTORS = [
         "be left out without causal=True, where all tokens see each other",
         prefix=["image"],
     ),
+    wrong(partial(MASK, causal=True), "have each name once", prefix=["image", "image"]),
     make(MASK, hidden={"text": ["sound"]}).says("hidden['text']", AMONG, "['sound']"),
 ]
 CALLS = [
@@ -55,6 +56,7 @@ VALUES = [
     for index in (-2, 3)
 ]
 NO_TENSORS = [
+    make(MASK().__call__).says("fused", FUSES, "NoneType"),
     call(MASK(), None).says("fused", FUSES, "NoneType"),
     call(MASK(), "fused").says("fused", FUSES, "str"),
     call(MASK(), {**FUSED, "mask": np.array(["a"])}).says(

@@ -1,5 +1,7 @@
 """What a gate refuses, and how it says it."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -35,7 +37,31 @@ NO_TENSORS = [
 ]
 CONSTRUCTORS = [
     wrong(GATE, "be left out: it is no argument", foo=1),
-    wrong(GATE, "be a float dtype or a policy of one", dtype="int32"),
+    *[
+        wrong(GATE, "be a float dtype or a policy of one", dtype=dtype)
+        for dtype in ("int32", "nope", 3, [1, 2])
+    ],
+    wrong(GATE, "have only characters other than '/'", name="a/b"),
+    wrong(GATE, "have only characters other than '/'", name=3),
+    wrong(GATE, "be True or False", trainable="no"),
+    wrong(mm.SegmentEmbedding, "be below 2 ** 31", num_segments=2**31),
+    wrong(
+        partial(mm.SegmentEmbedding, 2),
+        "be the name, the configuration or an instance of an initializer",
+        "array(",
+        embeddings_initializer=np.ones((2, 8)),
+    ),
+    wrong(
+        partial(mm.PatchEmbedding, 4, 8),
+        "be one of 'channels_last', 'channels_first'",
+        data_format=0,
+    ),
+    wrong(
+        partial(mm.PatchEmbedding, 4, 8),
+        "be one of 'error', 'pad', 'crop'",
+        "array(",
+        remainder=np.ones(2),
+    ),
 ]
 
 

@@ -80,6 +80,7 @@ NO_TENSORS = [
     ],
     call(SEGMENTS, X).says("segment_ids", NUMBERS, "None"),
     call(SEGMENTS, X, segment_ids=None).says("segment_ids", NUMBERS, "None"),
+    make(NAMES.__call__, X, np.array(["text"])).says("modality", "be one of", "array("),
     call(NAMES, X, modality=["text"]).says("modality", "be one of 'text', 'image'", ""),
 ]
 FUNCTIONS = [

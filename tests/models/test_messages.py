@@ -25,7 +25,7 @@ ERRORS = [
     wrong(MODEL, "be True or False", causal=None),
     wrong(MODEL, "be True or False", remat="no"),
     wrong(MODEL, "be True or False", norm_first=1),
-    wrong(MODEL, "be at most 2147483647", seed=2**33),
+    wrong(MODEL, "be below 2 ** 31", seed=2**33),
     wrong(MODEL, "be an activation of Keras", activation="nope"),
     wrong(MODEL, "be left out without `num_outputs`", output_activation="relu"),
     wrong(
