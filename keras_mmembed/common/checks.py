@@ -250,6 +250,6 @@ def check_fused(layer: str, fused: Any, keys: Iterable[str]) -> None:
     rule = "be what MultiModalFusion returns"
     remedy = "Make the fusion with `return_dict=True`."
     is_dict = isinstance(fused, dict)
-    received = sorted(fused) if is_dict else type(fused).__name__
+    received = sorted(fused, key=str) if is_dict else type(fused).__name__
     has_keys = is_dict and set(keys) <= set(fused)
     check(has_keys, layer, "fused", rule, received, remedy)

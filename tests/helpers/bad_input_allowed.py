@@ -18,6 +18,7 @@ BATCHES = "batch + 1, batch 1, batch 0, symbolic batch + 1"
 LENGTHS = "length + 1, length 0, symbolic length + 1"
 
 ANY = f"{NUMBERS}, 2**40 values, bools, floats, integers, bytes, complex values, lists"
+IGNORED = "a fusion returns more than is read"
 ANYTHING = "what belongs to a token may be anything"
 OF_CALL = ("segment_ids", "positions", "present", "mask", "start_index")
 OF_CONSTRUCTOR = {
@@ -198,14 +199,17 @@ ROWS = [
     ("*pack_tokens: mask", "bools, floats, integers, bytes, lists", TRUTH),
     # pictures
     ("plot_*: axes", "None", "new axes"),
-    ("plot_layout: fused", "one key more", "a fusion returns more than is read"),
+    ("plot_layout: fused", "one key more, key of a number, key of None", IGNORED),
     ("plot_layout: sample", "zero, one", RIGHT),
-    ("plot_layout: fused['modality_ids']", "zeros, integers, lists", RIGHT),
+    ("plot_layout: fused['modality_ids']", "zeros, integers, bytes, lists", RIGHT),
     ("plot_layout: fused['mask']", "zeros, bools, lists", RIGHT),
     ("plot_layout: fused['mask']", "integers, bytes, negative values", TRUTH),
     ("plot_layout: fused['mask']", f"2**40 values, {NUMBERS}, floats", TRUTH),
     ("plot_layout: fused['positions']", "zeros, lists, floats, fractions", RIGHT),
     ("plot_layout: fused['positions']", "integers, bytes", RIGHT),
+    ("plot_layout: fused['positions']", "negative values, huge values", RIGHT),
+    ("plot_layout: fused['positions']", "2**40 values", RIGHT),
+    ("plot_layout: modalities", "of a", "any names"),
     # fusions, and models of them
     ("MultiModal*: inputs['*']", f"{NUMBERS}, floats, lists", FEATURES),
     ("MultiModal*: inputs['*']", "None, symbolic None", "the modality is absent"),
@@ -258,7 +262,7 @@ ROWS = [
     ("AttentionMask: prefix", "empty list, too short", RIGHT),
     ("AttentionMask: hidden", "None, empty dict, without a key", DEFAULT),
     ("AttentionMask: hidden['text']", "empty list, too short", RIGHT),
-    ("AttentionMask: fused", "one key more", "a fusion returns more than is read"),
+    ("AttentionMask: fused", "one key more", IGNORED),
     ("AttentionMask: fused['mask']", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
     ("AttentionMask: fused['mask']", "bools, floats, integers, bytes, lists", TRUTH),
     ("AttentionMask: fused['modality_ids']", "zeros, integers, bytes, lists", RIGHT),
