@@ -158,6 +158,19 @@ ROWS = [
     ("resize_positions-grid: table", "length + 1", "any width"),
     ("resize_positions: a*", "bool", RIGHT),
     ("resize_positions-grid: num_prefix_tokens", "one", RIGHT),
+    ("export_for_serving: version", "one", RIGHT),
+    ("export_for_serving: endpoints", "None, empty dict, without a key", DEFAULT),
+    ("export_for_serving: endpoints", "one key more", RIGHT),
+    ("export_for_serving: endpoints['more']", "too long", RIGHT),
+    ("export_for_serving: warmup", "None, empty list, too short", DEFAULT),
+    ("export_for_serving: warmup", "too long, an array of it", RIGHT),
+    ("export_for_serving: warmup*words*", f"{BATCHES}, {LENGTHS}", RIGHT),
+    ("export_for_serving: warmup*words*", "negative values, zeros, lists", RIGHT),
+    ("export_for_serving: warmup*words*", "bools, integers, bytes", CAST),
+    ("export_for_serving: tolerance", "None, one, 2**40", RIGHT),
+    ("export_for_serving: tolerance", "float, float for int", RIGHT),
+    ("BoxEmbedding: num_positions", "one", RIGHT),
+    ("SegmentEmbedding: num_segments", "one", RIGHT),
     # raw inputs
     ("PatchEmbedding: inputs", BATCHES, SIZES),
     ("TubeletEmbedding: inputs", BATCHES, SIZES),
@@ -262,7 +275,7 @@ ROWS = [
     ("AttentionMask: prefix", "empty list, too short", RIGHT),
     ("AttentionMask: hidden", "None, empty dict, without a key", DEFAULT),
     ("AttentionMask: hidden['text']", "empty list, too short", RIGHT),
-    ("AttentionMask: fused", "one key more", IGNORED),
+    ("AttentionMask: fused", "one key more, key of a number, key of None", IGNORED),
     ("AttentionMask: fused['mask']", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
     ("AttentionMask: fused['mask']", "bools, floats, integers, bytes, lists", TRUTH),
     ("AttentionMask: fused['modality_ids']", "zeros, integers, bytes, lists", RIGHT),
@@ -289,8 +302,6 @@ ROWS = [
     ("with_lengths-call: *", "zeros, integers, bytes, symbolic uint8 dtype", RIGHT),
     ("with_lengths-call: inputs['words']", f"negative values, {LENGTHS}", RIGHT),
     ("with_lengths-call: *", "symbolic rank + 1", "Keras reshapes inputs"),
-    ("export_for_serving: directory", "string", "a new folder"),
-    ("export_for_serving: version", "None, 2**40", RIGHT),
 ]
 
 
