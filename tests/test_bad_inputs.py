@@ -51,6 +51,11 @@ def test_every_argument_of_every_public_name_is_swept(name):
 
 
 @pytest.mark.parametrize("name", subjects())
+def test_right_arguments_have_a_result(name):
+    assert bad_inputs.right_answer(subjects()[name]).kind == "result"
+
+
+@pytest.mark.parametrize("name", subjects())
 def test_bad_inputs(name, record_property):
     subject = subjects()[name]
     # the results of all unusual arguments would take JAX minutes to compile
@@ -64,7 +69,7 @@ def test_bad_inputs(name, record_property):
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", subjects())
 def test_unusual_arguments_have_results(name):
-    counts, wrong = bad_inputs.judged(bad_inputs.sweep(subjects()[name]), ROWS)
+    wrong = bad_inputs.judged(bad_inputs.sweep(subjects()[name]), ROWS)[1]
     assert not wrong, "\n".join(wrong)
 
 

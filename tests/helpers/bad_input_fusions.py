@@ -18,6 +18,7 @@ INPUTS = {"text": X, "image": FLAT, "page": GRID, "marks": floats(2, 1, 8)}
 PLACES = np.array([[True, False, False]] * 2)
 ARGUMENTS = {
     "segment_ids": {"text": ids(2, 3)},
+    "positions": {"page": ids(2, 2, 2, 2)},
     "present": {"image": bools(2)},
     "placeholders": {"marks": PLACES},
     "mask": {"text": bools(2, 3), "image": bools(2, 4)},
@@ -28,7 +29,7 @@ OTHERS = {
     "positions": {"text": ids(2, 3), "page": ids(2, 2, 2, 2)},
     "mask": {"text": np.array([3, 2], "int32")},
     "grids": {"image": (2, 2)},
-    "start_index": {"page": 1},
+    "start_index": {"image": 1},
 }
 SHARED = {
     "normalization": "both",

@@ -182,6 +182,16 @@ def described(result):
     return ", ".join(parts[:3])
 
 
+def right_answer(subject):
+    """Return the answer to the right arguments of a subject."""
+
+    def act(arguments):
+        made = subject.make(**arguments)
+        return call(made, subject.call) if subject.call else made
+
+    return answer(subject.name, act, subject.arguments, subject.accepted)
+
+
 def sweep(subject, allowed=()):
     """Return the answers to all bad inputs of a subject but those that are allowed."""
     answers = []
