@@ -46,6 +46,12 @@ def check(
         raise error(error_text(layer, argument, rule, received, remedy))
 
 
+def check_built(layer: keras.layers.Layer) -> None:
+    """Raise unless a layer has its weights, without which it encodes nothing."""
+    rule, remedy = "be True", "Call the layer, or `layer.build((None, None, width))`."
+    check(layer.built, type(layer).__name__, "built", rule, layer.built, remedy)
+
+
 @overload
 def check_integer(
     layer: str,

@@ -30,14 +30,16 @@ class KeepsSublayers(Layer):
 
     def build_from_config(self, config: Config) -> None:
         """Build the layer, and do to its sublayers what was done before."""
+        if "order" not in config:
+            self.lists_branches = False
+            for one in (self, *self._flatten_layers(include_self=False)):
+                if hasattr(one, "as_in_first_files"):
+                    one.as_in_first_files()
         shapes = config["build"] or {}
         if "input_shape" in shapes:
             self.build(shapes["input_shape"])
         else:
             self.build(**shapes["shapes_dict"])
-        if "order" not in config:
-            self.lists_branches = False
-            list_configured_layers_first(self)
         repeat_changes(self, config["changes"])
 
 
@@ -96,12 +98,16 @@ def changes_of(layer: keras.layers.Layer) -> dict[str, Config]:
             change["lora_alpha"] = sublayer.lora_alpha
         if change:
             changes[path] = change
+    for path, owner in [("", layer), *((path, one) for path, _, one in _walk(layer))]:
+        frozen = [w.name for w in owner._trainable_variables if not w.trainable]
+        if owner.trainable and frozen:
+            changes.setdefault(path, {})["frozen_weights"] = frozen
     return changes
 
 
 def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> None:
     """Do to the sublayers of a new layer what was done to those of another."""
-    by_path = sublayers_by_path(layer)
+    by_path = {"": layer, **sublayers_by_path(layer)}
     by_place = layer._flatten_layers(include_self=False)
     sublayers = {
         # the first files have the place among all sublayers instead of a path
@@ -123,22 +129,10 @@ def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> 
             sublayer.quantize(change["quantization_mode"], config=config)
         if "lora_rank" in change and not sublayer.lora_enabled:
             sublayer.enable_lora(change["lora_rank"], lora_alpha=change["lora_alpha"])
-
-
-def list_configured_layers_first(layer: keras.layers.Layer) -> None:
-    """List the layers of a configuration before the branches that use them.
-
-    So the first files have them, and the state of an optimizer goes by this order.
-    """
-    for one in (layer, *layer._flatten_layers(include_self=False)):
-        configs = getattr(one, "modality_configs", {}).values()
-        configured = [
-            value
-            for config in configs
-            for value in config.values()
-            if isinstance(value, keras.layers.Layer)
-        ]
-        one._layers[:0] = configured
+    for path, change in changes.items():
+        for weight in sublayers[path]._trainable_variables:
+            if weight.name in change.get("frozen_weights", ()):
+                weight.trainable = False
 
 
 def _walk(

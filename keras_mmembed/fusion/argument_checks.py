@@ -25,6 +25,34 @@ def check_is_tensor(argument: str, value: Any) -> None:
     checks.check(fits, WHO, argument, rule, received, remedy, error=TypeError)
 
 
+def check_terms(
+    name: str, branch: ModalityBranch, values: Any, features_shape: Shape
+) -> None:
+    """Raise if the values of further terms do not fit the tokens of a modality."""
+    place, known = f"terms[{name!r}]", list(branch.config.get("terms", {}))
+    rule = f"be a dict of values for the terms {known}"
+    is_dict, received = isinstance(values, dict), type(values).__name__
+    checks.check(is_dict, WHO, place, rule, received, error=TypeError)
+    for term, value in values.items():
+        rule = f"name only the terms {known} of the configuration"
+        checks.check(term in known, WHO, place, rule, repr(term))
+        if value is None:
+            continue
+        check_is_tensor(f"{place}[{term!r}]", value)
+        shape = checks.known_shape(value.shape)
+        batch, tokens = features_shape[:1], features_shape[1:-1]
+        options = [batch + tokens, (*batch, known_product(tokens)), tokens]
+        options += [(known_product(tokens),)]
+        fits = any(
+            len(shape) >= len(option)
+            and checks.shapes_match(shape[: len(option)], option)
+            for option in options
+        )
+        listed = " or ".join(map(str, dict.fromkeys(options[:2])))
+        rule = f"begin with {listed}"
+        checks.check(fits, WHO, f"{place}[{term!r}].shape", rule, shape)
+
+
 def check_argument(
     argument: str,
     name: str,
@@ -58,8 +86,16 @@ def check_argument(
         tensors.check_range(WHO, place, value, 0, 2)
     if argument == "mask":
         tensors.check_flags(WHO, place, value)
+    if argument == "masked":
+        rule = "be left out, because the configuration has no mask_token"
+        has_token = branch.config.get("mask_token", False)
+        checks.check(has_token, WHO, place, rule, shape)
+        is_bool = keras.backend.standardize_dtype(value.dtype) == "bool"
+        rule = "be bool, true at the tokens that the mask token replaces"
+        tensors.check_dtype(WHO, place, value, is_bool, rule)
     allowed = {
         "present": [batch],
+        "masked": [batch + tokens, batch + flat],
         "mask": [batch, batch + tokens, batch + flat],
         "segment_ids": [flat, batch + tokens, batch + flat],
     }[argument]

@@ -1,7 +1,7 @@
 """The arguments of a fusion's call: all of them, and those of one modality."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from keras import ops
@@ -23,6 +23,8 @@ class CallArguments:
         mask: The padding masks.
         grids: The grid of tokens that come row by row, or of each sample.
         start_index: Position of the first token.
+        terms: Values of further terms, by name.
+        masked: Which tokens the mask token replaces.
     """
 
     segment_ids: Mapping[str, Tensor]
@@ -32,6 +34,8 @@ class CallArguments:
     mask: Mapping[str, Tensor]
     grids: Mapping[str, Any]
     start_index: Mapping[str, Any]
+    terms: Mapping[str, Mapping[str, Tensor]]
+    masked: Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class ModalityInputs:
         segment_ids: Segment of each token, or `None`.
         grid: The grid of tokens that come row by row, or `None`.
         start_index: Position of the first token.
+        terms: Values of further terms, by name.
+        masked: Which tokens the mask token replaces, or `None`.
     """
 
     features: Tensor
@@ -55,6 +61,8 @@ class ModalityInputs:
     segment_ids: Tensor | None = None
     grid: Any = None
     start_index: Any = 0
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
+    masked: Tensor | None = None
 
 
 class FusionCall(Protocol):
@@ -70,6 +78,8 @@ class FusionCall(Protocol):
         mask: ByModality = None,
         grids: Mapping[str, Any] | None = None,
         start_index: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
+        masked: ByModality = None,
         *,
         training: bool | None = None,
     ) -> Any:
@@ -86,6 +96,8 @@ def collect(
     mask: Any = None,
     grids: Any = None,
     start_index: Any = None,
+    terms: Any = None,
+    masked: Any = None,
     inputs_mask: Any = None,
     training: Any = None,
 ) -> CallArguments:
@@ -102,6 +114,8 @@ def collect(
         mask: The padding masks of the user.
         grids: As in the call.
         start_index: As in the call.
+        terms: As in the call.
+        masked: As in the call.
         inputs_mask: The masks that Keras found on the inputs.
         training: Not looked at.
     """
@@ -120,6 +134,8 @@ def collect(
         mask=_tensors(masks),
         grids=_tensors(grids, int),
         start_index=_tensors(start_index, int),
+        terms=_tensors_of_terms(terms),
+        masked=_tensors(masked),
     )
 
 
@@ -146,6 +162,13 @@ def _tensors(values: Any, plain: type | None = None) -> Any:
     if not isinstance(values, dict):
         return values  # reported with the other arguments
     return {name: _tensor(value, plain) for name, value in values.items()}
+
+
+def _tensors_of_terms(terms: Any) -> Any:
+    """Return the values of terms, by modality and name, as tensors."""
+    if not isinstance(terms, dict):
+        return {} if terms is None else terms
+    return {name: _tensors(values) for name, values in terms.items()}
 
 
 def _tensor(value: Any, plain: type | None) -> Any:

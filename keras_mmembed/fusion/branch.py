@@ -1,162 +1,37 @@
-"""The layers and the learned vectors of one modality."""
+"""What one modality does in a call: from raw inputs to the sum of its terms."""
 
 import functools
 import operator
-import types
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_mmembed.common import checks, sublayer_state
-from keras_mmembed.common.mask_layers import AttachMask, ReadMask
 from keras_mmembed.common.sequences import as_mask
-from keras_mmembed.common.tensors import float32_or_better
-from keras_mmembed.common.types import Initializer, Shape, Tensor
-from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion import features, position_term
 from keras_mmembed.fusion.arguments import CallArguments, ModalityInputs
-from keras_mmembed.fusion.config import ModalityConfig, make_position
-from keras_mmembed.fusion.segment import SegmentEmbedding
-from keras_mmembed.fusion.special_tokens import surround
+from keras_mmembed.fusion.branch_layers import BranchLayers
+from keras_mmembed.fusion.norm import normalize, normalize_inside
+from keras_mmembed.fusion.special_tokens import end_rows, mask_rows, surround
+from keras_mmembed.fusion.terms import check_width, encode_values, gated
 from keras_mmembed.fusion.tokens import (
     all_valid,
-    flatten_grid,
     flatten_tokens,
     grid_mask,
     pad,
     repeat,
 )
-from keras_mmembed.positions.base import PositionEmbedding
-from keras_mmembed.positions.tables import clone_initializer
-
-WHO = "MultiModalFusion"
 
 
-class ModalityBranch(keras.layers.Layer):
-    """The layers and the learned vectors of one modality.
+class ModalityBranch(BranchLayers):
+    """The way of one modality from raw inputs to embeddings.
 
     `MultiModalFusion` owns one for each modality and calls its methods in this order:
     `prepare` makes features of raw inputs, `padding_mask` and `embed` make the mask
-    and the sum `x + PE + M + S` of the tokens, start and end token included.
-
-    Args:
-        config: The configuration of the modality.
-        unified_dim: The common width.
-        norm: The norm of the modality, if it has one of its own.
-        has_stand_in: Whether a learned token stands in where the modality is absent.
-        kernel_initializer: Initializer of the projection.
-        embeddings_initializer: Initializer of the learned vectors.
-        **kwargs: As for every Keras layer.
+    and the sum `x + PE + M + S` of the tokens, special tokens included. The arguments
+    of the constructor are those of `BranchLayers`.
     """
-
-    def __init__(
-        self,
-        config: ModalityConfig,
-        unified_dim: int,
-        *,
-        norm: keras.layers.Layer | None = None,
-        has_stand_in: bool = False,
-        kernel_initializer: Initializer,
-        embeddings_initializer: Initializer,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(autocast=False, **kwargs)
-        # Keras would save the layers in a dict under the names of their classes
-        self.config: Mapping[str, Any] = types.MappingProxyType(config)
-        self.unified_dim: int = unified_dim
-        self.embeddings_initializer: Initializer = embeddings_initializer
-        clone, dtype = clone_initializer, self.dtype_policy
-        self.embedding: keras.layers.Layer | None = self.config.get("embedding")
-        if "vocabulary_size" in config:
-            self.embedding = keras.layers.Embedding(
-                config["vocabulary_size"],
-                config["dim"],
-                embeddings_initializer=clone(embeddings_initializer),
-                dtype=dtype,
-                name="embedding",
-            )
-        if self.embedding is not None:
-            self.read_mask: ReadMask = ReadMask(dtype=dtype)
-            self.attach_mask: AttachMask = AttachMask(dtype=dtype)
-        self.projection: keras.layers.Dense | None = None
-        if self.config["dim"] != unified_dim:
-            self.projection = keras.layers.Dense(
-                unified_dim,
-                kernel_initializer=clone(kernel_initializer),
-                dtype=dtype,
-                name="projection",
-            )
-        self.position: PositionEmbedding | None = make_position(config, dtype)
-        self.segment: SegmentEmbedding | None = None
-        if "segments" in config:
-            self.segment = SegmentEmbedding(
-                config["segments"],
-                embeddings_initializer=clone(embeddings_initializer),
-                dtype=dtype,
-                name="segment",
-            )
-        self.gate: ZeroGate | None = None
-        if config.get("gate"):
-            self.gate = ZeroGate(dtype=dtype, name="gate")
-        self.norm: keras.layers.Layer | None = norm
-        self.start: keras.Variable | None = None
-        self.end: keras.Variable | None = None
-        self.missing: keras.Variable | None = None
-        self._vectors = [
-            *[name for name in ("start", "end") if config.get(f"{name}_token")],
-            *(["missing"] if has_stand_in else []),
-        ]
-
-    def build(self, inputs_shape: Shape | None = None) -> None:
-        fused_shape = (None, None, self.unified_dim)
-        if self.embedding is not None and not self.embedding.built:
-            needs_shape = not isinstance(self.embedding, keras.layers.Embedding)
-            rule = "be given in the first call, because its embedding is not built"
-            remedy = f"Or build the embedding of modality {self.name!r} before."
-            is_known = inputs_shape is not None or not needs_shape
-            argument = f"inputs[{self.name!r}]"
-            checks.check(is_known, WHO, argument, rule, None, remedy)
-            self.embedding.build(inputs_shape)
-        if self.projection is not None and not self.projection.built:
-            self.projection.build((None, None, self.config["dim"]))
-        for sublayer in (self.position, self.segment, self.gate, self.norm):
-            if sublayer is not None and not sublayer.built:
-                sublayer.build(fused_shape)
-        for name in self._vectors:
-            weight = self.add_weight(
-                name=name,
-                shape=(1, self.unified_dim),
-                initializer=clone_initializer(self.embeddings_initializer),
-                autocast=False,
-            )
-            setattr(self, name, weight)
-        self.built = True
-
-    def save_own_variables(self, store: Any) -> None:
-        sublayer_state.save_by_name(self, self._vectors, store)
-
-    def load_own_variables(self, store: Any) -> None:
-        sublayer_state.load_by_name(self, self._vectors, store)
-
-    @property
-    def borders(self) -> tuple[int, int]:
-        """Whether there is a start token, and an end token."""
-        return int("start" in self._vectors), int("end" in self._vectors)
-
-    @property
-    def counts_special(self) -> bool:
-        """Whether the start and the end token have positions."""
-        return bool(self.config.get("count_special"))
-
-    @property
-    def _has_vectors(self) -> bool:
-        return self.config["type"] == "none"
-
-    @property
-    def _sum_dtype(self) -> str:
-        return float32_or_better(self.compute_dtype)
 
     def features_shape(self, shape: Shape) -> Shape:
         """Return the shape of the features of inputs."""
@@ -224,13 +99,17 @@ class ModalityBranch(keras.layers.Layer):
             # inputs that come as grids are measured by their mask
             grid if len(x.shape) == 3 else None,
             0 if start is None else start,
+            arguments.terms.get(name) or {},
+            arguments.masked.get(name),
         )
 
     def padding_mask(self, inputs: ModalityInputs) -> Tensor:
-        """Return which tokens are valid, start and end token included, as bool."""
+        """Return which tokens are valid, special tokens included, as bool."""
         mask = inputs.mask
         if mask is None:
             mask = all_valid(flatten_tokens(inputs.features))
+        if self.row_token is not None:
+            mask = mask_rows(mask, ops.shape(inputs.features)[1:-1])
         if inputs.present is None:
             return pad(mask, self.borders, True, axis=1)
         present = ops.expand_dims(inputs.present, 1)
@@ -239,38 +118,65 @@ class ModalityBranch(keras.layers.Layer):
             return pad(mask, self.borders, True, axis=1)
         return ops.logical_and(pad(mask, self.borders, True, axis=1), present)
 
-    def embed(self, inputs: ModalityInputs, vector: Tensor) -> Tensor:
-        """Return x + PE + M [+ S] of the tokens, start and end token included.
+    def embed(self, inputs: ModalityInputs, vector: Tensor | None) -> Tensor:
+        """Return x + PE + M [+ S, ...] of the tokens, special tokens included.
 
         Args:
             inputs: The features, and what the call says of them.
-            vector: The vector of the modality, `(unified_dim,)`.
+            vector: The vector of the modality, `(unified_dim,)`, or `None`.
         """
-        x = self._project(inputs)
-        vector = ops.cast(vector, self._sum_dtype)
-        segment = self._segment_vectors(inputs)
+        vectors = [] if vector is None else [ops.cast(vector, self._sum_dtype)]
+        early, late = ([], vectors) if self.place == "modality" else (vectors, [])
+        x, terms = self._tokens(inputs), self._terms(inputs)
+        start, end, row = self._special_tokens()
+        norm = None if self.place == "features" else self.norm
         if self.counts_special:
-            x = x if segment is None else x + segment
-            x = surround(x, self.start, self.end, 0.0)
-            total = x + self._sum_of_terms(inputs, [vector])
+            x = surround(_sum([x, *terms]), start, end, 0.0)
+            total = _sum([x, _sum([*self._position_term(inputs), *early])])
+            exempt = self.borders if self.exempts_special else (0, 0)
+            total = normalize_inside(norm, total, exempt)
         else:
-            terms = [vector] if segment is None else [vector, segment]
-            total = x + self._sum_of_terms(inputs, terms)
-            total = surround(total, self.start, self.end, vector)
-        return total if self.norm is None else self.norm(total)
+            # what all samples share is added up once
+            total = _sum([x, _sum([*self._position_term(inputs), *early, *terms])])
+            total = normalize(norm, total) if self.exempts_special else total
+            beside = early[0] if early else 0.0
+            if row is not None:
+                axes = ops.shape(inputs.features)[1:-1]
+                total = end_rows(total, axes, ops.add(row, beside))
+            total = surround(total, start, end, beside)
+            total = total if self.exempts_special else normalize(norm, total)
+        return _sum([total, *late])
 
-    def stand_in(self, vector: Tensor, batch_of: Tensor) -> Tensor:
+    def stand_in(self, vector: Tensor | None, batch_of: Tensor) -> Tensor:
         """Return one learned token in place of a modality that is absent."""
-        token = repeat(ops.add(self.missing, vector), batch_of, self._sum_dtype)
-        return token if self.norm is None else self.norm(token)
+        rows = [ops.convert_to_tensor(self.missing)]
+        rows += [] if vector is None else [vector]
+        norm = None if self.place == "features" else self.norm
+        if self.place == "modality":
+            token = repeat(rows[0], batch_of, self._sum_dtype)
+            return _sum([normalize(norm, token), *rows[1:]])
+        return normalize(norm, repeat(_sum(rows), batch_of, self._sum_dtype))
 
     def token_positions(self, inputs: ModalityInputs) -> Tensor | None:
         """Return the position of each token, `(..., length, 3)`, `None` for none."""
         if self.position is None:
             return None
-        return position_term.token_positions(
+        positions = position_term.token_positions(
             self.position, inputs, self.borders, self.counts_special
         )
+        if self.row_token is not None:
+            positions = end_rows(positions, ops.shape(inputs.features)[1:-1], 0.0)
+        return (
+            positions if self.counts_special else pad(positions, self.borders, 0.0, -2)
+        )
+
+    def modality_ids(self, inputs: ModalityInputs, number: int) -> Tensor:
+        """Return the id of each token, -1 for special tokens, `(batch, length)`."""
+        tokens = ops.zeros_like(flatten_tokens(inputs.features)[..., :1], "int32")
+        ids = tokens + number
+        if self.row_token is not None:
+            ids = end_rows(ids, ops.shape(inputs.features)[1:-1], -1)
+        return pad(ids[..., 0], self.borders, -1, axis=1)
 
     def _blank(self, x: Tensor, present: Tensor) -> Tensor:
         """Return raw inputs that are zero, and not NaN, where a sample has none."""
@@ -279,7 +185,8 @@ class ModalityBranch(keras.layers.Layer):
         x = ops.where(present, x, ops.zeros_like(x))
         return x if mask is None else self.attach_mask([x, mask])
 
-    def _project(self, inputs: ModalityInputs) -> Tensor:
+    def _tokens(self, inputs: ModalityInputs) -> Tensor:
+        """Return the projected features, with the tokens that replace some of them."""
         x, present = flatten_tokens(inputs.features), inputs.present
         present = None if present is None else ops.expand_dims(present, 1)
         for known in (inputs.mask, present):
@@ -289,25 +196,63 @@ class ModalityBranch(keras.layers.Layer):
                 x = ops.where(known, x, ops.zeros_like(x))
         x = x if self.projection is None else self.projection(x)
         x = ops.cast(x, self._sum_dtype)
+        if self.place == "features":
+            x = normalize(self.norm, x)
+        if inputs.masked is not None:
+            marked = ops.reshape(ops.cast(inputs.masked, "bool"), ops.shape(x)[:-1])
+            token = ops.cast(self.mask_token, self._sum_dtype)
+            x = ops.where(ops.expand_dims(marked, -1), token, x)
         if present is not None and self.missing is not None:
             stand_in = ops.cast(self.missing, self._sum_dtype)
             x = ops.where(ops.expand_dims(present, -1), x, stand_in)
         return x
 
-    def _sum_of_terms(self, inputs: ModalityInputs, terms: list[Tensor]) -> Tensor:
-        """Return PE and other terms, without a batch axis where the samples agree."""
-        if self.position is not None:
-            vectors = position_term.encode(
-                self.position, inputs, self.borders, self.counts_special
-            )
-            terms = [ops.cast(vectors, self._sum_dtype), *terms]
-        # not ops.add: on TensorFlow it reads no tokens at all as a bias
-        return functools.reduce(operator.add, terms)
+    def _special_tokens(self) -> list[Tensor | None]:
+        """Return start, end and row token; they go through a norm of the features."""
+        rows = (self.start, self.end, self.row_token)
+        tokens = [None if row is None else ops.convert_to_tensor(row) for row in rows]
+        if self.place != "features" or self.exempts_special:
+            return tokens
+        return [None if row is None else normalize(self.norm, row) for row in tokens]
 
-    def _segment_vectors(self, inputs: ModalityInputs) -> Tensor | None:
-        if self.segment is None:
-            return None
-        ids, rank = inputs.segment_ids, len(inputs.features.shape) - 2
-        if ids is not None and rank > 1 and len(ids.shape) > 2:
-            ids = ops.squeeze(flatten_grid(ops.expand_dims(ids, -1), rank), -1)
-        return ops.cast(self.segment.encode(ids), self._sum_dtype)
+    def _position_term(self, inputs: ModalityInputs) -> list[Tensor]:
+        if self.position is None or not self.adds_position:
+            return []
+        vectors = position_term.encode(
+            self.position, inputs, self.borders, self.counts_special
+        )
+        gate, kind = getattr(self, "gate_position", None), self._gates.get("position")
+        return [gated(ops.cast(vectors, self._sum_dtype), gate, kind)]
+
+    def _terms(self, inputs: ModalityInputs) -> list[Tensor]:
+        """Return what segments and further terms add to the tokens."""
+        terms, x, valid = [], inputs.features, inputs.mask
+        if inputs.present is not None:
+            everywhere = all_valid(flatten_tokens(x)) if valid is None else valid
+            present = ops.expand_dims(inputs.present, 1)
+            valid = ops.logical_and(everywhere, present)
+        if self.segment is not None:
+            values = inputs.segment_ids
+            terms.append(encode_values(self.segment, values, x, valid))
+        for name, options in self.config.get("terms", {}).items():
+            layer, values = options["layer"], inputs.terms.get(name)
+            vectors = encode_values(layer, values, x, valid)
+            if vectors is None:
+                continue
+            check_width(name, vectors, self.unified_dim)
+            vectors = ops.cast(vectors, self._sum_dtype)
+            vectors = normalize(getattr(self, f"norm_{name}", None), vectors)
+            gate = getattr(self, f"gate_{name}", None)
+            vectors = gated(vectors, gate, options.get("gate"))
+            if inputs.present is not None and self.missing is not None:
+                present = ops.reshape(inputs.present, (-1, 1, 1))
+                vectors = ops.where(present, vectors, ops.zeros_like(vectors))
+            terms.append(vectors)
+        return [ops.cast(vectors, self._sum_dtype) for vectors in terms]
+
+
+def _sum(terms: list[Any]) -> Any:
+    """Return the sum of terms, of which an empty sum is one that adds nothing."""
+    terms = [term for term in terms if term is not None]
+    # not ops.add: on TensorFlow it reads no tokens at all as a bias
+    return functools.reduce(operator.add, terms) if terms else None

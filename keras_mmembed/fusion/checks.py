@@ -1,7 +1,6 @@
 """What a fusion layer demands of the arguments of a call."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -14,6 +13,7 @@ from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.config import DropRates, ModalityConfig, config_of
 from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.naming import naming
 from keras_mmembed.inputs.audio import AudioEmbedding
 from keras_mmembed.inputs.grid import GridEmbedding
 
@@ -120,18 +120,6 @@ def check_positions(
             branch.position.check_shapes(shape, positions, start_index, grid=grid)
 
 
-@contextmanager
-def naming(name: str) -> Iterator[None]:
-    """Say in the error of a sublayer which modality it works for."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        if type(error) not in (TypeError, ValueError):
-            raise  # a backend's own error, whose arguments are its own
-        message = f"{error} This is modality {name!r} of {WHO}."
-        raise type(error)(message) from None
-
-
 def check_call(
     branches: Branches,
     layout: Layout,
@@ -152,6 +140,12 @@ def check_call(
         check_keys(argument, values, layout.modalities)
         for name, value in values.items():
             if value is None:
+                continue
+            if argument == "terms":
+                shape, given = shapes.get(name), inputs.get(name) is not None
+                rule = f"come with inputs[{name!r}]"
+                checks.check(given, WHO, f"terms[{name!r}]", rule, "inputs without it")
+                argument_checks.check_terms(name, branches[name], value, shape or ())
                 continue
             if argument not in ("grids", "start_index"):
                 argument_checks.check_is_tensor(f"{argument}[{name!r}]", value)
@@ -182,7 +176,10 @@ def _features_shape(name: str, branch: ModalityBranch, shape: Shape) -> Shape:
     with naming(name):
         shape = branch.features_shape(shape)
     kind = config["type"]
-    checks.check_rank(WHO, argument, shape, RANKS[kind], AXES[kind])
+    ranks, axes = RANKS[kind], AXES[kind]
+    if config.get("row_token"):
+        ranks, axes = ranks[-1:], axes.split(" or ")[-1]
+    checks.check_rank(WHO, argument, shape, ranks, axes)
     rule = f"end with dim={config['dim']} of the configuration"
     checks.check(shape[-1] == config["dim"], WHO, argument, rule, shape)
     return shape

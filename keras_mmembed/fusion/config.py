@@ -3,14 +3,14 @@
 import collections
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, Required, TypeAlias, TypedDict
 
 import keras
 
 # Keras has no public function that tells whether it saves a model
 from keras.src.backend.common import global_state
 
-from keras_mmembed.common.types import Config, DType, Shape
+from keras_mmembed.common.types import Config, DType, Initializer, Shape
 from keras_mmembed.positions.base import PositionEmbedding
 from keras_mmembed.positions.layers import (
     PositionEmbedding1D,
@@ -22,7 +22,33 @@ ModalityType: TypeAlias = Literal["1d", "2d", "3d", "none"]
 Normalization: TypeAlias = Literal["shared", "per_modality", "joint", "both"] | None
 NormType: TypeAlias = Literal["layer", "rms"]
 Missing: TypeAlias = Literal["mask", "token"]
+Gate: TypeAlias = Literal["tanh", "linear"] | None
+Place: TypeAlias = Literal["features", "modality", "sum"]
 DropRates: TypeAlias = float | Mapping[str, float]
+
+
+class NormConfig(TypedDict, total=False):
+    """The norm of one modality, or of one of its terms."""
+
+    type: NormType
+    epsilon: float
+    place: Place
+    special: bool
+
+
+class TermConfig(TypedDict, total=False):
+    """A further term of the sum of one modality."""
+
+    layer: Required[keras.layers.Layer | Config]
+    gate: Gate
+    normalization: NormConfig | None
+
+
+class PositionConfig(TypedDict, total=False):
+    """A positional encoding with a gate."""
+
+    layer: Required[Literal["sinusoidal", "learned"] | PositionEmbedding | Config]
+    gate: Gate
 
 
 class ModalityConfig(TypedDict, total=False):
@@ -34,7 +60,17 @@ class ModalityConfig(TypedDict, total=False):
     height: int | None
     width: int | None
     frames: int | None
-    position: Literal["sinusoidal", "learned"] | PositionEmbedding | Config
+    position: (
+        Literal["sinusoidal", "learned"]
+        | PositionEmbedding
+        | PositionConfig
+        | Config
+        | None
+    )
+    modality: bool
+    projection: bool | Config
+    normalization: NormConfig | None
+    terms: Mapping[str, keras.layers.Layer | TermConfig | Config]
     segments: int
     vocabulary_size: int
     padding_id: int
@@ -44,6 +80,8 @@ class ModalityConfig(TypedDict, total=False):
     start_token: bool
     end_token: bool
     count_special: bool
+    mask_token: bool
+    row_token: bool
     instance_of: str
 
 
@@ -69,6 +107,7 @@ OPTIONS = (
     "dropout",
     "cls_token",
     "num_registers",
+    "modality_embedding",
     "modality_dropout",
     "missing",
     "return_dict",
@@ -76,9 +115,20 @@ OPTIONS = (
 )
 # the weights that two of them make
 VECTORS = {"cls_token": "cls_embedding", "num_registers": "register_embeddings"}
-FLAGS = ("start_token", "end_token", "count_special", "gate")
+FLAGS = (
+    "start_token",
+    "end_token",
+    "count_special",
+    "gate",
+    "mask_token",
+    "row_token",
+)
 OTHER_KEYS = (
     "position",
+    "modality",
+    "projection",
+    "normalization",
+    "terms",
     "segments",
     "embedding",
     "vocabulary_size",
@@ -111,12 +161,39 @@ def config_of(configs: Mapping[str, ModalityConfig], name: str) -> ModalityConfi
 
 def make_position(config: ModalityConfig, dtype: DType) -> PositionEmbedding | None:
     """Return the position layer of a modality, or `None` for type `"none"`."""
-    position = config.get("position", "sinusoidal")
+    position = position_of(config)[0]
     layer_class = POSITION_LAYERS[config["type"]]
     if layer_class is None or isinstance(position, PositionEmbedding):
         return position if layer_class else None
     sizes = [config.get(key) for key in SIZE_KEYS[config["type"]]]
-    return layer_class(*sizes, kind=position, dtype=dtype, name="position")
+    # without an encoding, the layer only tells the coordinates of the tokens
+    kind = "sinusoidal" if position is None else position
+    return layer_class(*sizes, kind=kind, dtype=dtype, name="position")
+
+
+def make_projection(
+    config: ModalityConfig, unified_dim: int, initializer: Initializer, dtype: DType
+) -> keras.layers.Dense | None:
+    """Return the projection of features to the common width, `None` for none."""
+    projection = config.get("projection", config["dim"] != unified_dim)
+    if projection is False:
+        return None
+    options: Config = projection if isinstance(projection, dict) else {}
+    options = {"kernel_initializer": initializer, **options}
+    return keras.layers.Dense(unified_dim, **options, dtype=dtype, name="projection")
+
+
+def position_of(config: Mapping[str, Any]) -> tuple[Any, Gate]:
+    """Return the kind or layer of the positional encoding, and its gate."""
+    position: Any = config.get("position", "sinusoidal")
+    if isinstance(position, dict):
+        return position["layer"], position.get("gate")
+    return position, None
+
+
+def has_vector(configs: Mapping[str, ModalityConfig], name: str) -> bool:
+    """Whether a modality has a vector of its own."""
+    return configs[name].get("modality", True)
 
 
 def name_layers(configs: Mapping[str, ModalityConfig]) -> None:
@@ -125,12 +202,7 @@ def name_layers(configs: Mapping[str, ModalityConfig]) -> None:
     The paths of their weights then do not depend on a counter of names. A layer keeps
     its name if the user chose it, if it is built, or if it has several roles.
     """
-    roles: list[tuple[str, Any]] = [
-        (role, config[role])
-        for config in configs.values()
-        for role in ("embedding", "position")
-        if isinstance(config.get(role), keras.layers.Layer)
-    ]
+    roles = [role for config in configs.values() for role in _roles(config)]
     uses = collections.Counter(id(layer) for _, layer in roles)
     for role, layer in roles:
         automatic = rf"{type(layer).__name__.lower()}\d*"
@@ -139,15 +211,31 @@ def name_layers(configs: Mapping[str, ModalityConfig]) -> None:
             layer.name = role
 
 
+def configured_layers(
+    configs: Mapping[str, ModalityConfig],
+) -> list[keras.layers.Layer]:
+    """Return the layers that a configuration holds."""
+    return [layer for config in configs.values() for _, layer in _roles(config)]
+
+
 def serialize_configs(configs: Mapping[str, ModalityConfig]) -> dict[str, Config]:
     """Return the configuration with its layers in serialized form."""
-    return {
-        name: {
-            key: _serialize(value) if isinstance(value, keras.layers.Layer) else value
-            for key, value in config.items()
-        }
-        for name, config in configs.items()
-    }
+    return {name: _serialize_all(config) for name, config in configs.items()}
+
+
+def _roles(config: ModalityConfig) -> list[tuple[str, keras.layers.Layer]]:
+    """Return the layers of a configuration, each with its role."""
+    terms = {name: term["layer"] for name, term in config.get("terms", {}).items()}
+    position, embedding = position_of(config)[0], config.get("embedding")
+    roles = {"embedding": embedding, "position": position, **terms}
+    return [(k, v) for k, v in roles.items() if isinstance(v, keras.layers.Layer)]
+
+
+def _serialize_all(value: Any) -> Any:
+    """Return a part of a configuration with its layers in serialized form."""
+    if isinstance(value, dict):
+        return {key: _serialize_all(one) for key, one in value.items()}
+    return _serialize(value) if isinstance(value, keras.layers.Layer) else value
 
 
 def _serialize(layer: keras.layers.Layer) -> Config:

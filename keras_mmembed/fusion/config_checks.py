@@ -8,6 +8,7 @@ import keras
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
+from keras_mmembed.fusion import term_checks
 from keras_mmembed.fusion.config import (
     FLAGS,
     OTHER_KEYS,
@@ -16,7 +17,7 @@ from keras_mmembed.fusion.config import (
     ModalityConfig,
     ModalityType,
 )
-from keras_mmembed.positions.base import KINDS, PositionEmbedding
+from keras_mmembed.positions.conventions import KINDS
 
 
 def check_configs(
@@ -73,6 +74,22 @@ def _check_config(who: str, name: str, config: Any, unified_dim: int) -> Any:
     _check_flags(who, place, config)
     if "position" in config:
         config["position"] = _check_position(who, place, kind, config)
+    if "modality" in config:
+        config["modality"] = checks.check_flag(
+            who, f"{place}['modality']", config["modality"]
+        )
+    if "projection" in config:
+        config["projection"] = term_checks.check_projection(
+            who, f"{place}['projection']", config, unified_dim
+        )
+    if config.get("normalization") is not None:
+        config["normalization"] = term_checks.check_norm(
+            who, f"{place}['normalization']", config["normalization"]
+        )
+    if "terms" in config:
+        config["terms"] = term_checks.check_terms(
+            who, f"{place}['terms']", config["terms"], unified_dim
+        )
     return config
 
 
@@ -111,6 +128,9 @@ def _check_flags(who: str, place: str, config: Config) -> None:
         is_bool = isinstance(value, bool)
         rule, key = "be True or False", f"{place}[{key!r}]"
         checks.check(is_bool, who, key, rule, repr(value), error=TypeError)
+    rule = "be False for another type than '2d' and '3d'"
+    has_rows = config["type"] in ("2d", "3d") or not config.get("row_token")
+    checks.check(has_rows, who, f"{place}['row_token']", rule, True)
     tokens = [key for key in ("start_token", "end_token") if config.get(key)]
     counted = config.get("count_special", False)
     rule = "be False without a start or end token, or with another type than '1d'"
@@ -142,18 +162,23 @@ def _check_relation(
         checks.check("into" not in host, who, place, rule, repr(other))
 
 
-def _check_position(
-    who: str, place: str, kind: str, config: Config
-) -> str | PositionEmbedding:
-    place, position = f"{place}['position']", config["position"]
+def _check_position(who: str, place: str, kind: str, config: Config) -> Any:
+    place, position, gate = f"{place}['position']", config["position"], None
+    if position is None:
+        return None
+    has_gate = isinstance(position, dict) and "layer" in position
+    if has_gate:
+        term_checks.check_keys(who, place, position, ("layer", "gate"))
+        gate = term_checks.check_gate(who, place, position.get("gate"))
+        position = position["layer"]
     if isinstance(position, dict):
         position = keras.saving.deserialize_keras_object(position)
-    rule = "be left out with type 'none'"
+    rule = "be None or left out with type 'none'"
     expected = POSITION_LAYERS[kind]
     checks.check(expected is not None, who, place, rule, repr(position))
     name = getattr(expected, "__name__", None)
     is_layer = expected is not None and isinstance(position, expected)
-    rule = f"be 'sinusoidal', 'learned' or a {name}"
+    rule = f"be 'sinusoidal', 'learned', None or a {name}"
     fits = is_layer or (isinstance(position, str) and position in KINDS)
     checks.check(fits, who, place, rule, repr(position))
     for key in SIZE_KEYS[kind]:
@@ -163,4 +188,4 @@ def _check_position(
         rule = "be given for a learned position table"
         lacks = position == "learned" and size is None
         checks.check(not lacks, who, place_of_key, rule, None)
-    return position
+    return {"layer": position, "gate": gate} if has_gate else position

@@ -1,5 +1,6 @@
 """The steps of a fusion, in their order."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,11 @@ from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.branch import ModalityBranch
-from keras_mmembed.fusion.checks import check_call, naming
+from keras_mmembed.fusion.checks import check_call
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.modality_dropout import drop_modalities
+from keras_mmembed.fusion.naming import naming
 from keras_mmembed.fusion.placement import place_modalities
 from keras_mmembed.fusion.sequence import join, join_and_normalize, token_metadata
 from keras_mmembed.fusion.special_tokens import leading_tokens
@@ -28,10 +30,11 @@ class FusionParts:
     Attributes:
         layout: The order of the tokens.
         branches: By name, the layers and vectors of each modality.
-        modality: The layer of the modality vectors.
+        modality: The layer of the modality vectors, if there are any.
         special_rows: The class and register tokens, `(tokens, width)` of each kind.
         special_norm: The norm of these, if they have one of their own.
         norm: The norm of all tokens, if there is one.
+        skips_own_norms: Whether it leaves out modalities with a norm of their own.
         dropout: The dropout after it.
         drop_rates: By name, the probability with which a sample loses a modality.
         seed: The generator of its draws, if there are any.
@@ -41,10 +44,11 @@ class FusionParts:
 
     layout: Layout
     branches: Mapping[str, ModalityBranch]
-    modality: ModalityEmbedding
+    modality: ModalityEmbedding | None
     special_rows: Sequence[Tensor]
     special_norm: keras.layers.Layer | None
     norm: keras.layers.Layer | None
+    skips_own_norms: bool
     dropout: keras.layers.Layer
     drop_rates: Mapping[str, float]
     seed: Any
@@ -88,8 +92,11 @@ def fuse(
                 tokens[name] = branches[name].stand_in(vector, like)
     gates = {name: branches[name].gate for name in layout.hosts}
     leading = _leading_tokens(parts, like)
+    own_norms = set()
+    if parts.skips_own_norms:
+        own_norms = {name for name in tokens if branches[name].has_own_norm}
     embeddings = join_and_normalize(
-        layout, tokens, leading, placements, gates, parts.norm, training
+        layout, tokens, leading, placements, gates, parts.norm, own_norms, training
     )
     embeddings = ops.cast(embeddings, parts.dtype)
     if training:
@@ -99,17 +106,22 @@ def fuse(
     if not parts.has_metadata:
         return fused
     positions = {n: branches[n].token_positions(x) for n, x in modalities.items()}
-    return {
-        **fused,
-        **token_metadata(layout, modalities, masks, positions, placements),
+    ids = {
+        name: branches[name].modality_ids(x, layout.modalities.index(name))
+        for name, x in modalities.items()
     }
+    return {**fused, **token_metadata(layout, ids, masks, positions, placements)}
 
 
-def _modality_vector(parts: FusionParts, name: str) -> Tensor:
-    """Return the vector of a modality, `(width,)`."""
-    vector, owner = parts.modality.encode(name), parts.branches[name].name
+def _modality_vector(parts: FusionParts, name: str) -> Tensor | None:
+    """Return the vector of a modality, `(width,)`, or `None`."""
+    layer = parts.modality
+    if layer is None:
+        return None
     # the row of an instance is what sets it apart from its modality
-    return vector if owner == name else parts.modality.encode(owner) + vector
+    names = dict.fromkeys((parts.branches[name].name, name))
+    rows = [layer.encode(one) for one in names if one in layer.modalities]
+    return functools.reduce(ops.add, rows) if rows else None
 
 
 def _leading_tokens(parts: FusionParts, like: Tensor) -> Tensor | None:

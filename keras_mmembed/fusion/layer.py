@@ -51,10 +51,10 @@ class MultiModalFusion(
 
     Token `t` of modality `i`, after a projection to the common width, becomes
 
-        E[i, t] = x[i, t] + PE_i[t] + M_i [+ S_j]
+        E[i, t] = x[i, t] + PE_i[t] + M_i [+ S_j + ...]
 
     the sum of its features, its position within the modality, the vector of the
-    modality and, if configured, the vector of its segment; then
+    modality and, if configured, the vector of its segment and further terms; then
 
         outputs = concat over i of Dropout(LayerNorm(E[i]))
 
@@ -72,6 +72,9 @@ class MultiModalFusion(
         mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
         grids: by name, an integer for each axis, `(axes,)` or `(batch, axes)`.
         start_index: by name, an integer or `(batch,)`, integer.
+        terms: by name, a dict by term, of the axes of the tokens, then those of a
+            value: none for ids, one for boxes.
+        masked: by name, the axes of the tokens, bool.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
             is that of all tokens, and of class, register, start and end tokens.
 
@@ -79,8 +82,22 @@ class MultiModalFusion(
         type: `"1d"`, `"2d"`, `"3d"`, or `"none"` for no positions.
         dim: The width of the features. Another than `unified_dim` is projected.
         max_len, or height and width, and frames: The sizes, as for the position layer.
-        position: `"sinusoidal"`, `"learned"` or a position layer.
+        position: `"sinusoidal"`, `"learned"` or a position layer; `None` adds nothing,
+            but the tokens keep their positions in the metadata. A dict with the keys
+            `layer` and `gate` scales it, as for `terms`.
+        modality: `False` for a modality without a modality vector.
+        projection: `True` for a projection though the widths are equal, `False` for
+            none, or a dict of arguments of `keras.layers.Dense`, such as `use_bias`.
+        normalization: The norm of this modality alone, in place of the one that the
+            constructor asks for, or `None` for no norm. A dict of `type` and `epsilon`,
+            as for the constructor; `place`, `"sum"` (default), `"features"`, before
+            the other terms are added, or `"modality"`, before M is added; `special`,
+            `False` to leave out the special tokens of the modality.
         segments: The number of segments, if there are any.
+        terms: A dict by name of further terms of the sum: layers with a method
+            `encode(values)`, such as `SegmentEmbedding` or `BoxEmbedding`, or dicts of
+            `layer`, `gate` (`"linear"`, a learned factor that starts at 1, `"tanh"`,
+            one that starts at 0) and `normalization` (`type` and `epsilon`).
         vocabulary_size: The inputs are integer ids, `(batch, length)`, and embedded;
             `dim` is then `unified_dim` by default.
         padding_id: The id of padding, such as 0 (BERT) or 1 (RoBERTa): a padding mask
@@ -97,6 +114,9 @@ class MultiModalFusion(
         start_token, end_token: Whether a learned token comes before, or after.
         count_special: Whether they have positions too; of a sequence only. The start
             token then stands at 0, and the end token behind the last valid one.
+        mask_token: Whether a learned vector replaces the features that `masked` marks.
+        row_token: Whether a learned token follows each row of inputs that come as
+            grids, valid if any token of the row is.
         instance_of: The name of a modality of which this is another instance, such as
             a second image. It shares all layers and vectors, and has one vector more.
 
@@ -113,6 +133,7 @@ class MultiModalFusion(
         dropout: Share of the outputs that training sets to zero. Defaults to 0.1.
         cls_token: Whether a learned class token comes first. Defaults to `False`.
         num_registers: Number of learned register tokens after it. Defaults to 0.
+        modality_embedding: Whether modalities have a vector each. Defaults to `True`.
         modality_dropout: Probability, or one by name, with which training takes a
             modality from a sample; one that is there always stays, and so does one
             that others are placed into. Defaults to 0.
@@ -144,6 +165,9 @@ class MultiModalFusion(
             samples or for each, padded to the longest; the padding mask follows from
             it. Inputs that come as padded grids take one for each sample, too.
         start_index: Position of the first token, for decoding with a KV cache.
+        terms: The values of further terms. Ids that are left out are 0; other values
+            that are left out add nothing. Special tokens and stand-ins get no term.
+        masked: Which tokens the mask token replaces.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
 
@@ -197,6 +221,7 @@ class MultiModalFusion(
         dropout: float = 0.1,
         cls_token: bool = False,
         num_registers: int = 0,
+        modality_embedding: bool = True,
         modality_dropout: fusion_config.DropRates = 0.0,
         missing: fusion_config.Missing = "mask",
         return_dict: bool = False,
@@ -226,6 +251,9 @@ class MultiModalFusion(
         self.num_registers: int = checks.check_integer(
             WHO, "num_registers", num_registers, minimum=0
         )
+        self.modality_embedding: bool = checks.check_flag(
+            WHO, "modality_embedding", modality_embedding
+        )
         self.modality_dropout: fusion_config.DropRates = modality_dropout
         self.drop_rates: dict[str, float] = fusion_checks.check_rates(
             modality_dropout, self.modality_configs
@@ -249,18 +277,22 @@ class MultiModalFusion(
 
     def _make_sublayers(self) -> None:
         dtype = self.dtype_policy
-        self.modality: ModalityEmbedding = ModalityEmbedding(
-            self.modalities,
-            embeddings_initializer=clone_initializer(self.embeddings_initializer),
-            dtype=dtype,
-            name="modality",
-        )
+        self.modality: ModalityEmbedding | None = None
+        configs = self.modality_configs
+        named = [name for name in configs if fusion_config.has_vector(configs, name)]
+        if self.modality_embedding and named:
+            self.modality = ModalityEmbedding(
+                named,
+                embeddings_initializer=clone_initializer(self.embeddings_initializer),
+                dtype=dtype,
+                name="modality",
+            )
         fusion_config.name_layers(self.modality_configs)
-        has_norms = self.normalization in ("per_modality", "both")
         branches = make_branches(
             self.modality_configs,
             self.unified_dim,
-            lambda: self._make_norm("norm") if has_norms else None,
+            make_norm=self._make_norm,
+            has_norm=self.normalization in ("per_modality", "both"),
             has_stand_in=self.missing == "token",
             kernel_initializer=self.kernel_initializer,
             embeddings_initializer=self.embeddings_initializer,
@@ -271,9 +303,9 @@ class MultiModalFusion(
             setattr(self, f"branch_{name}", branch)
         num_special = int(self.cls_token) + self.num_registers
         if self.normalization == "per_modality" and num_special:
-            self.norm_special: keras.layers.Layer = self._make_norm("norm_special")
+            self.norm_special: keras.layers.Layer = self._make_norm({}, "norm_special")
         if self.normalization in ("shared", "joint", "both"):
-            self.norm: keras.layers.Layer = self._make_norm("norm")
+            self.norm: keras.layers.Layer = self._make_norm({}, "norm")
         self.attach_mask: AttachMask = AttachMask(dtype=dtype)
         self.drop: keras.layers.Dropout = keras.layers.Dropout(
             self.dropout, seed=self.seed, dtype=dtype
@@ -294,10 +326,14 @@ class MultiModalFusion(
         # no property: Keras would save a dict of layers among the attributes
         return {name: self.branch(name) for name in self.modalities}
 
-    def _make_norm(self, name: str) -> keras.layers.Layer:
-        dtype = float32_or_better(self.compute_dtype)
-        options = {"epsilon": self.epsilon, "dtype": dtype, "name": name}
-        return make_norm(self.norm_type, has_dropout=self.dropout > 0, **options)
+    def _make_norm(self, config: Mapping[str, Any], name: str) -> keras.layers.Layer:
+        return make_norm(
+            config.get("type", self.norm_type),
+            epsilon=config.get("epsilon", self.epsilon),
+            has_dropout=self.dropout > 0,
+            dtype=float32_or_better(self.compute_dtype),
+            name=name,
+        )
 
     def build(
         self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
@@ -334,11 +370,13 @@ class MultiModalFusion(
         mask: ByModality = None,
         grids: Mapping[str, Any] | None = None,
         start_index: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
+        masked: ByModality = None,
         inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
         others = (segment_ids, positions, present, placeholders, mask)
-        others = (*others, grids, start_index, inputs_mask)
+        others = (*others, grids, start_index, terms, masked, inputs_mask)
         fused = self.fuse(inputs, self.collect(inputs, *others), training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
@@ -373,6 +411,7 @@ class MultiModalFusion(
             [getattr(self, name) for name in self.special_vectors],
             getattr(self, "norm_special", None),
             getattr(self, "norm", None),
+            self.normalization != "both",
             self.drop,
             self.drop_rates,
             getattr(self, "seed_generator", None),
@@ -412,6 +451,10 @@ class MultiModalFusion(
                 self.embeddings_initializer
             ),
         }
+
+    def as_in_first_files(self) -> None:
+        """List the layers of the configuration first, as the first files do."""
+        self._layers[:0] = fusion_config.configured_layers(self.modality_configs)
 
     def save_own_variables(self, store: Any) -> None:
         sublayer_state.save_by_name(self, self.special_vectors, store)

@@ -1,9 +1,10 @@
 """Which tokens a fused sequence is made of, and in which order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from keras_mmembed.common.sequences import product
 from keras_mmembed.common.types import Config
 
 Value = TypeVar("Value")
@@ -19,6 +20,7 @@ class Layout:
         stands_in: Whether a stand-in token takes the place of an absent modality.
         hosts: By name of a modality that is placed into another, the other.
         borders: By name, whether a start and an end token surround the modality.
+        rows: Names of modalities with a row token behind each row of their grid.
     """
 
     modalities: tuple[str, ...]
@@ -26,11 +28,20 @@ class Layout:
     stands_in: bool = False
     hosts: dict[str, str] = field(default_factory=dict)
     borders: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
 
     def in_order(self, values: Mapping[str, Value | None]) -> dict[str, Value]:
         """Return values by modality in the order of the layout, without `None`."""
         ordered = {name: values.get(name) for name in self.modalities}
         return {name: value for name, value in ordered.items() if value is not None}
+
+    def length(self, name: str, axes: Sequence[Any]) -> Any:
+        """Return how many tokens a grid has, row tokens included; `None` if unknown."""
+        if None in axes:
+            return None
+        if name not in self.rows:
+            return product(axes)
+        return product(axes[:-1]) * (axes[-1] + 1)
 
     def sizes(self, lengths: Mapping[str, Any]) -> dict[str, Any]:
         """Return the names in the sequence, and how many tokens each has there.
@@ -71,6 +82,7 @@ class Layout:
             **asdict(self),
             "modalities": list(self.modalities),
             "borders": {name: list(pair) for name, pair in self.borders.items()},
+            "rows": list(self.rows),
         }
 
     @classmethod
@@ -78,4 +90,6 @@ class Layout:
         """Make a layout of what `get_config` returns."""
         borders = {name: tuple(pair) for name, pair in config["borders"].items()}
         modalities = tuple(config["modalities"])
-        return cls(**{**config, "modalities": modalities, "borders": borders})
+        rows = tuple(config.get("rows", ()))
+        changed = {"modalities": modalities, "borders": borders, "rows": rows}
+        return cls(**{**config, **changed})

@@ -12,6 +12,7 @@ from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
+    DType,
     Initializer,
     LayerArguments,
     Shape,
@@ -32,21 +33,21 @@ class ModalityEmbedding(keras.layers.Layer):
 
         outputs[..., t, :] = inputs[..., t, :] + embeddings[m, :]
 
-    where `m` is the index of the modality in `modalities`. Rows are saved by name, so
-    a later configuration can list the names in another order, or more of them, and
-    still load every trained row.
+    where `m` is the index of the modality in `modalities`. Each vector is a weight of
+    its own, saved by name: a later configuration can list the names in another order,
+    or more of them, still load every trained vector, and train a new one alone.
 
     Shapes:
         inputs: `(..., width)`; `(batch, length, width)` with `modality_ids`.
         modality_ids: `(batch, length)`, or `(length,)` for all samples; integer.
         outputs: as `inputs`, compute dtype.
-        embeddings: `(len(modalities), width)`, trainable.
+        weights: `(width,)` for each modality, under its name, trainable.
 
     Args:
         modalities: Names of the modalities, in the order of their ids. A name starts
             with a letter and holds letters, digits and underscores, so that it can
             name weights and the inputs of a served model.
-        embeddings_initializer: Initializer of `embeddings`; by default normal with a
+        embeddings_initializer: Initializer of the vectors; by default normal with a
             standard deviation of 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
 
@@ -69,8 +70,7 @@ class ModalityEmbedding(keras.layers.Layer):
 
     Example:
     >>> import keras
-    >>> import numpy as np
-    >>> from keras_mmembed import ModalityEmbedding
+    >>>     >>> from keras_mmembed import ModalityEmbedding
     >>> layer = ModalityEmbedding(["text", "image"])
     >>> x = np.zeros((1, 3, 8))
     >>> by_name = layer(x, modality="image")
@@ -124,6 +124,7 @@ class ModalityEmbedding(keras.layers.Layer):
         self.modalities: tuple[str, ...] = checks.check_names(
             WHO, "modalities", modalities
         )
+        self._is_joint = False
         self.embeddings_initializer: initializers.Initializer = (
             tables.default_initializer(embeddings_initializer, WHO)
         )
@@ -135,14 +136,34 @@ class ModalityEmbedding(keras.layers.Layer):
     def build(
         self, inputs_shape: Shape, modality_ids_shape: Shape | None = None
     ) -> None:
+        names = ("embeddings",) if self._is_joint else self.modalities
         self._width = id_checks.check_width(WHO, inputs_shape)
-        self.embeddings: keras.Variable = self.add_weight(
-            name="embeddings",
-            shape=(len(self.modalities), self._width),
-            initializer=tables.clone_initializer(self.embeddings_initializer),
-            autocast=False,
-        )
+        shape = (len(self.modalities), self._width)
+        self.rows: list[keras.Variable] = [
+            self.add_weight(
+                name=name,
+                shape=shape if self._is_joint else shape[1:],
+                initializer=self._initializer(index),
+                autocast=False,
+            )
+            for index, name in enumerate(names)
+        ]
         self.built = True
+
+    def as_in_first_files(self) -> None:
+        """Hold all vectors in one weight, as the state of an optimizer expects."""
+        self._is_joint = True
+
+    def _initializer(self, index: int) -> Any:
+        """Return the initializer of a row: that of all rows, of which it takes one."""
+        initializer: Any = tables.clone_initializer(self.embeddings_initializer)
+        if self._is_joint:
+            return initializer
+
+        def initialize(shape: Shape, dtype: DType = None) -> Tensor:
+            return initializer((len(self.modalities), *shape), dtype=dtype)[index]
+
+        return initialize
 
     def call(
         self,
@@ -151,21 +172,38 @@ class ModalityEmbedding(keras.layers.Layer):
         modality_ids: Tensor | None = None,
     ) -> Tensor:
         modality_ids = self._check_call(inputs, modality, modality_ids)
-        return tensors.add_once(self, inputs, self.encode(modality, modality_ids))
+        values = modality_ids if modality is None else modality
+        return tensors.add_once(self, inputs, self.encode(values))
 
-    def encode(
-        self, modality: str | None = None, modality_ids: Tensor | None = None
-    ) -> Tensor:
-        """Return the vector of a name `(width,)`, or those of ids `(..., width)`."""
-        if modality is not None:
-            return self.embeddings[self.modalities.index(modality)]
-        ids: Any = ops.convert_to_tensor(modality_ids)
+    def encode(self, values: str | Tensor) -> Tensor:
+        """Return the vectors of modalities, as a call adds them.
+
+        The layer is built by a call or by `build((None, None, width))`.
+
+        Args:
+            values: The name of a modality, for its vector `(width,)`; or modality ids
+                `(...)`, integer, for `(..., width)`. The vector of -1 is zero.
+        """
+        checks.check_built(self)
+        if isinstance(values, str):
+            checks.check_choice(WHO, "modality", values, self.modalities)
+            index = self.modalities.index(values)
+            rows = self.rows[0] if self._is_joint else self.rows
+            return ops.convert_to_tensor(rows[index])
+        ids: Any = ops.convert_to_tensor(values)
         tensors.check_kind(WHO, "modality_ids", ids, "integer")
         count = len(self.modalities)
         tensors.check_range(WHO, "modality_ids", ids, -1, count)
         vectors = tables.read_nearest_row(self.embeddings, ids)
         has_modality = ops.expand_dims(ids >= 0, -1)
         return ops.where(has_modality, vectors, ops.zeros_like(vectors))
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The vectors of all modalities, `(len(modalities), width)`."""
+        width = self.rows[0].shape[-1]
+        # not ops.stack: on TensorFlow it does not take variables
+        return ops.concatenate([ops.reshape(row, (-1, width)) for row in self.rows])
 
     def compute_mask(
         self, inputs: Tensor, previous_mask: Tensor | None = None
@@ -200,8 +238,19 @@ class ModalityEmbedding(keras.layers.Layer):
             for index, name in enumerate(self.modalities):
                 if name in stored:
                     rows[index] = store[name]
-            self.embeddings.assign(rows)
+            values = [rows] if self._is_joint else rows
+            for weight, value in zip(self.rows, values, strict=True):
+                weight.assign(value)
         sublayer_state.check_stored(WHO, self.modalities, stored)
+
+    def get_build_config(self) -> Config | None:
+        config = super().get_build_config()
+        return config if self._is_joint or config is None else {**config, "rows": True}
+
+    def build_from_config(self, config: Config) -> None:
+        if "rows" not in config:
+            self.as_in_first_files()
+        super().build_from_config(config)
 
     def get_config(self) -> Config:
         initializer = initializers.serialize(self.embeddings_initializer)

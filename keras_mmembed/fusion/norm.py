@@ -66,3 +66,27 @@ def standardize_for_gradients(x: Tensor, epsilon: float) -> Tensor:
     variance = ops.mean(ops.square(x), axis=-1, keepdims=True) - ops.square(mean)
     scale = ops.rsqrt(variance + epsilon)
     return x * scale - mean * scale
+
+
+def normalize(norm: keras.layers.Layer | None, x: Tensor) -> Tensor:
+    """Return normalized tokens, or the tokens as they are without a norm."""
+    return x if norm is None else norm(x)
+
+
+def normalize_inside(
+    norm: keras.layers.Layer | None, x: Tensor, exempt: tuple[int, int]
+) -> Tensor:
+    """Return a sequence of which the first and last tokens are not normalized.
+
+    Args:
+        norm: The norm, or `None`.
+        x: `(batch, length, width)`.
+        exempt: How many tokens are exempt at the start, and at the end.
+    """
+    if norm is None or not any(exempt):
+        return normalize(norm, x)
+    first, last = exempt
+    inner = x[:, first:-last] if last else x[:, first:]
+    parts = [x[:, :first], norm(inner), x[:, -last:] if last else None]
+    parts = [part for part in parts if part is not None]
+    return ops.concatenate(parts, axis=1)

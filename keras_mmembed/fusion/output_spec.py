@@ -9,7 +9,6 @@ from keras_mmembed.common.types import Shape
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.checks import Branches, check_positions, features_shapes
 from keras_mmembed.fusion.layout import Layout
-from keras_mmembed.fusion.tokens import known_product
 
 
 def output_spec(
@@ -34,7 +33,7 @@ def output_spec(
     """
     shapes = features_shapes(branches, layout, inputs_shape)
     check_positions(branches, shapes, arguments)
-    lengths = {name: known_product(shape[1:-1]) for name, shape in shapes.items()}
+    lengths = {n: layout.length(n, shape[1:-1]) for n, shape in shapes.items()}
     axes = next(iter(shapes.values()))[0], layout.total(lengths)
     fused = keras.KerasTensor((*axes, width), dtype=dtype)
     if not return_dict:

@@ -26,7 +26,9 @@ def encode(
         counts_special: Whether these have positions too.
     """
     x, positions, mask = _tokens(position, inputs, borders, counts_special)
-    vectors = position.encode(x, positions, inputs.start_index, mask, inputs.grid)
+    vectors = position.encode_tokens(
+        x, positions, inputs.start_index, mask, inputs.grid
+    )
     rank = len(x.shape) - 2
     return flatten_grid(vectors, rank) if rank > 1 else vectors
 
@@ -38,6 +40,8 @@ def token_positions(
     counts_special: bool,
 ) -> Tensor:
     """Return the frame, row and column of each token, `(..., length, 3)`.
+
+    Special tokens are left out, unless they have positions.
 
     Args:
         position: As for `encode`; so are the others.
@@ -51,8 +55,7 @@ def token_positions(
     )
     rank = len(x.shape) - 2
     coordinates = flatten_grid(coordinates, rank) if rank > 1 else coordinates
-    coordinates = to_thw(coordinates, len(position.size_names))
-    return coordinates if counts_special else pad(coordinates, borders, 0.0, axis=-2)
+    return to_thw(coordinates, len(position.size_names))
 
 
 def _tokens(

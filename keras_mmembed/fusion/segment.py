@@ -120,7 +120,15 @@ class SegmentEmbedding(keras.layers.Layer):
         return tensors.add_once(self, inputs, self.encode(segment_ids))
 
     def encode(self, segment_ids: Tensor | None = None) -> Tensor:
-        """Return the vectors of ids `(..., width)`; without ids, row 0 `(width,)`."""
+        """Return the vectors of segments, as a call adds them.
+
+        The layer is built by a call or by `build((None, None, width))`.
+
+        Args:
+            segment_ids: Segment ids `(...)`, integer, for vectors `(..., width)`.
+                Defaults to `None`, the vector of segment 0, `(width,)`.
+        """
+        checks.check_built(self)
         if segment_ids is None:
             return self.embeddings[0]
         segment_ids = ops.convert_to_tensor(segment_ids)

@@ -8,12 +8,13 @@ from keras import ops
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.call_arguments import as_array
-from keras_mmembed.common.sequences import as_mask, product
+from keras_mmembed.common.sequences import as_mask
 from keras_mmembed.common.types import Config, Shape, Tensor
 from keras_mmembed.fusion import split_checks
 from keras_mmembed.fusion.checks import Branches, check_dict, check_keys
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.placement import match, place
+from keras_mmembed.fusion.special_tokens import without_row_ends
 from keras_mmembed.fusion.tokens import all_valid, flatten_tokens, known_product
 
 WHO = "MultiModalFusion"
@@ -172,7 +173,7 @@ class ModalitySplit(keras.layers.Layer):
         like = inputs["like"]
         self._check_length(tensor, like)
         axes = {name: _token_axes(ops.shape(x)) for name, x in like.items()}
-        lengths = {name: product(sizes) for name, sizes in axes.items()}
+        lengths = {n: self.layout.length(n, sizes) for n, sizes in axes.items()}
         pieces = {
             name: tensor[:, start : start + lengths[name]]
             for name, start in self.layout.starts(lengths).items()
@@ -181,6 +182,8 @@ class ModalitySplit(keras.layers.Layer):
             if name in like:
                 pieces[name] = self._take_out(name, tensor, inputs, masks)
         for name, sizes in axes.items():
+            if name in self.layout.rows and name not in self.layout.hosts:
+                pieces[name] = without_row_ends(pieces[name], sizes)
             if self.grids and len(sizes) > 1:
                 shape = ops.shape(pieces[name])
                 pieces[name] = ops.reshape(pieces[name], (shape[0], *sizes, *shape[2:]))
@@ -212,7 +215,10 @@ class ModalitySplit(keras.layers.Layer):
             shape = checks.known_shape(x.shape)
             fits = checks.shapes_match(shape[:1], batch)
             checks.check(fits, WHO, f"like[{name!r}].shape", rule, shape)
-        lengths = {n: known_product(_token_axes(x.shape)) for n, x in like.items()}
+        lengths = {
+            name: self.layout.length(name, _token_axes(x.shape))
+            for name, x in like.items()
+        }
         total = self.layout.total(lengths)
         if total is None or not isinstance(tensor.shape[1], int):
             return

@@ -16,7 +16,7 @@ WHO = "MultiModalFusion"
 TENSORS = ("segment_ids", "positions", "present", "placeholders", "mask")
 # for these, integers say more than tensors: they are known while a model is built
 SIZES = ("grids", "start_index")
-NAMES = ("inputs", *TENSORS, *SIZES)
+NAMES = ("inputs", *TENSORS, *SIZES, "terms", "masked")
 
 
 class CallByModality:
@@ -76,6 +76,21 @@ def _by_modality(argument: str, values: Any, modalities: Sequence[str]) -> Any:
     check_keys(argument, values, modalities)
     if argument in SIZES:
         return _sizes(argument, values)
+    if argument == "terms":
+        return {name: _terms(f"terms[{name!r}]", one) for name, one in values.items()}
+    return {
+        name: _tensor(f"{argument}[{name!r}]", value) for name, value in values.items()
+    }
+
+
+def _terms(argument: str, values: Any) -> Any:
+    """Return the values of the terms of a modality as arrays."""
+    if values is None:
+        return {}
+    rule, received = "be a dict of values by term", type(values).__name__
+    is_dict = isinstance(values, dict)
+    is_dict = is_dict and all(isinstance(name, str) for name in values)
+    checks.check(is_dict, WHO, argument, rule, received, error=TypeError)
     return {
         name: _tensor(f"{argument}[{name!r}]", value) for name, value in values.items()
     }

@@ -1,9 +1,7 @@
 """The branches of a fusion, and the layout that follows from them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import keras
 
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.config import ModalityConfig
@@ -11,16 +9,11 @@ from keras_mmembed.fusion.layout import Layout
 
 
 def make_branches(
-    configs: Mapping[str, ModalityConfig],
-    unified_dim: int,
-    make_norm: Callable[[], keras.layers.Layer | None],
-    **options: Any,
+    configs: Mapping[str, ModalityConfig], unified_dim: int, **options: Any
 ) -> dict[str, ModalityBranch]:
     """Return a branch for each modality that is no instance of another, by name."""
     return {
-        name: ModalityBranch(
-            config, unified_dim, norm=make_norm(), name=name, **options
-        )
+        name: ModalityBranch(config, unified_dim, name=name, **options)
         for name, config in configs.items()
         if "instance_of" not in config
     }
@@ -39,4 +32,5 @@ def make_layout(
     configs = {name: branch.config for name, branch in branches.items()}
     hosts = {name: one["into"] for name, one in configs.items() if "into" in one}
     borders = {name: branch.borders for name, branch in branches.items()}
-    return Layout(tuple(branches), num_special, stands_in, hosts, borders)
+    rows = tuple(name for name, one in configs.items() if one.get("row_token"))
+    return Layout(tuple(branches), num_special, stands_in, hosts, borders, rows)

@@ -22,6 +22,7 @@ from keras_mmembed.fusion.config import (
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.standardize import CallByModality
+from keras_mmembed.models import options
 from keras_mmembed.models.block import EncoderBlock, make_blocks
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -40,20 +41,6 @@ from keras_mmembed.models.pooling import (
 from keras_mmembed.models.restoring import RestoringModel
 
 WHO = "MultiModalTransformer"
-FUSION_OPTIONS = ("normalization", "num_registers", "modality_dropout", "missing")
-OWN_OPTIONS = (
-    "num_layers",
-    "num_heads",
-    "hidden_dim",
-    "norm_first",
-    "pooling",
-    "num_outputs",
-    "gated",
-    "epsilon",
-    "dropout",
-    "remat",
-    "seed",
-)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -103,6 +90,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
             has them. Defaults to none.
         normalization: As for `MultiModalFusion`; `"shared"` by default.
         num_registers: As for `MultiModalFusion`; 0 by default.
+        modality_embedding: As for `MultiModalFusion`; `True` by default.
         modality_dropout: As for `MultiModalFusion`; 0 by default.
         missing: As for `MultiModalFusion`; `"mask"` by default.
         epsilon: Added to the variance in every norm. Defaults to 1e-6.
@@ -122,6 +110,8 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         mask: As for `MultiModalFusion`.
         grids: As for `MultiModalFusion`.
         start_index: As for `MultiModalFusion`.
+        terms: As for `MultiModalFusion`.
+        masked: As for `MultiModalFusion`.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
 
@@ -174,6 +164,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         gated: Sequence[str] = (),
         normalization: Normalization = "shared",
         num_registers: int = 0,
+        modality_embedding: bool = True,
         modality_dropout: DropRates = 0.0,
         missing: Missing = "mask",
         epsilon: float = 1e-6,
@@ -207,6 +198,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
             unified_dim,
             normalization=normalization,
             num_registers=num_registers,
+            modality_embedding=modality_embedding,
             modality_dropout=modality_dropout,
             missing=missing,
             cls_token=pooling == "cls",
@@ -282,11 +274,13 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         mask: ByModality = None,
         grids: Mapping[str, Any] | None = None,
         start_index: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
+        masked: ByModality = None,
         inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
         others = (segment_ids, positions, present, placeholders, mask)
-        others = (*others, grids, start_index, inputs_mask)
+        others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
         tokens, fused = self._encode(inputs, arguments, training)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
@@ -311,6 +305,8 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         mask: ByModality = None,
         grids: Mapping[str, Any] | None = None,
         start_index: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
+        masked: ByModality = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the attention weights of every block, and the tokens they are of.
 
@@ -323,13 +319,16 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
             mask: As for `MultiModalFusion`.
             grids: As for `MultiModalFusion`.
             start_index: As for `MultiModalFusion`.
+            terms: As for `MultiModalFusion`.
+            masked: As for `MultiModalFusion`.
 
         Returns:
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
         given = (inputs, segment_ids, positions, present, placeholders, mask)
-        inputs, *others = self.standardize(*given, grids, start_index)
+        given = (*given, grids, start_index, terms, masked)
+        inputs, *others = self.standardize(*given)
         arguments = self.fusion.collect(inputs, *others)
         if not self.built:
             shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
@@ -371,14 +370,10 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         return self.fusion.split_spec(outputs, inputs_shape)
 
     def get_config(self) -> Config:
-        fusion = self.fusion.get_config()
-        names = ("modality_configs", "unified_dim", *FUSION_OPTIONS)
         return {
-            **{name: fusion[name] for name in names},
-            **{name: getattr(self, name) for name in OWN_OPTIONS},
+            **options.fusion_config(self.fusion),
+            **options.own_config(self),
             **self.rules,
-            "activation": keras.activations.serialize(self.activation),
-            "output_activation": keras.activations.serialize(self.output_activation),
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -391,11 +386,10 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         return cls(**config)
 
     def __repr__(self) -> str:
+        config = options.fusion_config(self.fusion)
         configs = self.fusion.modality_configs
-        widths = {name: config_of(configs, name)["dim"] for name in configs}
-        names = ("unified_dim", *FUSION_OPTIONS)
-        options = {name: getattr(self.fusion, name) for name in names}
-        return describe(self, modality_configs=widths, **options, **self.rules)
+        config["modality_configs"] = {n: config_of(configs, n)["dim"] for n in configs}
+        return describe(self, **config, **self.rules)
 
     def _encode(
         self,

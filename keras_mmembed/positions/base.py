@@ -17,7 +17,7 @@ from keras_mmembed.common.types import (
     Tensor,
 )
 from keras_mmembed.positions import checks as position_checks
-from keras_mmembed.positions import tables
+from keras_mmembed.positions import options, tables
 from keras_mmembed.positions.arrangement import arrange, zero_invalid
 from keras_mmembed.positions.call_arguments import (
     standardize_call,
@@ -28,7 +28,7 @@ from keras_mmembed.positions.call_arguments import (
 )
 from keras_mmembed.positions.combination import Terms, concatenate, make_terms
 from keras_mmembed.positions.conventions import (
-    KINDS,
+    AxisKinds,
     Combination,
     ConventionName,
     Kind,
@@ -41,10 +41,15 @@ from keras_mmembed.positions.grid_spec import (
     OutOfRange,
 )
 from keras_mmembed.positions.interpolation import INTERPOLATIONS, Interpolation, Kernel
-from keras_mmembed.positions.learned_encoding import learned_vectors, table_shapes
-from keras_mmembed.positions.locate import locate
+from keras_mmembed.positions.learned_encoding import combined_vectors, table_shapes
+from keras_mmembed.positions.locate import locate, split_positions
 from keras_mmembed.positions.out_of_range import bound
-from keras_mmembed.positions.sinusoidal_encoding import FixedEncoding, make_encoding
+from keras_mmembed.positions.sinusoid import SinusoidTerm
+from keras_mmembed.positions.sinusoidal_encoding import (
+    FixedEncoding,
+    make_encoding,
+    make_sinusoids,
+)
 
 
 @clear_calls
@@ -66,9 +71,13 @@ class PositionEmbedding(keras.layers.Layer):
         self,
         sizes: Sequence[int | None],
         *,
-        kind: Kind,
+        kind: AxisKinds,
         convention: ConventionName,
         combination: Combination | None,
+        axis_order: Sequence[str] | None,
+        cosine_first: bool | None,
+        offset: float | None,
+        scale: float | Sequence[float],
         max_wavelength: float,
         interpolation: Interpolation | None,
         antialias: bool,
@@ -82,15 +91,28 @@ class PositionEmbedding(keras.layers.Layer):
         who = type(self).__name__
         super().__init__(autocast=False, **checks.layer_options(who, kwargs))
         self.supports_masking = True
-        self.kind: Kind = checks.check_choice(who, "kind", kind, KINDS)
-        for name, size in zip(self.size_names, sizes, strict=True):
-            setattr(self, name, position_checks.check_size(who, name, size, kind))
-        self.convention: ConventionName = position_checks.check_convention(
-            who, convention, kind, len(self.size_names)
+        kinds = options.check_kinds(who, kind, self.size_names)
+        self.kind: Kind | tuple[Kind, ...] = kinds if len(set(kinds)) > 1 else kinds[0]
+        for name, size, one in zip(self.size_names, sizes, kinds, strict=True):
+            setattr(self, name, position_checks.check_size(who, name, size, one))
+        self.convention: ConventionName = options.check_convention(
+            who, convention, kinds
         )
-        choices = [c for c in self.combinations if kind == "learned" or c != "joint"]
+        has_table = set(kinds) == {"learned"}
+        choices = [c for c in self.combinations if has_table or c != "joint"]
         self.combination: Combination | None = checks.check_choice(
             who, "combination", combination, (None, *choices)
+        )
+        self.axis_order: tuple[str, ...] | None = options.check_axis_order(
+            who, axis_order, self.size_names
+        )
+        self.cosine_first: bool | None = cosine_first
+        if cosine_first is not None:
+            self.cosine_first = checks.check_flag(who, "cosine_first", cosine_first)
+        self.offset: float | None = options.check_offset(who, offset)
+        scales = options.check_scale(who, scale, self.size_names)
+        self.scale: float | tuple[float, ...] = (
+            scales if len(set(scales)) > 1 else scales[0]
         )
         self.max_wavelength: float = checks.check_number(
             who, "max_wavelength", max_wavelength, 0
@@ -111,25 +133,44 @@ class PositionEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
-        self._spec: GridSpec = self._make_spec()
+        self._spec: GridSpec = self._make_spec(kinds, scales)
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(
             self._spec.rules,
-            self._spec.rank,
+            kinds,
             self.combination,
-            self.default_combination[self.kind],
+            self.default_combination["learned" if has_table else "sinusoidal"],
+        )
+        options.check_effects(
+            self._spec,
+            self._terms,
+            self.combination,
+            self.axis_order,
+            self.cosine_first,
+            self.offset,
         )
         self._table_names: tuple[str, ...] = ()
         self._fixed_encoding: FixedEncoding | None = None
+        self._sinusoids: list[SinusoidTerm] = []
         self._width: int | None = None
 
-    def _make_spec(self) -> GridSpec:
+    def _make_spec(
+        self, kinds: tuple[Kind, ...], scales: tuple[float, ...]
+    ) -> GridSpec:
         return GridSpec(
             who=type(self).__name__,
             size_names=self.size_names,
             sizes=tuple(getattr(self, name) for name in self.size_names),
-            kind=self.kind,
+            kinds=kinds,
             convention=self.convention,
+            rules=options.resolve(
+                self.convention,
+                self.size_names,
+                self.axis_order,
+                self.cosine_first,
+                self.offset,
+            ),
+            scale=scales,
             kernel=Kernel(self.interpolation, self.antialias, self.align_corners),
             out_of_range=self.out_of_range,
             num_prefix_tokens=self.num_prefix_tokens,
@@ -137,12 +178,15 @@ class PositionEmbedding(keras.layers.Layer):
 
     def build(self, inputs_shape: Shape) -> None:
         width = position_checks.check_width(self._spec, inputs_shape)
-        if self.kind == "sinusoidal":
+        if not self._spec.has_tables:
             self._fixed_encoding = make_encoding(
                 self._spec, self._terms, width, self.max_wavelength
             )
         else:
             self._build_tables(width)
+            self._sinusoids = make_sinusoids(
+                self._spec, self._terms, width, self.max_wavelength
+            )
         self._width = width
         self.built = True
 
@@ -184,10 +228,26 @@ class PositionEmbedding(keras.layers.Layer):
         grid: GridSizes | None = None,
     ) -> Tensor:
         position_checks.check_inputs(self._spec, inputs, self._width)
-        vectors = self.encode(inputs, positions, start_index, mask, grid)
+        vectors = self.encode_tokens(inputs, positions, start_index, mask, grid)
         return tensors.add_once(self, inputs, vectors)
 
-    def encode(
+    def encode(self, positions: Tensor) -> Tensor:
+        """Return the vectors of positions, `(..., width)`, in float32.
+
+        They are those that a call adds to tokens with these `positions`. The layer is
+        built by a call or by `build((None, None, width))`.
+
+        Args:
+            positions: `(...)` for one axis, such as `(length,)` or `(batch, length)`;
+                else `(..., axes)`, a coordinate for each axis.
+        """
+        checks.check_built(self)
+        positions = standardize_positions(self._spec.who, positions)
+        position_checks.check_encoded(self._spec, positions)
+        coordinates = bound(self._spec, split_positions(self._spec, positions, 1))
+        return zero_invalid(self._vectors(coordinates), coordinates.valid)
+
+    def encode_tokens(
         self,
         inputs: Tensor,
         positions: Tensor = None,
@@ -195,10 +255,11 @@ class PositionEmbedding(keras.layers.Layer):
         mask: Tensor = None,
         grid: GridSizes | None = None,
     ) -> Tensor:
-        """Return the encoding alone, in float32, broadcastable to `inputs`.
+        """Return the vectors of the tokens of a call, broadcastable to `inputs`.
 
-        It has no batch axis where all samples have the same, so that it can be added
-        to other such terms before it is broadcast. The arguments are those of a call.
+        They are float32, those of prefix tokens included. There is no batch axis where
+        all samples have the same, so that they can be added to other terms before they
+        are broadcast. The arguments are those of a call.
         """
         spec, arguments = (
             self._spec,
@@ -281,6 +342,10 @@ class PositionEmbedding(keras.layers.Layer):
             "kind",
             "convention",
             "combination",
+            "axis_order",
+            "cosine_first",
+            "offset",
+            "scale",
             "max_wavelength",
             "interpolation",
             "antialias",
@@ -288,10 +353,11 @@ class PositionEmbedding(keras.layers.Layer):
             "out_of_range",
             "num_prefix_tokens",
         )
+        values = {name: getattr(self, name) for name in names}
         initializer = initializers.serialize(self.embeddings_initializer)
         return {
             **super().get_config(),
-            **{name: getattr(self, name) for name in names},
+            **{n: list(v) if isinstance(v, tuple) else v for n, v in values.items()},
             "embeddings_initializer": initializer,
         }
 
@@ -319,7 +385,9 @@ class PositionEmbedding(keras.layers.Layer):
         if self._fixed_encoding is not None:
             return self._fixed_encoding.at(coordinates)
         weights = [ops.cast(getattr(self, n), "float32") for n in self._table_names]
-        return learned_vectors(coordinates, weights, self._terms, self._spec.kernel)
+        return combined_vectors(
+            self._spec, coordinates, weights, self._terms, self._sinusoids
+        )
 
     def _arrange(
         self, vectors: Tensor, inputs: Tensor, token_rank: int, prefix: Tensor = None

@@ -189,6 +189,22 @@ class BoxEmbedding(keras.layers.Layer):
         boxes = self._standardize(boxes)
         self._check_inputs(inputs)
         self._check_boxes(boxes, inputs)
+        return tensors.add_once(self, inputs, self._vectors(boxes))
+
+    def encode(self, boxes: Tensor) -> Tensor:
+        """Return the vectors of boxes, `(..., width)`, in float32, as a call adds them.
+
+        The layer is built by a call or by `build((None, None, width))`.
+
+        Args:
+            boxes: `(..., 4)`, such as `(length, 4)` or `(batch, length, 4)`.
+        """
+        checks.check_built(self)
+        boxes = self._standardize(boxes)
+        self._check_numbers(boxes)
+        return self._vectors(boxes)
+
+    def _vectors(self, boxes: Tensor) -> Tensor:
         # narrow integers would overflow in the difference of two corners
         boxes = tensors.widen(boxes)
         x0, y0, x1, y1 = (boxes[..., i] for i in range(4))
@@ -198,8 +214,8 @@ class BoxEmbedding(keras.layers.Layer):
             for number, value in zip(BOX_NUMBERS, values, strict=True)
         ]
         if self.combination == "concat":
-            return tensors.add_once(self, inputs, ops.concatenate(vectors, axis=-1))
-        return tensors.add_once(self, inputs, add_up(vectors))
+            return ops.concatenate(vectors, axis=-1)
+        return add_up(vectors)
 
     def _encode(self, number: BoxNumber, values: Tensor) -> Tensor:
         if self.kind == "learned":
@@ -233,6 +249,12 @@ class BoxEmbedding(keras.layers.Layer):
             len(shape) == 2 or shape[0] == 1 or checks.shapes_match((batch,), shape[:1])
         )
         checks.check(agrees, WHO, "boxes", rule, shape)
+        self._check_numbers(boxes)
+
+    def _check_numbers(self, boxes: Tensor) -> None:
+        shape = checks.known_shape(boxes.shape)
+        rule = "have a last axis of 4, x0, y0, x1 and y1"
+        checks.check(shape[-1:] == (4,), WHO, "boxes.shape", rule, shape)
         # NaN and infinity lie nowhere
         tensors.check_range(WHO, "boxes", boxes, -LARGEST, LARGEST)
         if self.kind == "learned":

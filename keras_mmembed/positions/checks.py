@@ -7,23 +7,14 @@ import keras
 
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
-from keras_mmembed.positions.conventions import CONVENTIONS, ConventionName, Kind
+from keras_mmembed.positions.conventions import CONVENTIONS, Kind
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.interpolation import check_kernel
-from keras_mmembed.positions.size_checks import check_sizes, check_values
-
-
-def check_convention(
-    who: str, convention: Any, kind: Kind, rank: int
-) -> ConventionName:
-    """Return the name of a convention that has encodings of a kind and rank."""
-    checks.check_choice(who, "convention", convention, tuple(CONVENTIONS))
-    fitting = tuple(
-        name
-        for name, rules in CONVENTIONS.items()
-        if kind in rules.kinds and rank in rules.ranks
-    )
-    return checks.check_choice(who, "convention", convention, fitting)
+from keras_mmembed.positions.size_checks import (
+    check_position_values,
+    check_sizes,
+    check_values,
+)
 
 
 def check_size(who: str, name: str, size: Any, kind: Kind) -> int | None:
@@ -37,9 +28,9 @@ def check_size(who: str, name: str, size: Any, kind: Kind) -> int | None:
 def check_resizing(spec: GridSpec) -> None:
     """Raise unless the arguments of a layer fit each other, and have an effect."""
     who, kernel, names = spec.who, spec.kernel, spec.size_names
-    resizes_table = spec.kind == "learned" and spec.resizes
+    resizes_table = spec.has_tables and spec.resizes
     options = (kernel.interpolation, kernel.antialias, kernel.align_corners)
-    if spec.kind == "sinusoidal":
+    if not spec.has_tables:
         arguments = ("interpolation", "antialias", "align_corners")
         for name, value in zip(arguments, options, strict=True):
             rule = f"be {'None' if name == 'interpolation' else 'False'} with "
@@ -48,7 +39,10 @@ def check_resizing(spec: GridSpec) -> None:
     elif any(options) or resizes_table:
         check_kernel(who, kernel)
     received = repr(spec.out_of_range)
-    rule = f"not be {received} with convention={spec.convention!r}, which skips rows"
+    reason = f"convention={spec.convention!r}"
+    if CONVENTIONS[spec.convention].first_index != spec.rules.first_index:
+        reason = f"offset={spec.rules.first_index}"
+    rule = f"not be {received} with {reason}, which skips rows"
     is_clear = not (resizes_table and spec.rules.first_index)
     checks.check(is_clear, who, "out_of_range", rule, received)
     rule = f"be 'error' without {' or '.join(names)}, which say what is out of range"
@@ -120,9 +114,8 @@ def check_call(
     def check() -> None:
         check_sizes(spec, shape, positions, start_index, grid)
 
-    is_learned = spec.kind == "learned"
     consequence = (
-        "the nearest position is used" if is_learned else "the formula goes on"
+        "the nearest position is used" if spec.has_tables else "the formula goes on"
     )
     if tensors.raise_or_warn(inputs, check, consequence):
         check_values(spec, shape, positions, start_index, grid)
@@ -202,13 +195,10 @@ def check_mask(spec: GridSpec, shape: Shape, mask: Tensor) -> None:
 
 def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
     """Raise for positions of a wrong shape or dtype, or without a size they need."""
-    who, rank, names = spec.who, spec.rank, spec.size_names
+    who, rank = spec.who, spec.rank
     received = checks.known_shape(positions.shape)
-    if rank > 1:
-        rule = f"have a last axis of {rank}, one coordinate for each of {names}"
-        fits = received[-1:] == (rank,)
-        checks.check(fits, who, "positions.shape", rule, received)
-        received = received[:-1]
+    check_coordinates(spec, positions)
+    received = received[:-1] if rank > 1 else received
     tokens = shape[1:-1] if rank > 1 else (shape[-2],)
     expected = tuple(n - spec.num_prefix_tokens if n else n for n in tokens)
     fits = checks.shapes_match(received[-len(expected) :], expected)
@@ -218,11 +208,28 @@ def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
     rule = f"have no axis before those of the tokens, or that of {shape[0]} samples"
     fits = any(checks.shapes_match(lead, option) for option in ((), (1,), shape[:1]))
     checks.check(fits, who, "positions.shape", rule, received)
+
+
+def check_encoded(spec: GridSpec, positions: Tensor) -> None:
+    """Raise for positions that have no encoding."""
+    rule = "be the positions to encode, and not None"
+    checks.check(positions is not None, spec.who, "positions", rule, None)
+    check_coordinates(spec, positions)
+    check_position_values(spec, positions)
+
+
+def check_coordinates(spec: GridSpec, positions: Tensor) -> None:
+    """Raise for positions without a coordinate for each axis, or a size they need."""
+    who, names = spec.who, spec.size_names
+    received = checks.known_shape(positions.shape)
+    rule = f"have a last axis of {spec.rank}, one coordinate for each of {names}"
+    fits = spec.rank == 1 or received[-1:] == (spec.rank,)
+    checks.check(fits, who, "positions.shape", rule, received)
     needed = sizes_of_formula(spec)
     rule = f"be given, because convention={spec.convention!r} counts with it"
     for name, size in zip(names, spec.sizes, strict=True):
         checks.check(size or name not in needed, who, name, rule, size)
-    if spec.kind == "learned" and spec.kernel.interpolation is None:
+    if spec.has_tables and spec.kernel.interpolation is None:
         dtype = keras.backend.standardize_dtype(positions.dtype)
         rule = "be integer, because the table is read without interpolation"
         remedy = "Cast it, or give the layer interpolation='bilinear'."
@@ -233,7 +240,7 @@ def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
 def sizes_of_formula(spec: GridSpec) -> tuple[str, ...]:
     """Return the names of the sizes without which positions have no encoding."""
     rules, names = spec.rules, spec.size_names
-    if spec.kind == "learned":
+    if spec.has_tables:
         return ()
     if rules.normalize or rules.linear_frequencies:
         return names

@@ -2,49 +2,58 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.positions.conventions import Combination, Convention
+from keras_mmembed.positions.conventions import Combination, Convention, Kind
 
 
 @dataclass(frozen=True)
-class Terms:
-    """The terms of an encoding, which are concatenated or added up.
+class Part:
+    """The channels of one table or one sinusoid, and the axes that they encode."""
 
-    Attributes:
-        combination: `"concat"` for terms with channels of their own; otherwise the
-            terms have all channels and are added up.
-        axes: The axes that each term encodes, in channel order.
-    """
+    kind: Kind
+    axes: tuple[int, ...]
 
-    combination: Combination
-    axes: tuple[tuple[int, ...], ...]
+
+# parts with channels of their own, in channel order
+Term: TypeAlias = tuple[Part, ...]
+# terms of all channels, which are added up
+Terms: TypeAlias = tuple[Term, ...]
 
 
 def make_terms(
-    rules: Convention, rank: int, combination: Combination | None, default: Combination
+    rules: Convention,
+    kinds: Sequence[Kind],
+    combination: Combination | None,
+    default: Combination,
 ) -> Terms:
-    """Return the terms of an encoding of `rank` axes.
+    """Return the terms of an encoding.
 
     Args:
         rules: The convention.
-        rank: Number of axes of the layer.
+        kinds: The kind of encoding of each axis of the layer.
         combination: The argument of the layer.
         default: The combination where neither the argument nor the convention says.
     """
-    rank = 1 if rules.indexing == "flat" else rank
+    rank = 1 if rules.indexing == "flat" else len(kinds)
     combination = combination or rules.combination.get(rank, default)
     if rank == 1 or combination == "joint":
-        return Terms("joint", (tuple(range(rank)),))
-    if combination == "space_time":
-        return Terms(combination, ((0,), (1, 2)))
-    order: Sequence[int] = range(rank)
+        return ((Part(kinds[0], tuple(range(rank))),),)
+    alone = [Part(kind, (axis,)) for axis, kind in enumerate(kinds)]
+    if combination == "sum":
+        return tuple((part,) for part in alone)
     if combination == "concat":
-        order = rules.axis_order.get(rank, order)
-    return Terms(combination, tuple((axis,) for axis in order))
+        return (tuple(alone[axis] for axis in rules.axis_order.get(rank, range(rank))),)
+    temporal, *spatial = alone
+    order = rules.axis_order.get(2, (0, 1))
+    is_table = all(part.kind == "learned" for part in spatial)
+    if is_table and rules.combination.get(2) != "concat":
+        return (temporal,), (Part("learned", (1, 2)),)
+    return (temporal,), tuple(spatial[axis] for axis in order)
 
 
 def split_width(width: int, parts: int) -> list[int]:

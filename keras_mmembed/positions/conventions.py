@@ -1,11 +1,13 @@
 """Published conventions of positional encoding, as data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 Kind: TypeAlias = Literal["sinusoidal", "learned"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# one kind for all axes, or one for each: in order, or by the name of its size
+AxisKinds: TypeAlias = Kind | Sequence[Kind] | Mapping[str, Kind]
 
 Combination: TypeAlias = Literal["space_time", "concat", "sum", "joint"]
 
@@ -36,6 +38,7 @@ class Convention:
     Attributes:
         layout: `"interleaved"` puts sine and cosine of a frequency side by side;
             `"halves"` puts all sines before all cosines, within each axis.
+        cosine_first: Whether the cosine of a frequency comes before its sine.
         endpoint: Whether the lowest frequency has exactly the longest wavelength: the
             exponent of pair `i` of `h` is `i / (h - 1)` instead of `i / h`.
         axis_order: For a number of axes, their order on the channels, where it is
@@ -50,9 +53,9 @@ class Convention:
         masked: Position of a masked token, where only valid tokens are counted: the
             count so far (`"count"`), the position before the first
             (`"before_first"`), or no encoding (`"zero"`).
-        normalize: Whether positions are divided by the last one and multiplied by
-            `scale`.
-        scale: Radians of the last position, where positions are normalized.
+        normalize: Whether positions are divided by the size of their axis and
+            multiplied by `turn`.
+        turn: Radians of a whole axis, where positions are normalized.
         linear_frequencies: Whether frequencies are spaced evenly from 1 to half the
             size of the axis, for coordinates from -1 to 1 that are kept as channels.
         kinds: The kinds of encoding that the convention is defined for.
@@ -60,15 +63,16 @@ class Convention:
     """
 
     layout: ChannelLayout = "interleaved"
+    cosine_first: bool = False
     endpoint: bool = False
     axis_order: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     combination: Mapping[int, Combination] = field(default_factory=dict)
     indexing: Indexing = "axes"
-    first_index: int = 0
+    first_index: float = 0
     skips_masked: bool = False
     masked: MaskedPosition = "count"
     normalize: bool = False
-    scale: float = 6.283185307179586
+    turn: float = 6.283185307179586
     linear_frequencies: bool = False
     kinds: tuple[Kind, ...] = ("sinusoidal",)
     ranks: tuple[int, ...] = (1, 2, 3)
@@ -77,6 +81,11 @@ class Convention:
     def depends_on_size(self) -> bool:
         """Whether the encoding of a token depends on the size of its grid."""
         return self.normalize or self.linear_frequencies or self.indexing != "axes"
+
+    @property
+    def encodes_axes_alone(self) -> bool:
+        """Whether the encoding along one axis depends on that coordinate alone."""
+        return not (self.depends_on_size or self.skips_masked)
 
 
 CONVENTIONS: dict[ConventionName, Convention] = {
@@ -119,9 +128,9 @@ CONVENTIONS: dict[ConventionName, Convention] = {
     ),
     # also the learned tables of DETR
     "florence2": Convention(
-        axis_order={2: (1, 0)},
+        axis_order={2: (1, 0), 3: (0, 2, 1)},
         combination={2: "concat"},
         kinds=("learned",),
-        ranks=(2,),
+        ranks=(2, 3),
     ),
 }

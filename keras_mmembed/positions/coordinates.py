@@ -84,11 +84,14 @@ def is_per_sample(size: Size) -> bool:
     return len(getattr(size, "shape", ())) > 0
 
 
-def shift(axis: AxisCoordinates, start: int) -> AxisCoordinates:
-    """Add an integer to the coordinates along an axis."""
-    if isinstance(axis, range):
+def shift(axis: AxisCoordinates, start: float) -> AxisCoordinates:
+    """Add a number to the coordinates along an axis."""
+    if isinstance(start, int) and isinstance(axis, range):
         return range(axis.start + start, axis.stop + start)
-    return axis + start
+    tensor = as_tensor(axis)
+    if isinstance(start, float):
+        tensor = ops.cast(tensor, "float32")
+    return tensor + start
 
 
 def as_tensor(axis: AxisCoordinates) -> Tensor:

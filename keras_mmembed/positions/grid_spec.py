@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias, get_args
 
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.conventions import (
-    CONVENTIONS,
     Convention,
     ConventionName,
     Kind,
@@ -28,8 +27,10 @@ class GridSpec:
         who: Name of the layer, for error messages.
         size_names: Name of the size of each axis, such as `("height", "width")`.
         sizes: Declared size of each axis, or `None`.
-        kind: `"sinusoidal"` or `"learned"`.
+        kinds: `"sinusoidal"` or `"learned"`, for each axis.
         convention: Name of the convention.
+        rules: The rules of the convention, with those that options replace.
+        scale: For each axis, the factor of its positions.
         kernel: Interpolation of learned tables.
         out_of_range: Treatment of positions outside the declared sizes.
         num_prefix_tokens: Number of tokens in front of the grid.
@@ -38,8 +39,10 @@ class GridSpec:
     who: str
     size_names: tuple[str, ...]
     sizes: tuple[int | None, ...]
-    kind: Kind
+    kinds: tuple[Kind, ...]
     convention: ConventionName
+    rules: Convention
+    scale: tuple[float, ...]
     kernel: Kernel
     out_of_range: OutOfRange
     num_prefix_tokens: int
@@ -48,6 +51,23 @@ class GridSpec:
     def rank(self) -> int:
         """Number of axes."""
         return len(self.sizes)
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether any axis has a learned table."""
+        return "learned" in self.kinds
+
+    @property
+    def first_row(self) -> int:
+        """The row of a table that the first token has, 0 without a table."""
+        return int(self.rules.first_index) if self.has_tables else 0
+
+    def limit(self, axis: int) -> int | None:
+        """Return the declared size of an axis, in tokens of the scale of the axis."""
+        size, scale = self.sizes[axis], self.scale[axis]
+        return (
+            size if size is None or scale == 1 else int((size - 1) / scale + 1e-6) + 1
+        )
 
     @property
     def resizes(self) -> bool:
@@ -60,8 +80,3 @@ class GridSpec:
         if declared and self.out_of_range != "error":
             return self.resizes or rules.depends_on_size
         return not declared and rules.depends_on_size
-
-    @property
-    def rules(self) -> Convention:
-        """The rules of the convention."""
-        return CONVENTIONS[self.convention]

@@ -1,13 +1,18 @@
 """Layers that add positional encodings to sequences, grids and clips."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Unpack
 
 import keras
 
 from keras_mmembed.common.types import Initializer, LayerArguments
 from keras_mmembed.positions.base import PositionEmbedding
-from keras_mmembed.positions.conventions import Combination, ConventionName, Kind
+from keras_mmembed.positions.conventions import (
+    AxisKinds,
+    Combination,
+    ConventionName,
+    Kind,
+)
 from keras_mmembed.positions.grid_spec import OutOfRange
 from keras_mmembed.positions.interpolation import Interpolation
 
@@ -43,6 +48,16 @@ class PositionEmbedding1D(PositionEmbedding):
             `keras_mmembed.positions.conventions`, such as `"whisper"`, `"kosmos2"` or
             `"roberta"`.
         combination: `None` (default); a single axis is combined with no other.
+        axis_order: `None` (default); a single axis has no order.
+        cosine_first: Whether the cosine of a frequency comes before its sine, and with
+            halves all cosines before all sines. Defaults to `None`, as in the
+            convention: `False`.
+        offset: Position of the first token where positions are counted: 2 for the
+            tables of BART; 0.5, the middle of the first token, for the sinusoids of
+            Deformable DETR. Defaults to `None`, that of the convention, which is 0 in
+            most.
+        scale: Factor of all positions, such as position ids per second for positions
+            in seconds. Defaults to 1.
         max_wavelength: The longest wavelength of a sinusoidal encoding, in positions
             per radian. Defaults to 10000.
         interpolation: Interpolation between the rows of a learned table: `"nearest"`,
@@ -118,9 +133,13 @@ class PositionEmbedding1D(PositionEmbedding):
         self,
         max_length: int | None = None,
         *,
-        kind: Kind = "sinusoidal",
+        kind: AxisKinds = "sinusoidal",
         convention: ConventionName = "transformer",
         combination: Combination | None = None,
+        axis_order: Sequence[str] | None = None,
+        cosine_first: bool | None = None,
+        offset: float | None = None,
+        scale: float | Sequence[float] = 1.0,
         max_wavelength: float = 10000,
         interpolation: Interpolation | None = None,
         antialias: bool = False,
@@ -135,6 +154,10 @@ class PositionEmbedding1D(PositionEmbedding):
             kind=kind,
             convention=convention,
             combination=combination,
+            axis_order=axis_order,
+            cosine_first=cosine_first,
+            offset=offset,
+            scale=scale,
             max_wavelength=max_wavelength,
             interpolation=interpolation,
             antialias=antialias,
@@ -175,13 +198,26 @@ class PositionEmbedding2D(PositionEmbedding):
         height: Number of rows. Defaults to `None`, any; learned tables need it, and so
             do flattened inputs without `grid`.
         width: Number of columns. Defaults to `None`, as `height`.
-        kind: `"sinusoidal"` (default) or `"learned"`.
+        kind: `"sinusoidal"` (default) or `"learned"`, or a kind for each axis, in order
+            or by name: `{"height": "learned", "width": "sinusoidal"}`.
         convention: Whose formula: `"transformer"` (default), `"mae"`, `"detr"`,
             `"simple_vit"`, `"mocov3"`, ...; see `keras_mmembed.positions.conventions`.
         combination: How the encodings of row and column are combined: `"concat"`,
             `"sum"`, or for learned tables `"joint"`, one table of both axes. Defaults
             to `None`: `"concat"` if sinusoidal, `"joint"` if learned, unless the
             convention says otherwise.
+        axis_order: The axes in the order of their channels, where they are
+            concatenated: `("width", "height")` puts columns before rows. Defaults to
+            `None`, that of the convention.
+        cosine_first: Whether the cosine of a frequency comes before its sine, and with
+            halves all cosines before all sines. Defaults to `None`, as in the
+            convention: `False`.
+        offset: Position of the first token where positions are counted: 2 for the
+            tables of BART; 0.5, the middle of the first token, for the sinusoids of
+            Deformable DETR. Defaults to `None`, that of the convention, which is 0 in
+            most.
+        scale: Factor of all positions, or one for rows and one for columns. Defaults
+            to 1.
         max_wavelength: The longest wavelength of a sinusoidal encoding, in positions
             per radian. Defaults to 10000.
         interpolation: Interpolation between the rows of a learned table, and to
@@ -261,9 +297,13 @@ class PositionEmbedding2D(PositionEmbedding):
         height: int | None = None,
         width: int | None = None,
         *,
-        kind: Kind = "sinusoidal",
+        kind: AxisKinds = "sinusoidal",
         convention: ConventionName = "transformer",
         combination: Combination | None = None,
+        axis_order: Sequence[str] | None = None,
+        cosine_first: bool | None = None,
+        offset: float | None = None,
+        scale: float | Sequence[float] = 1.0,
         max_wavelength: float = 10000,
         interpolation: Interpolation | None = None,
         antialias: bool = False,
@@ -278,6 +318,10 @@ class PositionEmbedding2D(PositionEmbedding):
             kind=kind,
             convention=convention,
             combination=combination,
+            axis_order=axis_order,
+            cosine_first=cosine_first,
+            offset=offset,
+            scale=scale,
             max_wavelength=max_wavelength,
             interpolation=interpolation,
             antialias=antialias,
@@ -321,12 +365,26 @@ class PositionEmbedding3D(PositionEmbedding):
             so do flattened inputs without `grid`.
         height: Number of rows. Defaults to `None`, as `frames`.
         width: Number of columns. Defaults to `None`, as `frames`.
-        kind: `"sinusoidal"` (default) or `"learned"`.
+        kind: `"sinusoidal"` (default) or `"learned"`, or a kind for each axis, in order
+            or by name: `("sinusoidal", "learned", "learned")` for a learned table of
+            space and sinusoids of time.
         convention: Whose formula: `"transformer"` (default), `"videomae"`,
             `"scenic"`, ...; see `keras_mmembed.positions.conventions`.
         combination: `"space_time"` as above; `"concat"` or `"sum"` of an encoding per
             axis; or for learned tables `"joint"`, one table of all axes. Defaults to
             `None`: `"space_time"`, unless the convention says otherwise.
+        axis_order: The axes in the order of their channels, where they are
+            concatenated, such as `("frames", "width", "height")`. Defaults to `None`,
+            that of the convention.
+        cosine_first: Whether the cosine of a frequency comes before its sine, and with
+            halves all cosines before all sines. Defaults to `None`, as in the
+            convention: `False`.
+        offset: Position of the first token where positions are counted: 2 for the
+            tables of BART; 0.5, the middle of the first token, for the sinusoids of
+            Deformable DETR. Defaults to `None`, that of the convention, which is 0 in
+            most.
+        scale: Factor of all positions, or one for each axis: `(25, 1, 1)` for times in
+            seconds and 25 position ids per second. Defaults to 1.
         max_wavelength: The longest wavelength of a sinusoidal encoding, in positions
             per radian. Defaults to 10000.
         interpolation: Interpolation between the rows of a learned table, and to
@@ -409,9 +467,13 @@ class PositionEmbedding3D(PositionEmbedding):
         height: int | None = None,
         width: int | None = None,
         *,
-        kind: Kind = "sinusoidal",
+        kind: AxisKinds = "sinusoidal",
         convention: ConventionName = "transformer",
         combination: Combination | None = None,
+        axis_order: Sequence[str] | None = None,
+        cosine_first: bool | None = None,
+        offset: float | None = None,
+        scale: float | Sequence[float] = 1.0,
         max_wavelength: float = 10000,
         interpolation: Interpolation | None = None,
         antialias: bool = False,
@@ -426,6 +488,10 @@ class PositionEmbedding3D(PositionEmbedding):
             kind=kind,
             convention=convention,
             combination=combination,
+            axis_order=axis_order,
+            cosine_first=cosine_first,
+            offset=offset,
+            scale=scale,
             max_wavelength=max_wavelength,
             interpolation=interpolation,
             antialias=antialias,

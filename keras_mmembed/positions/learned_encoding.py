@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.combination import (
+    Part,
     Terms,
     add_up,
     concatenate,
@@ -22,46 +23,75 @@ from keras_mmembed.positions.interpolation import (
     point_weights,
     resize_weights,
 )
+from keras_mmembed.positions.sinusoid import SinusoidTerm
+from keras_mmembed.positions.sinusoidal_encoding import on_declared_grid
 from keras_mmembed.positions.tables import read_rows
 
 
 def table_shapes(
     spec: GridSpec, terms: Terms, width: int
 ) -> dict[str, tuple[int | None, ...]]:
-    """Return the shape of the table of each term, by the name of its weight."""
-    widths = [width] * len(terms.axes)
-    if terms.combination == "concat":
-        widths = split_width(width, len(terms.axes))
+    """Return the shape of the table of each learned part, by the name of its weight."""
     shapes = {}
-    for axes, table_width in zip(terms.axes, widths, strict=True):
-        names = [spec.size_names[axis] for axis in axes]
-        is_whole = len(axes) == spec.rank
-        name = "embeddings" if is_whole else "_".join([*names, "embeddings"])
-        shapes[name] = (*(spec.sizes[axis] for axis in axes), table_width)
+    for term in terms:
+        widths = split_width(width, len(term))
+        for part, table_width in zip(term, widths, strict=True):
+            if part.kind != "learned":
+                continue
+            names = [spec.size_names[axis] for axis in part.axes]
+            is_whole = len(part.axes) == spec.rank
+            name = "embeddings" if is_whole else "_".join([*names, "embeddings"])
+            sizes = (spec.sizes[axis] for axis in part.axes)
+            shapes[name] = (*sizes, table_width)
     return shapes
 
 
-def learned_vectors(
-    coordinates: Coordinates, tables: Sequence[Tensor], terms: Terms, kernel: Kernel
+def combined_vectors(
+    spec: GridSpec,
+    coordinates: Coordinates,
+    tables: Sequence[Tensor],
+    terms: Terms,
+    sinusoids: Sequence[SinusoidTerm] = (),
 ) -> Tensor:
-    """Return the rows of the tables of all terms, combined.
+    """Return the vectors of all terms, at least one part of which is a table.
 
     Args:
+        spec: The axes and the rules of the layer.
         coordinates: The coordinates of the tokens, inside the tables.
-        tables: One table per term.
+        tables: One table for each learned part.
         terms: The terms of the encoding.
-        kernel: The interpolation between rows.
+        sinusoids: The sinusoids of each term that has some.
     """
-    vectors = [
-        _term_vectors(coordinates, table, axes, kernel)
-        for table, axes in zip(tables, terms.axes, strict=True)
-    ]
-    return concatenate(vectors) if terms.combination == "concat" else add_up(vectors)
+    rows, sines = iter(tables), {}
+    for term in sinusoids:
+        sines.update(term)
+    axes = on_declared_grid(spec, coordinates)[0] if sines else []
+    coordinates = rescale(spec, coordinates)
+    vectors = []
+    for term in terms:
+        parts = [
+            sines[part.axes[0]].at(axes[part.axes[0]])
+            if part.kind == "sinusoidal"
+            else _part_vectors(coordinates, next(rows), part, spec.kernel)
+            for part in term
+        ]
+        vectors.append(concatenate(parts))
+    return add_up(vectors)
 
 
-def _term_vectors(
-    coordinates: Coordinates, table: Tensor, axes: tuple[int, ...], kernel: Kernel
+def rescale(spec: GridSpec, coordinates: Coordinates) -> Coordinates:
+    """Return coordinates in rows of the tables; sinusoids have a scale of their own."""
+    for axis, (kind, scale) in enumerate(zip(spec.kinds, spec.scale, strict=True)):
+        if kind == "learned" and scale != 1:
+            index = ops.cast(as_tensor(coordinates.axes[axis]), "float32")
+            coordinates = coordinates.with_axis(axis, index * scale)
+    return coordinates
+
+
+def _part_vectors(
+    coordinates: Coordinates, table: Tensor, part: Part, kernel: Kernel
 ) -> Tensor:
+    axes = part.axes
     if any(axis in coordinates.new_sizes for axis in axes):
         return _resized_vectors(coordinates, table, axes, kernel)
     per_token = coordinates.per_token().axes

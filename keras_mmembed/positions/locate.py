@@ -32,7 +32,7 @@ def locate(
     The arguments are those of the call of a position layer.
     """
     if positions is not None:
-        return split_positions(spec, inputs, positions)
+        return split_positions(spec, positions, len(inputs.shape) - 2)
     grid = spec.sizes if grid is None else grid
     coordinates = count_tokens(spec, inputs, grid)
     if mask is not None and spec.rules.skips_masked:
@@ -44,12 +44,11 @@ def locate(
     return start_all_at(coordinates, spec.rules.first_index)
 
 
-def split_positions(spec: GridSpec, inputs: Tensor, positions: Tensor) -> Coordinates:
-    """Return coordinates that are the positions of a call."""
+def split_positions(spec: GridSpec, positions: Tensor, token_rank: int) -> Coordinates:
+    """Return coordinates that are positions, of tokens with so many axes."""
     if spec.rank == 1:
         return Coordinates((positions,), None, 1, is_grid=False)
     axes = tuple(positions[..., axis] for axis in range(spec.rank))
-    token_rank = len(inputs.shape) - 2
     return Coordinates(axes, None, token_rank, is_grid=False)
 
 
@@ -194,7 +193,7 @@ def start_at(
     return coordinates.with_axis(0, as_tensor(coordinates.axes[0]) + starts)
 
 
-def start_all_at(coordinates: Coordinates, first_index: int) -> Coordinates:
+def start_all_at(coordinates: Coordinates, first_index: float) -> Coordinates:
     """Add the first position of a convention to each axis."""
     if first_index == 0:
         return coordinates

@@ -40,27 +40,34 @@ class Constant:
 
 
 def channel_frequencies(
-    width: int, layout: ChannelLayout, endpoint: bool, max_wavelength: float
+    width: int,
+    layout: ChannelLayout,
+    endpoint: bool,
+    max_wavelength: float,
+    cosine_first: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the frequency and the phase of every channel.
 
     Channel `c` of position `p` is `sin(2 pi (frequency[c] p + phase[c]))`; a cosine
     is a sine a quarter of a turn ahead. With `h = width / 2` pairs, pair `i` has the
-    wavelength `2 pi max_wavelength ** (i / h)`, or `i / (h - 1)` with `endpoint`.
+    wavelength `2 pi max_wavelength ** (i / h)`, or `i / (h - 1)` with `endpoint`. Of
+    an odd number of channels, the last one is a sine if interleaved, else zero.
 
     Returns:
         Two float64 arrays of shape `(width,)`: turns per position, and turns.
     """
-    pair = np.arange((width + 1) // 2)
-    exponent = pair / (width / 2 - 1) if endpoint else pair / (width / 2)
+    is_halved = layout == "halves"
+    pair = np.arange(width // 2 if is_halved else (width + 1) // 2)
+    pairs = width // 2 if is_halved else width / 2
+    exponent = pair / (pairs - 1) if endpoint else pair / pairs
     frequency = float(max_wavelength) ** -exponent / (2 * np.pi)
-    quarter = np.full(len(pair), 0.25)
-    if layout == "interleaved":
-        frequencies = np.repeat(frequency, 2)
-        phases = np.stack([0 * quarter, quarter], axis=-1).ravel()
+    phase = (0.25, 0.0) if cosine_first else (0.0, 0.25)
+    if is_halved:
+        frequencies = np.concatenate([frequency, frequency, [0.0]])
+        phases = np.concatenate([np.repeat(phase, len(pair)), [0.0]])
     else:
-        frequencies = np.concatenate([frequency, frequency])
-        phases = np.concatenate([0 * quarter, quarter])
+        frequencies = np.repeat(frequency, 2)
+        phases = np.tile(phase, len(pair))
     return frequencies[:width], phases[:width]
 
 

@@ -46,8 +46,8 @@ class SinusoidalEncoding:
             spec, terms, width, max_wavelength
         )
         self.precomputed: PrecomputedGrid | None = None
-        if not spec.rules.normalize:
-            first = spec.rules.first_index
+        first = spec.rules.first_index
+        if not spec.rules.normalize and isinstance(first, int):
             declared = [range(first, first + size) for size in spec.sizes if size]
             is_declared = len(declared) == spec.rank
             self.precomputed = PrecomputedGrid(
@@ -128,37 +128,32 @@ def make_sinusoids(
     spec: GridSpec, terms: Terms, width: int, max_wavelength: float
 ) -> list[SinusoidTerm]:
     """Return the sinusoids of each term, whose axes share the channels evenly."""
-    rules = spec.rules
-    groups = terms.axes
-    if terms.combination == "concat":
-        groups = (tuple(axis for group in groups for axis in group),)
-    made = []
-    for group in groups:
-        order = group
-        if terms.combination == "space_time" and len(group) in rules.axis_order:
-            order = tuple(group[axis] for axis in rules.axis_order[len(group)])
-        _check_width(spec, width, len(order))
-        spectra = [
-            channel_frequencies(share, rules.layout, rules.endpoint, max_wavelength)
-            for share in split_width(width, len(order))
-        ]
-        made.append(
-            {
-                axis: Sinusoid(*spectrum)
-                for axis, spectrum in zip(order, spectra, strict=True)
-            }
-        )
+    rules, made = spec.rules, []
+    for term in terms:
+        _check_width(spec, width, len(term))
+        sinusoids = {}
+        for part, share in zip(term, split_width(width, len(term)), strict=True):
+            if part.kind == "learned":
+                continue
+            (axis,) = part.axes
+            frequencies, phases = channel_frequencies(
+                share, rules.layout, rules.endpoint, max_wavelength, rules.cosine_first
+            )
+            sinusoids[axis] = Sinusoid(frequencies * spec.scale[axis], phases)
+        if sinusoids:
+            made.append(sinusoids)
     return made
 
 
 def _check_width(spec: GridSpec, width: int, parts: int) -> None:
     """Raise if the channels cannot be shared by so many axes."""
     rules, convention = spec.rules, spec.convention
-    if rules.layout == "halves":
+    # a sequence of an odd width ends with a channel of zeros
+    if rules.layout == "halves" and parts > 1:
         rule = f"be divisible by {2 * parts} with convention={convention!r}"
         fits = width % (2 * parts) == 0
         checks.check(fits, spec.who, "inputs.shape[-1]", rule, width)
-    least = 4 * parts if rules.endpoint else parts
+    least = parts * (4 if rules.endpoint else 2 if rules.layout == "halves" else 1)
     rule = f"be at least {least} with convention={convention!r}"
     checks.check(width >= least, spec.who, "inputs.shape[-1]", rule, width)
 
@@ -192,14 +187,11 @@ def _sizes_of(spec: GridSpec, coordinates: Coordinates) -> list[Size]:
 def normalize(
     axes: Sequence[Tensor], sizes: Sequence[Size], rules: Convention
 ) -> list[Tensor]:
-    """Return coordinates as shares of the last one, in radians."""
-    lasts = [
-        ops.cast(int_or_tensor(size), "float32") - 1 + rules.first_index
-        for size in sizes
-    ]
+    """Return coordinates as shares of the size of their axis, in radians."""
     return [
-        ops.cast(axis, "float32") * (rules.scale / (last + 1e-6))
-        for axis, last in zip(axes, lasts, strict=True)
+        ops.cast(axis, "float32")
+        * (rules.turn / (ops.cast(int_or_tensor(size), "float32") + 1e-6))
+        for axis, size in zip(axes, sizes, strict=True)
     ]
 
 

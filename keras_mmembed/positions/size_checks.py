@@ -37,7 +37,7 @@ def check_sizes(
 
 def _remedy(spec: GridSpec, what: str) -> str:
     """Return what allows positions or sizes that are not declared."""
-    if spec.kind == "learned" and spec.rules.first_index:
+    if spec.first_row:
         return f"Set out_of_range to 'clip' or 'zero' to allow other {what}."
     return (
         "Set out_of_range to 'resize', 'resize_longer', 'clip' or 'zero' to allow "
@@ -47,11 +47,10 @@ def _remedy(spec: GridSpec, what: str) -> str:
 
 def start_limits(spec: GridSpec, rows: int | None) -> tuple[int, int]:
     """Return the first start of so many rows or tokens, and the first too large."""
-    limit = spec.sizes[0]
+    limit = spec.limit(0)
     if spec.out_of_range != "error" or limit is None:
         return -LARGEST, LARGEST
-    first = spec.rules.first_index if spec.kind == "learned" else 0
-    return 0, max(limit - first - (1 if rows is None else rows) + 1, 1)
+    return 0, max(limit - spec.first_row - (1 if rows is None else rows) + 1, 1)
 
 
 def check_length(spec: GridSpec, length: int | None) -> None:
@@ -61,12 +60,12 @@ def check_length(spec: GridSpec, length: int | None) -> None:
     who, skip = spec.who, spec.num_prefix_tokens
     rule = f"be at least {skip}, for {skip} prefix tokens"
     checks.check(length >= skip, who, "inputs.shape[-2]", rule, length)
-    (name,), (limit,) = spec.size_names, spec.sizes
+    (name,), (size,), limit = spec.size_names, spec.sizes, spec.limit(0)
     if spec.out_of_range != "error" or limit is None:
         return
-    first = spec.rules.first_index if spec.kind == "learned" else 0
-    end = first + length - skip
-    rule = f"be at most {name}={limit} from the first position on"
+    end = spec.first_row + length - skip
+    of_scale = "" if size == limit else f" at scale={spec.scale[0]}, or {limit},"
+    rule = f"be at most {name}={size}{of_scale} from the first position on"
     checks.check(end <= limit, who, "length", rule, end, _remedy(spec, "sizes"))
 
 
@@ -111,14 +110,8 @@ def check_values(
     grid: GridSizes | None,
 ) -> None:
     """Raise for known positions outside the sizes of the layer."""
-    who, remedy = spec.who, "Set out_of_range to 'clip' or 'zero' to allow others."
     if positions is not None:
-        # NaN and infinity lie nowhere
-        tensors.check_range(who, "positions", positions, -LARGEST, LARGEST)
-        for axis, limit in enumerate(spec.sizes):
-            if limit is not None and spec.out_of_range == "error":
-                values = positions[..., axis] if spec.rank > 1 else positions
-                tensors.check_range(who, "positions", values, 0, limit, remedy)
+        check_position_values(spec, positions)
         return
     is_flat = spec.rank > 1 and len(shape) == 3
     if is_flat and grid is not None and not isinstance(grid, (tuple, list)):
@@ -132,7 +125,19 @@ def check_values(
             rows = sizes[0] if is_known else (spec.sizes[0] or 1)
         low, stop = start_limits(spec, rows)
         remedy = _remedy(spec, "starts")
-        tensors.check_range(who, "start_index", start_index, low, stop, remedy)
+        tensors.check_range(spec.who, "start_index", start_index, low, stop, remedy)
+
+
+def check_position_values(spec: GridSpec, positions: Tensor) -> None:
+    """Raise for known positions outside the sizes of the layer."""
+    who, remedy = spec.who, "Set out_of_range to 'clip' or 'zero' to allow others."
+    # NaN and infinity lie nowhere
+    tensors.check_range(who, "positions", positions, -LARGEST, LARGEST)
+    for axis, limit in enumerate(spec.sizes):
+        if limit is not None and spec.out_of_range == "error":
+            values = positions[..., axis] if spec.rank > 1 else positions
+            high = limit if spec.scale[axis] == 1 else limit / spec.scale[axis]
+            tensors.check_range(who, "positions", values, 0, high, remedy)
 
 
 def check_grids(spec: GridSpec, shape: Shape, grid: Tensor) -> None:

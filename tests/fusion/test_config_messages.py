@@ -64,19 +64,19 @@ CONSTRUCTORS = [
     configs(
         {"text": {**TEXT, "height": 3}},
         "['text']",
-        "have no keys but type, dim, max_len, position, segments, embedding, ",
+        "have no keys but type, dim, max_len, position, modality, projection, ",
         "'height'",
     ),
     text("be one of '1d', '2d', '3d', 'none'", type="4d"),
     text("be at least 1", dim=0),
-    text("be 'sinusoidal', 'learned' or a PositionEmbedding1D", position="rotary"),
+    text("be 'sinusoidal', 'learned', None or a", position="rotary"),
     text("be given for a learned position table", position="learned", max_len=None),
     text(
         "be given here or in the PositionEmbedding1D, not in both",
         position=mm.PositionEmbedding1D(4),
         max_len=4,
     ),
-    text("be left out with type 'none'", type="none", position="learned"),
+    text("be None or left out with type 'none'", type="none", position="learned"),
     configs(
         {"text": TEXT, "other": {"instance_of": "text", "dim": 8}},
         "['other']",

@@ -174,6 +174,7 @@ def test_blocks_of_attention(fusion):
                 np.testing.assert_array_equal(block[sample], expected)
 
 
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 @pytest.mark.parametrize("missing", ["mask", "token"])
 def test_trained(missing):
     """Keras finds out shapes on PyTorch by calls that know no values."""

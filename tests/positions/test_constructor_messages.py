@@ -58,7 +58,61 @@ CONSTRUCTORS = [
         for policy in ("clip", "zero", "resize", "resize_longer")
     ],
     wrong(GRID, "be one of 'transformer', 'florence2'", convention="roberta"),
-    wrong(TABLE_3D, "be one of 'transformer'", convention="florence2"),
+    wrong(TABLE_3D, "be one of 'transformer', 'florence2'", convention="roberta"),
+    wrong(
+        partial(TABLE_3D, convention="florence2"),
+        "concatenate axes with convention='florence2'",
+        combination="joint",
+    ),
+    wrong(
+        TWO,
+        "have a kind for each of ('height', 'width')",
+        "['learned']",
+        kind=("learned",),
+    ),
+    wrong(TWO, "have a kind for each of", kind={"height": "learned"}),
+    wrong(TWO, "be one of 'sinusoidal', 'learned'", "'sine'", kind=("learned", "sine")),
+    make(TWO, 3, kind=("sinusoidal", "learned")).says(
+        "width", "be given with kind='learned'", "None"
+    ),
+    wrong(
+        partial(TWO, 2, 2, kind=("sinusoidal", "learned")),
+        "be one of 'transformer', 'whisper', 'mae', 'simple_vit'",
+        convention="detr",
+    ),
+    wrong(ONE, "have each of ('max_length',) once", axis_order=("max_length",)),
+    wrong(TWO, "have each of ('height', 'width') once", axis_order=("x", "y")),
+    wrong(TWO, "have each of ('height', 'width') once", axis_order="width"),
+    wrong(
+        GRID, "be None where no axes are concatenated", axis_order=("width", "height")
+    ),
+    wrong(GRID, "be None without pairs of a sine and a cosine", cosine_first=True),
+    wrong(TWO, "be True or False", cosine_first="cosine"),
+    wrong(ONE, "be a number", offset="half"),
+    wrong(ONE, "lie in [0, 2147483648]", offset=-1),
+    wrong(GRID, "be whole with learned tables", "0.5", offset=0.5),
+    wrong(
+        partial(TWO, convention="mocov3"),
+        "be None with convention='mocov3'",
+        offset=1,
+    ),
+    wrong(
+        partial(GRID, interpolation="bilinear", offset=2),
+        "not be 'resize' with offset=2, which skips rows",
+        out_of_range="resize",
+    ),
+    wrong(ONE, "be greater than 0", scale=0),
+    wrong(TWO, "have a number for each of", "[1, 2, 3]", scale=(1, 2, 3)),
+    wrong(
+        partial(TWO, convention="detr"), "be 1 with convention='detr'", "2.0", scale=2
+    ),
+    wrong(
+        partial(ONE, 9, out_of_range="resize"),
+        "be 1 with out_of_range='resize'",
+        "2.0",
+        scale=2,
+    ),
+    wrong(GRID, "be 1 along learned axes without interpolation", "2.0", scale=2),
     wrong(ONE, INITIALIZER, embeddings_initializer="nope"),
     wrong(ONE, INITIALIZER, embeddings_initializer=False),
     wrong(ONE, "be a float dtype", "'int32'", dtype="int32"),

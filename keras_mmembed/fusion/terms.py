@@ -1,0 +1,93 @@
+"""The terms of a modality's sum: what their layers add to each token."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_mmembed.common import checks
+from keras_mmembed.common.types import Tensor
+from keras_mmembed.fusion.config import Gate, position_of
+from keras_mmembed.fusion.modality import ModalityEmbedding
+from keras_mmembed.fusion.segment import SegmentEmbedding
+
+WHO = "MultiModalFusion"
+ID_TABLES = (SegmentEmbedding, ModalityEmbedding)
+
+
+def encode_values(layer: Any, values: Tensor, tokens: Tensor, valid: Tensor) -> Tensor:
+    """Return what a layer adds to the tokens, `None` for nothing.
+
+    Ids that are left out are 0; other values that are left out add nothing.
+
+    Shapes:
+        values: `(batch, ..., values)` or `(..., values)`, with the axes of the tokens.
+        tokens: `(batch, ..., width)`.
+        valid: `(batch, length)`, bool, or `None` if all tokens are.
+        result: `(batch, length, width)`, `(length, width)` or `(width,)`.
+    """
+    if values is None:
+        is_table = isinstance(layer, ID_TABLES)
+        return layer.encode(np.zeros((), "int32")) if is_table else None
+    values, has_batch = flatten_values(values, tokens)
+    if valid is not None and has_batch:
+        # what stands in padding, such as -1 or NaN, is no value
+        rank = len(values.shape) - 2
+        valid = ops.reshape(valid, (*ops.shape(values)[:2], *(1,) * rank))
+        values = ops.where(valid, values, ops.zeros_like(values))
+    return layer.encode(values)
+
+
+def flatten_values(values: Tensor, tokens: Tensor) -> tuple[Tensor, bool]:
+    """Return values with one axis for all tokens, and whether they have a batch."""
+    has_batch = leads(values.shape, tokens.shape)
+    rank = len(tokens.shape) - 2
+    axes = 1 if has_batch else 0
+    shape = checks.known_shape(values.shape)
+    is_grid = rank > 1 and checks.shapes_match(
+        shape[axes : axes + rank], checks.known_shape(tokens.shape)[1:-1]
+    )
+    if not is_grid or len(shape) < axes + rank:
+        return values, has_batch
+    sizes = ops.shape(values)
+    length = 1
+    for size in sizes[axes : axes + rank]:
+        length = length * size
+    flat = (*sizes[:axes], length, *sizes[axes + rank :])
+    return ops.reshape(values, flat), has_batch
+
+
+def leads(shape: Any, tokens: Any) -> bool:
+    """Whether values of a shape have the batch axis of the tokens."""
+    shape, tokens = checks.known_shape(shape), checks.known_shape(tokens)
+    batch, axes = tokens[:1], tokens[1:-1]
+    known = None if None in axes else int(np.prod(axes))
+    options = (batch + axes, (*batch, known))
+    return any(
+        len(shape) >= len(option) and checks.shapes_match(shape[: len(option)], option)
+        for option in options
+    )
+
+
+def gated(vectors: Tensor, gate: Tensor | None, kind: Gate) -> Tensor:
+    """Return vectors times a learned scalar, or times its hyperbolic tangent."""
+    if gate is None:
+        return vectors
+    share = ops.tanh(gate) if kind == "tanh" else ops.convert_to_tensor(gate)
+    return ops.multiply(vectors, ops.cast(share, vectors.dtype))
+
+
+def check_width(name: str, vectors: Tensor, width: int) -> None:
+    """Raise for a term that is not of the width of the tokens."""
+    rule = f"be a layer of the width unified_dim={width}"
+    fits = vectors.shape[-1] == width
+    checks.check(fits, WHO, f"terms[{name!r}]", rule, tuple(vectors.shape))
+
+
+def gates_of(config: Mapping[str, Any]) -> dict[str, Gate]:
+    """Return the kind of gate of each term that has one."""
+    terms = config.get("terms", {})
+    gates = {name: term["gate"] for name, term in terms.items() if "gate" in term}
+    gate = position_of(config)[1]
+    return gates if gate is None else {**gates, "position": gate}
