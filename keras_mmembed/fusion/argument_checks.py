@@ -10,9 +10,13 @@ from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.fusion.tokens import known_product
+from keras_mmembed.positions.box import BoxEmbedding
 
 WHO = "MultiModalFusion"
+# of what these layers embed, the axes that each token has
+AXES_OF_VALUES: dict[Any, Shape] = {SegmentEmbedding: (), BoxEmbedding: (4,)}
 
 
 def check_is_tensor(argument: str, value: Any) -> None:
@@ -50,6 +54,14 @@ def check_terms(
         )
         listed = " or ".join(map(str, dict.fromkeys(options[:2])))
         rule = f"begin with {listed}"
+        layer = branch.config["terms"][term]["layer"]
+        if type(layer) in AXES_OF_VALUES:
+            axes = AXES_OF_VALUES[type(layer)]
+            tensors.check_kind(
+                WHO, f"{place}[{term!r}]", value, "number" if axes else "integer"
+            )
+            fits = any(checks.shapes_match(shape, (*one, *axes)) for one in options)
+            rule = f"be {listed}" if not axes else f"be {listed}, then {axes}"
         checks.check(fits, WHO, f"{place}[{term!r}].shape", rule, shape)
 
 

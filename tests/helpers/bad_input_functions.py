@@ -118,6 +118,12 @@ def function_subjects(folder):
             symbolic=False,
         ),
         Subject(
+            "set_trainable",
+            mm.set_trainable,
+            {"model": served, "patterns": ["embedding"]},
+            symbolic=False,
+        ),
+        Subject(
             "with_lengths",
             mm.with_lengths,
             {"model": served, "sequences": ["words"]},

@@ -9,7 +9,14 @@ from bad_input_subject import FLAT, GRID, LAYER, Subject, X, bools, floats, ids
 import keras_mmembed as mm
 
 CONFIGS = {
-    "text": {"type": "1d", "dim": 8, "segments": 2, "position": "sinusoidal"},
+    "text": {
+        "type": "1d",
+        "dim": 8,
+        "segments": 2,
+        "position": "sinusoidal",
+        "terms": {"kind": mm.SegmentEmbedding(3)},
+        "mask_token": True,
+    },
     "image": {"type": "2d", "dim": 8},
     "page": {"type": "2d", "dim": 8},
     "marks": {"type": "none", "dim": 8, "into": "text"},
@@ -24,6 +31,8 @@ ARGUMENTS = {
     "mask": {"text": bools(2, 3), "image": bools(2, 4)},
     "grids": {"image": np.array([[2, 2], [1, 2]], "int32")},
     "start_index": {"text": ids(2)},
+    "terms": {"text": {"kind": ids(2, 3)}},
+    "masked": {"text": bools(2, 3)},
 }
 OTHERS = {
     "positions": {"text": ids(2, 3), "page": ids(2, 2, 2, 2)},
@@ -34,6 +43,7 @@ OTHERS = {
 SHARED = {
     "normalization": "both",
     "num_registers": 1,
+    "modality_embedding": True,
     "modality_dropout": {"image": 0.5},
     "missing": "token",
     "epsilon": 1e-5,
@@ -67,7 +77,10 @@ MODEL = {
     "remat": False,
     **SHARED,
 }
-TWO = {"text": CONFIGS["text"], "image": CONFIGS["image"]}
+TWO = {
+    "text": {"type": "1d", "dim": 8, "segments": 2, "position": "sinusoidal"},
+    "image": CONFIGS["image"],
+}
 TWO_INPUTS = {"text": X, "image": GRID}
 
 
@@ -100,6 +113,17 @@ def fusion_subjects():
         _config(
             X, type="1d", dim=8, start_token=True, end_token=True, count_special=True
         ),
+        _config(
+            X,
+            type="1d",
+            dim=8,
+            modality=True,
+            projection={"use_bias": False},
+            normalization={"type": "rms", "epsilon": 1e-5, "place": "sum"},
+            terms={"kind": {"layer": mm.SegmentEmbedding(3), "gate": "tanh"}},
+            mask_token=True,
+        ),
+        _config(GRID, type="2d", dim=8, row_token=True),
         _config(ids(2, 3), type="1d", dim=4, vocabulary_size=9, padding_id=0),
         _config(GRID, type="2d", dim=8, height=2, width=2, position="learned"),
         _config(

@@ -11,6 +11,10 @@ POSITIONS = {
     "kind": "sinusoidal",
     "convention": "transformer",
     "combination": None,
+    "axis_order": None,
+    "cosine_first": False,
+    "offset": 0.5,
+    "scale": 2.0,
     "max_wavelength": 100.0,
     "interpolation": None,
     "antialias": False,
@@ -20,7 +24,13 @@ POSITIONS = {
     "embeddings_initializer": "normal",
     **LAYER,
 }
-LEARNED = {"kind": "learned", "interpolation": "bilinear"}
+LEARNED = {
+    "kind": "learned",
+    "cosine_first": None,
+    "offset": None,
+    "scale": 1.0,
+    "interpolation": "bilinear",
+}
 
 
 def position_subjects():
