@@ -66,10 +66,10 @@ def check_terms(who: str, place: str, terms: Any, unified_dim: int) -> Config:
     rule = "be a dict of a layer for each term"
     is_dict = isinstance(terms, dict)
     checks.check(is_dict, who, place, rule, repr(terms), error=TypeError)
-    checks.check_names(who, place, terms)
+    names = checks.check_names(who, place, terms)
     return {
         name: _check_term(who, f"{place}[{name!r}]", term, unified_dim)
-        for name, term in terms.items()
+        for name, term in zip(names, terms.values(), strict=True)
     }
 
 
