@@ -2,52 +2,25 @@
 
 import fnmatch
 
-FEATURES = "features are numbers of any size; NaN stays in its token"
-CAST = "numbers are cast to the compute dtype"
-SIZES = "the first call says the width; batch and length are those of each call"
-SYMBOLIC = "a tensor of a functional model, whose values come later"
-RIGHT = "a right value, too"
-DEFAULT = "the default"
-NONE = "an argument that may be left out"
-TRUTH = "what is not zero is valid"
-SAME = "the same for all samples"
-
-NUMBERS = "zeros, negative values, huge values, infinite values, NaN values, fractions"
-DTYPES = "symbolic int32 dtype, symbolic uint8 dtype, symbolic float32 dtype"
-BATCHES = "batch + 1, batch 1, batch 0, symbolic batch + 1"
-LENGTHS = "length + 1, length 0, symbolic length + 1"
-
-ANY = f"{NUMBERS}, 2**40 values, bools, floats, integers, bytes, complex values, lists"
-IGNORED = "a fusion returns more than is read"
-ANYTHING = "what belongs to a token may be anything"
-OF_CALL = ("segment_ids", "positions", "present", "mask", "start_index", "terms")
-OF_CONSTRUCTOR = {
-    "modality_configs": "one key more",
-    "modality_configs['text']['segments']": "one",
-    "normalization": "None",
-    "num_registers": "zero, one",
-    "modality_dropout": "zero, empty dict, without a key",
-    "modality_dropout['image']": "zero",
-    "epsilon": "2**40, one, float, float for int",
-    "dropout": "zero",
-    "seed": "None, zero, one",
-    "cls_token": "bool",
-    "modality_embedding": "bool",
-    "return_dict": "bool",
-    "num_layers": "one",
-    "num_heads": "one",
-    "hidden_dim": "None, one",
-    "num_outputs": "one",
-    "activation": "None",
-    "output_activation": "None",
-    "norm_first": "bool",
-    "causal": "bool",
-    "remat": "bool",
-    "prefix": "empty list, too short",
-    "gated": "empty list, too short",
-    "hidden": "None, empty dict, without a key",
-    "hidden['text']": "empty list, too short",
-}
+from bad_input_allowed_fusions import FUSION_ROWS
+from bad_input_meanings import (
+    ANY,
+    ANYTHING,
+    BATCHES,
+    CAST,
+    DEFAULT,
+    DTYPES,
+    FEATURES,
+    IGNORED,
+    LENGTHS,
+    NONE,
+    NUMBERS,
+    RIGHT,
+    SAME,
+    SIZES,
+    SYMBOLIC,
+    TRUTH,
+)
 
 # a public name and an argument; labels of bad values; what the result means
 ROWS = [
@@ -231,82 +204,7 @@ ROWS = [
     ("plot_layout: fused['positions']", "negative values, huge values", RIGHT),
     ("plot_layout: fused['positions']", "2**40 values", RIGHT),
     ("plot_layout: modalities", "of a", "any names"),
-    # fusions, and models of them
-    ("MultiModal*: inputs['*']", f"{NUMBERS}, floats, lists", FEATURES),
-    ("MultiModal*: inputs['*']", "None, symbolic None", "the modality is absent"),
-    ("MultiModal*: inputs['*']", "length + 1, length 0, symbolic length + 1", SIZES),
-    ("MultiModal*: inputs", "without a key", "the modality is absent"),
-    *[
-        (f"MultiModal*: {argument}", "None, empty dict, without a key", NONE)
-        for argument in OF_CALL
-    ],
-    ("MultiModal*: *['*']", "None, symbolic None", NONE),
-    ("MultiModal*: segment_ids['text']", "zeros, integers, bytes, lists", RIGHT),
-    ("MultiModal*: segment_ids['text']", "rank - 1, symbolic rank - 1", SAME),
-    ("MultiModal*: segment_ids['text']", "symbolic uint8 dtype", RIGHT),
-    ("MultiModal*: present['image']", "zeros, bools, integers, bytes, lists", RIGHT),
-    ("MultiModal*: present['image']", DTYPES, TRUTH),
-    ("MultiModal*: placeholders['marks']", "bools, lists", RIGHT),
-    ("MultiModal*: positions['*']", "rank - 1, symbolic rank - 1, batch 1", SAME),
-    ("MultiModal*: positions['*']", "negative values, zeros, fractions", RIGHT),
-    ("MultiModal*: positions['*']", f"floats, integers, bytes, lists, {DTYPES}", RIGHT),
-    ("MultiModal*: grids['image']", "an array of it", RIGHT),
-    ("MultiModal*: masked", "None, empty dict, without a key", NONE),
-    ("MultiModal*: masked['text']", "zeros, bools, lists", RIGHT),
-    ("MultiModal*: terms['text']", "empty dict, without a key", NONE),
-    ("MultiModal*: terms*kind*", "zeros, integers, bytes, lists", RIGHT),
-    ("MultiModal*: terms*kind*", "symbolic uint8 dtype", RIGHT),
-    ("MultiModal*: terms*kind*", "rank - 1, symbolic rank - 1", SAME),
-    ("MultiModal*: mask['*']", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
-    ("MultiModal*: mask['*']", "bools, floats, integers, bytes, lists", TRUTH),
-    ("MultiModal*: mask['*']", "shape", "lengths of the samples"),
-    ("MultiModal*: grids['image']", "integers, bytes, lists, shape", RIGHT),
-    ("MultiModal*: grids['image']", "zeros", "an image that a sample does not have"),
-    ("MultiModal*: grids['image']", "rank - 1, symbolic rank - 1", SAME),
-    ("MultiModal*: grids['image']", "symbolic uint8 dtype", RIGHT),
-    ("MultiModal*: start_index['*']", "zero, one, zeros, integers, bytes", RIGHT),
-    ("MultiModal*: start_index['*']", "symbolic uint8 dtype", RIGHT),
-    ("MultiModal*: start_index['*']", "scalar, rank - 1", SAME),
-    ("MultiModal*: start_index['*']", "symbolic scalar, symbolic rank - 1", SAME),
-    ("*-ids: inputs['words']", f"{BATCHES}, zeros, integers, bytes", RIGHT),
-    ("*-ids: inputs['words']", "symbolic uint8 dtype", RIGHT),
-    ("*-raw: inputs['raw']", f"{BATCHES}, integers, bytes, 2**40 values", CAST),
-    ("*-raw: inputs['raw']", DTYPES, CAST),
-    ("*-raw: inputs['raw']", "symbolic width + 1, symbolic width 1", SIZES),
-    ("*.split*: like['*']", "*", "only the sizes of the tokens are read"),
-    ("*.split: tensor", f"{ANY}, rank + 1, width + 1, width 1, width 0", ANYTHING),
-    ("*.split_attention: scores", f"{ANY}, length + 1, length 0", ANYTHING),
-    ("*.split*: modality_ids", "None, zeros, integers, bytes, lists", RIGHT),
-    ("*.split: grids", "bool", RIGHT),
-    # their constructors
-    *[
-        (f"MultiModal*: {argument}", labels, RIGHT)
-        for argument, labels in OF_CONSTRUCTOR.items()
-    ],
-    ("ModalityConfig-*: *", "bool", RIGHT),
-    ("ModalityConfig-*: dim", "one", RIGHT),
-    ("ModalityConfig-*: projection", "empty dict, without a key", DEFAULT),
-    ("ModalityConfig-*: normalization", "None, empty dict, without a key", DEFAULT),
-    ("ModalityConfig-*: normalization*epsilon*", OF_CONSTRUCTOR["epsilon"], RIGHT),
-    ("ModalityConfig-*: terms", "one key more", RIGHT),
-    ("ModalityConfig-*: terms*gate*", "None", "no gate"),
-    ("ModalityConfig-*: position", "None", "positions add nothing"),
-    ("ModalityConfig-*: segments", "one", RIGHT),
-    ("ModalityConfig-*: frames", "one", RIGHT),
-    ("ModalityConfig-*: padding_id", "zero, one", RIGHT),
-    # attention masks
-    ("AttentionMask: causal", "bool", RIGHT),
-    ("AttentionMask: prefix", "empty list, too short", RIGHT),
-    ("AttentionMask: hidden", "None, empty dict, without a key", DEFAULT),
-    ("AttentionMask: hidden['text']", "empty list, too short", RIGHT),
-    ("AttentionMask: fused", "one key more, key of a number, key of None", IGNORED),
-    ("AttentionMask: fused['mask']", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
-    ("AttentionMask: fused['mask']", "bools, floats, integers, bytes, lists", TRUTH),
-    ("AttentionMask: fused['modality_ids']", "zeros, integers, bytes, lists", RIGHT),
-    ("AttentionMask: *ids*", "symbolic uint8 dtype", RIGHT),
-    ("AttentionMask: example_ids", "None, symbolic None", NONE),
-    ("AttentionMask: example_ids", "negative values, zeros, 2**40 values", RIGHT),
-    ("AttentionMask: example_ids", "integers, bytes, lists", RIGHT),
+    *FUSION_ROWS,
     # samples of one batch
     ("pad_batch: samples", "too long, too short", "any number of samples"),
     ("pad_batch: samples[[][01]]", "empty dict, without a key, one key more", NONE),
