@@ -66,6 +66,16 @@ def _check_tensors(who: str, name: str, value: Any, needs_tensors: bool) -> None
         checks.check(is_pure, who, name, rule, received, error=TypeError)
         for index, one in enumerate(tensors):
             _check_tensors(who, f"{name}[{index}]", one, needs_tensors)
+        # not only lists of tensors: numbers in lists are no tensor either
+        checks.check(
+            bool(tensors) or not needs_tensors,
+            who,
+            name,
+            "be a tensor or an array of numbers",
+            received,
+            error=TypeError,
+        )
+        return
     if not hasattr(value, "dtype") or not hasattr(value, "shape"):
         rule = "be a tensor or an array of numbers"
         received = repr(value)

@@ -1,7 +1,7 @@
 """The arguments of a fusion's call before Keras sees them: arrays, by modality."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import keras
 import numpy as np
@@ -74,6 +74,7 @@ def _by_modality(argument: str, values: Any, modalities: Sequence[str]) -> Any:
         return None
     check_dict(values, argument)
     check_keys(argument, values, modalities)
+    values = cast(Mapping[str, Any], values)
     if argument in SIZES:
         return _sizes(argument, values)
     if argument == "terms":
