@@ -7,7 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed.common import checks
+from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Tensor
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def plot_layout(
     name, keys = "plot_layout", ("modality_ids", "mask", "positions")
     axes = _axes(name, axes)
     checks.check_fused(name, fused, keys)
-    arrays = [_tokens(name, key, fused[key]) for key in keys]
+    arrays = _arrays(name, fused, keys)
     sample = checks.check_integer(name, "sample", sample, minimum=0)
     rule = f"be below {len(arrays[0])}, the number of samples"
     checks.check(sample < len(arrays[0]), name, "sample", rule, sample)
@@ -201,16 +202,42 @@ def _check_names(function: str, names: Any, ids: np.ndarray) -> tuple[str, ...]:
     return names
 
 
-def _tokens(function: str, key: str, tensor: Tensor) -> np.ndarray:
+def _arrays(
+    function: str, fused: dict[str, Tensor], keys: Sequence[str]
+) -> list[np.ndarray]:
+    """Return ids, padding mask and positions of all tokens as arrays."""
+    kinds = {"modality_ids": "integer", "mask": None, "positions": "number"}
+    tokens: tuple[int, ...] = ()
+    arrays = []
+    for key in keys:
+        array = _tokens(function, f"fused[{key!r}]", fused[key], kinds[key])
+        tokens = tokens or array.shape[:2]
+        axes = "(batch, length, 3)" if key == "positions" else "(batch, length)"
+        expected = (*tokens, 3) if key == "positions" else tokens
+        rule = f"be {axes}" if len(tokens) != 2 else f"be {axes}, here {expected}"
+        fits = array.shape == expected and len(tokens) == 2
+        checks.check(fits, function, f"fused[{key!r}].shape", rule, array.shape)
+        arrays.append(array)
+    ids, valid, positions = arrays
+    rule = "be at least -1, the id of special tokens"
+    fits, argument = bool(np.all(ids >= -1)), "fused['modality_ids']"
+    checks.check(fits, function, argument, rule, ids.min(initial=0))
+    return [ids.astype("int64"), valid.astype(bool), positions]
+
+
+def _tokens(function: str, argument: str, tensor: Any, kind: Any) -> np.ndarray:
     """Return what a fusion says of each token as an array."""
-    argument = f"fused[{key!r}]"
     has_values = not isinstance(tensor, keras.KerasTensor)
     rule, remedy = "have values", "Call the fusion on arrays."
     checks.check(has_values, function, argument, rule, "a symbolic tensor", remedy)
+    tensor = as_array(function, argument, tensor)
+    if kind is None:
+        tensors.check_flags(function, argument, tensor)
+    else:
+        tensors.check_kind(function, argument, tensor, kind)
     array = np.asarray(ops.convert_to_numpy(tensor))
-    axes = "(batch, length, 3)" if key == "positions" else "(batch, length)"
-    rank = axes.count(",") + 1
-    checks.check_rank(function, f"{argument}.shape", array.shape, (rank,), axes)
+    is_finite = kind is None or bool(np.isfinite(array).all())
+    checks.check(is_finite, function, argument, "be finite", "NaN or infinity")
     return array
 
 

@@ -39,7 +39,6 @@ from keras_mmembed.attention.scores import (
     with_heads,
 )
 from keras_mmembed.common import checks, sublayer_state
-from keras_mmembed.common.checks import check_float_policy
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -204,9 +203,8 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             seed=checks.check_seed(WHO, seed),
             # positions must not be rounded to half precision on their way in
             autocast=False,
-            **kwargs,
+            **checks.layer_options(WHO, kwargs),
         )
-        check_float_policy(self)
         self.num_key_value_heads: int | None = checks.check_integer(
             WHO, "num_key_value_heads", num_key_value_heads, optional=True
         )

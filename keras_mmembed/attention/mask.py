@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed.common import call_arguments, checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
@@ -18,6 +19,7 @@ KEYS = ("mask", "modality_ids")
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class AttentionMask(keras.layers.Layer):
     """Computes the attention mask of a fused sequence from padding and modalities.
 
@@ -116,8 +118,8 @@ class AttentionMask(keras.layers.Layer):
         hidden: Mapping[str, Sequence[str]] | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.modalities: tuple[str, ...] = checks.check_names(
             WHO, "modalities", modalities
@@ -218,7 +220,9 @@ class AttentionMask(keras.layers.Layer):
     def _check_known(self, argument: str, names: Any) -> tuple[str, ...]:
         rule = f"hold only names among {list(self.modalities)}"
         is_list = isinstance(names, (list, tuple))
-        fits = is_list and all(name in self.modalities for name in names)
+        known = [one for one in names if isinstance(one, str)] if is_list else []
+        fits = is_list and len(known) == len(names)
+        fits = fits and set(known) <= set(self.modalities)
         checks.check(fits, WHO, argument, rule, repr(names))
         is_single = len(set(names)) == len(names)
         checks.check(is_single, WHO, argument, "have each name once", repr(names))

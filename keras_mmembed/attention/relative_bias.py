@@ -155,7 +155,7 @@ class RelativePositionBias(keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # positions must not be rounded to half precision on their way in
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.num_heads: int = checks.check_integer(WHO, "num_heads", num_heads)
         self.convention: BiasConventionName = checks.check_choice(
             WHO, "convention", convention, BIAS_CONVENTION_NAMES
@@ -183,7 +183,6 @@ class RelativePositionBias(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, WHO
         )
-        checks.check_float_policy(self)
         self._terms: list[BiasTerm] = self._make_terms()
         self._buckets: list[np.ndarray] = [
             log_buckets(term.num_buckets, term.max_distance, self.bidirectional)

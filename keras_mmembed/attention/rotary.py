@@ -28,7 +28,6 @@ from keras_mmembed.attention.rotation import (
     rotary_channels,
 )
 from keras_mmembed.common import checks, tensors
-from keras_mmembed.common.checks import check_float_policy
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
 from keras_mmembed.positions.call_arguments import as_array
@@ -129,7 +128,7 @@ class RotaryEmbedding(keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # positions must not be rounded to half precision on their way in
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
         self.convention: RotaryConventionName = checks.check_choice(
             WHO, "convention", convention, ROTARY_CONVENTION_NAMES
@@ -145,7 +144,6 @@ class RotaryEmbedding(keras.layers.Layer):
         if fraction is not None:
             self.fraction = checks.check_number(WHO, "fraction", fraction, 0, 1)
         self.scaling: RotaryScaling | None = check_scaling(WHO, scaling)
-        check_float_policy(self)
         self._rotation: Rotation | None = None
         self._head_dim: int | None = None
 

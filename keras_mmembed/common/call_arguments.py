@@ -62,7 +62,10 @@ def as_array(who: str, argument: str, value: Any, rule: str = NUMBERS) -> Tensor
     of_tensors = is_list and any(len(getattr(one, "shape", ())) for one in value)
     array = None if is_ragged or of_tensors else _array(value)
     # of NumPy's kinds, "V" is that of bfloat16
-    fits = array is not None and array.dtype.kind in "biufcV"
+    kind = "" if array is None else array.dtype.kind
+    # NumPy reads True among integers as 1
+    is_mixed = is_list and kind != "b" and _has_bools(value)
+    fits = kind != "" and kind in "biufcV" and not is_mixed
     remedy = ""
     if is_ragged or is_list:
         remedy = "pad_batch pads samples of several lengths to one array."
@@ -70,6 +73,10 @@ def as_array(who: str, argument: str, value: Any, rule: str = NUMBERS) -> Tensor
     checks.check(fits, who, argument, rule, received, remedy, error=TypeError)
     _check_integers(who, argument, cast(np.ndarray, array))
     return array
+
+
+def _has_bools(values: Any) -> bool:
+    return any(isinstance(value, bool) for value in keras.tree.flatten(values))
 
 
 def _array(value: Any) -> np.ndarray | None:

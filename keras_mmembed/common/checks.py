@@ -2,21 +2,31 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import Any, Literal, TypeVar, overload
 
 import keras
 import numpy as np
 
-from keras_mmembed.common.types import Shape
+from keras_mmembed.common.types import LayerArguments, Shape
 
 Value = TypeVar("Value")
+
+# sizes and numbers of anything are below it, so that an int32 holds every index
+LARGEST = 2**31 - 1
+# of a value in a message
+MOST_CHARACTERS = 500
+# what every layer passes on to Keras; the last one no docstring has
+LAYER_OPTIONS = ("name", "dtype", "trainable", "activity_regularizer")
 
 
 def error_text(
     layer: str, argument: str, rule: str, received: Any, remedy: str = ""
 ) -> str:
     """Return the message of a failed check, in the form that all checks share."""
+    received = " ".join(str(received).split())  # an array has several lines
+    if len(received) > MOST_CHARACTERS:
+        received = f"{received[:MOST_CHARACTERS]}..."
     text = f"{layer}: `{argument}` must {rule}. Received: {argument}={received}."
     return f"{text} {remedy}" if remedy else text
 
@@ -49,6 +59,7 @@ def check_integer(
     value: Any,
     minimum: int = 1,
     optional: Literal[False] = False,
+    maximum: int = LARGEST,
 ) -> int: ...
 
 
@@ -60,6 +71,7 @@ def check_integer(
     minimum: int = 1,
     *,
     optional: Literal[True],
+    maximum: int = LARGEST,
 ) -> int | None: ...
 
 
@@ -69,15 +81,17 @@ def check_integer(
     value: Any,
     minimum: int = 1,
     optional: bool = False,
+    maximum: int = LARGEST,
 ) -> int | None:
-    """Return `value` as an `int` of at least `minimum`, or `None` if optional."""
+    """Return `value` as an `int` from `minimum` to `maximum`, or `None` if optional."""
     if optional and value is None:
         return None
     kind = "an integer or None" if optional else "an integer"
     fits = _is_number(value, int, np.integer)
     check(fits, layer, argument, f"be {kind}", repr(value), error=TypeError)
     check(value >= minimum, layer, argument, f"be at least {minimum}", repr(value))
-    check(value < 2**31, layer, argument, "be below 2 ** 31", repr(value))
+    rule = "be below 2 ** 31" if maximum == LARGEST else f"be at most {maximum}"
+    check(value <= maximum, layer, argument, rule, repr(value))
     return int(value)
 
 
@@ -128,16 +142,21 @@ def check_seed(who: str, seed: Any) -> int | None:
 def check_activation(who: str, name: str, activation: Any) -> Any:
     """Return an activation as a function."""
     try:
-        return keras.activations.get(activation)
+        found = keras.activations.get(activation)
     except (TypeError, ValueError):
-        rule = "be an activation of Keras, by name or as a function"
-        raise ValueError(error_text(who, name, rule, repr(activation))) from None
+        found = None
+    rule = "be an activation of Keras, by name or as a function"
+    fits = callable(found) and not isinstance(found, type)
+    check(fits, who, name, rule, repr(activation))
+    return found
 
 
 def check_initializer(who: str, name: str, initializer: Any) -> Any:
     """Return an initializer of Keras as a function."""
     try:
-        made = keras.initializers.get(initializer)
+        # an array has the values of one shape, and no configuration
+        is_array = hasattr(initializer, "shape")
+        made = None if is_array else keras.initializers.get(initializer)
     except (TypeError, ValueError):
         made = None
     rule = "be the name, the configuration or an instance of an initializer"
@@ -148,28 +167,24 @@ def check_initializer(who: str, name: str, initializer: Any) -> Any:
     return made
 
 
-def check_keywords(who: str, keywords: Mapping[str, Any]) -> None:
-    """Raise for arguments that Keras has not, or would refuse without the layer."""
-    for name, value in keywords.items():
-        is_of_keras = name in ("name", "dtype", "trainable", "activity_regularizer")
+def layer_options(who: str, options: LayerArguments) -> LayerArguments:
+    """Return the arguments that a layer passes on to Keras; raise for wrong ones."""
+    for name, value in options.items():
+        is_of_keras = name in LAYER_OPTIONS
         check(is_of_keras, who, name, "be left out: it is no argument", repr(value))
-    name, dtype = keywords.get("name"), keywords.get("dtype")
-    fits = name is None or (isinstance(name, str) and "/" not in name)
+    name, dtype = options.get("name"), options.get("dtype")
+    fits = name is None or (isinstance(name, str) and name and "/" not in name)
     check(fits, who, "name", "have only characters other than '/'", repr(name))
-    check_flag(who, "trainable", keywords.get("trainable", True))
+    check_flag(who, "trainable", options.get("trainable", True))
     try:
-        keras.dtype_policies.get(dtype)
-    except (TypeError, ValueError):
-        rule = "be a float dtype or a policy of one"
-        raise TypeError(error_text(who, "dtype", rule, repr(dtype))) from None
-
-
-def check_float_policy(layer: keras.layers.Layer) -> None:
-    """Raise for a dtype in which embeddings would be rounded to whole numbers."""
-    dtype = layer.compute_dtype
-    fits = "float" in dtype
-    who, rule = type(layer).__name__, "be a float dtype or a policy of one"
-    check(fits, who, "dtype", rule, repr(dtype), error=TypeError)
+        policy = keras.dtype_policies.get(dtype)
+    except Exception:  # Keras refuses each kind of value in another way
+        policy = None
+    # embeddings would be rounded to whole numbers
+    is_float = policy is not None and "float" in str(policy.compute_dtype)
+    rule = "be a float dtype or a policy of one"
+    check(is_float, who, "dtype", rule, repr(dtype), error=TypeError)
+    return options
 
 
 def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[str]:
@@ -179,7 +194,8 @@ def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[st
     rule = f"be a list of names among {known}"
     check(is_list, who, name, rule, repr(names), error=TypeError)
     rule = f"hold only names among {known}"
-    check(all(one in known for one in names), who, name, rule, repr(names))
+    fits = all(isinstance(one, str) and one in known for one in names)
+    check(fits, who, name, rule, repr(names))
     rule = "have each name once"
     check(len(set(names)) == len(names), who, name, rule, repr(names))
     return list(names)
@@ -188,19 +204,13 @@ def check_list(who: str, name: str, names: Any, known: Iterable[str]) -> list[st
 def check_choice(
     layer: str, argument: str, value: Value, choices: Iterable[Any]
 ) -> Value:
-    """Return `value` if it is one of `choices`; the message lists them."""
+    """Return the one of `choices` that `value` is; the message lists them."""
+    for choice in choices:
+        # arrays have no single answer to whether they are equal
+        if value is choice or (isinstance(value, str) and value == choice):
+            return choice
     listed = ", ".join(repr(choice) for choice in choices)
-    check(
-        any(
-            # an array of names has no truth
-            value is choice or (isinstance(value, type(choice)) and value == choice)
-            for choice in choices
-        ),
-        layer,
-        argument,
-        f"be one of {listed}",
-        repr(value),
-    )
+    check(False, layer, argument, f"be one of {listed}", repr(value))
     return value
 
 
@@ -246,6 +256,6 @@ def check_fused(layer: str, fused: Any, keys: Iterable[str]) -> None:
     rule = "be what MultiModalFusion returns"
     remedy = "Make the fusion with `return_dict=True`."
     is_dict = isinstance(fused, dict)
-    received = sorted(fused) if is_dict else type(fused).__name__
+    received = sorted(fused, key=str) if is_dict else type(fused).__name__
     has_keys = is_dict and set(keys) <= set(fused)
     check(has_keys, layer, "fused", rule, received, remedy)

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_mmembed.common import call_arguments, checks
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.tensors import check_kind, float32_or_better
 from keras_mmembed.common.types import LayerArguments, Shape, Tensor
@@ -16,6 +17,7 @@ PAIR = "be a list of two tensors of one shape"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class ZeroGate(keras.layers.Layer):
     """Tanh gate that lets a new part of a model in, starting from zero.
 
@@ -73,9 +75,8 @@ class ZeroGate(keras.layers.Layer):
             return super().__call__(arrays, **kwargs)
 
     def __init__(self, **kwargs: Unpack[LayerArguments]) -> None:
-        checks.check_keywords(WHO, kwargs)
-        super().__init__(autocast=False, **kwargs)
-        checks.check_float_policy(self)
+        options = checks.layer_options("ZeroGate", kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
 
     def __repr__(self) -> str:

@@ -10,9 +10,13 @@ from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.fusion.tokens import known_product
+from keras_mmembed.positions.box import BoxEmbedding
 
 WHO = "MultiModalFusion"
+# of what these layers embed, the axes that each token has
+AXES_OF_VALUES: dict[Any, Shape] = {SegmentEmbedding: (), BoxEmbedding: (4,)}
 
 
 def check_is_tensor(argument: str, value: Any) -> None:
@@ -50,6 +54,14 @@ def check_terms(
         )
         listed = " or ".join(map(str, dict.fromkeys(options[:2])))
         rule = f"begin with {listed}"
+        layer = branch.config["terms"][term]["layer"]
+        if type(layer) in AXES_OF_VALUES:
+            axes = AXES_OF_VALUES[type(layer)]
+            tensors.check_kind(
+                WHO, f"{place}[{term!r}]", value, "number" if axes else "integer"
+            )
+            fits = any(checks.shapes_match(shape, (*one, *axes)) for one in options)
+            rule = f"be {listed}" if not axes else f"be {listed}, then {axes}"
         checks.check(fits, WHO, f"{place}[{term!r}].shape", rule, shape)
 
 
@@ -83,6 +95,9 @@ def check_argument(
         fits = dtype == "bool" or dtype.startswith(("int", "uint"))
         rule = "be bool, true where a sample has the modality"
         tensors.check_dtype(WHO, place, value, fits, rule, "")
+        tensors.check_range(WHO, place, value, 0, 2)
+    if argument == "mask":
+        tensors.check_flags(WHO, place, value)
     if argument == "masked":
         rule = "be left out, because the configuration has no mask_token"
         has_token = branch.config.get("mask_token", False)
@@ -156,6 +171,7 @@ def _check_start(
     fits = any(checks.shapes_match(received, s) for s in ((), features_shape[:1]))
     rule = "be an integer, or have the shape (batch,)"
     checks.check(fits, WHO, f"{place}.shape", rule, received)
+    tensors.check_range(WHO, place, start, 0, checks.LARGEST)
 
 
 def check_placeholders(

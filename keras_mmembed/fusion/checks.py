@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import keras
+
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion import argument_checks
@@ -12,6 +14,8 @@ from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.config import DropRates, ModalityConfig, config_of
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.naming import naming
+from keras_mmembed.inputs.audio import AudioEmbedding
+from keras_mmembed.inputs.grid import GridEmbedding
 
 WHO = "MultiModalFusion"
 RANKS: dict[str, tuple[int, ...]] = {
@@ -26,6 +30,7 @@ AXES = {
     "3d": "(batch, tokens, dim) or (batch, frames, height, width, dim)",
     "none": "(batch, dim), (batch, tokens, dim), or a grid with an axis each",
 }
+RAW_LAYERS = (AudioEmbedding, GridEmbedding)
 Branches = Mapping[str, ModalityBranch]
 
 
@@ -188,3 +193,8 @@ def _check_values(name: str, config: Mapping[str, Any], x: Tensor) -> None:
         tensors.check_kind(WHO, argument, x, kind)
     if "vocabulary_size" in config:
         tensors.check_range(WHO, argument, x, 0, config["vocabulary_size"])
+    embedding = config.get("embedding")
+    if isinstance(x, keras.KerasTensor) and isinstance(embedding, RAW_LAYERS):
+        # its shapes do not tell the dtype that it is called with
+        with naming(name):
+            embedding.compute_output_spec(x)

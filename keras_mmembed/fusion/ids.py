@@ -12,8 +12,8 @@ def check_width(who: str, shape: Any) -> int:
     """Return the width of inputs of a shape; raise if it is not known."""
     shape = tuple(shape)
     checks.check(len(shape) > 1, who, "inputs.shape", "be (..., length, width)", shape)
-    rule = "have a last axis of known size"
-    checks.check(shape[-1] is not None, who, "inputs.shape", rule, shape)
+    rule = "have a last axis of known size, at least 1"
+    checks.check(bool(shape[-1]), who, "inputs.shape", rule, shape)
     return cast(int, shape[-1])
 
 

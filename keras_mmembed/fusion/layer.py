@@ -1,12 +1,13 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack, get_args
+from typing import Any, Unpack, get_args
 
 import keras
 from keras import initializers
 
 from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.sublayer_state import KeepsSublayers
@@ -23,7 +24,6 @@ from keras_mmembed.fusion import config as fusion_config
 from keras_mmembed.fusion.arguments import (
     ByModality,
     CallArguments,
-    FusionCall,
     collect,
 )
 from keras_mmembed.fusion.branch import ModalityBranch
@@ -35,6 +35,7 @@ from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import make_norm
 from keras_mmembed.fusion.output_spec import output_spec
 from keras_mmembed.fusion.split import SplitsTokens
+from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.fusion.sublayers import make_branches, make_layout
 from keras_mmembed.positions.tables import clone_initializer, default_initializer
 
@@ -42,7 +43,10 @@ WHO = "MultiModalFusion"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
-class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
+@clear_calls
+class MultiModalFusion(
+    KeepsSublayers, CallByModality, SplitsTokens, keras.layers.Layer
+):
     """Fuses text, image, audio and video features in one sequence of tokens.
 
     Token `t` of modality `i`, after a projection to the common width, becomes
@@ -226,7 +230,8 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # sublayers cast for themselves; the sum of the terms is taken in float32
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.unified_dim: int = checks.check_integer(WHO, "unified_dim", unified_dim)
         self.modality_configs: Mapping[str, ModalityConfig] = check_configs(
@@ -257,8 +262,12 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
         )
         self.return_dict: bool = checks.check_flag(WHO, "return_dict", return_dict)
         self.seed: int | None = checks.check_seed(WHO, seed)
-        self.kernel_initializer: Any = initializers.get(kernel_initializer)
-        self.embeddings_initializer: Any = default_initializer(embeddings_initializer)
+        self.kernel_initializer: Any = checks.check_initializer(
+            WHO, "kernel_initializer", kernel_initializer
+        )
+        self.embeddings_initializer: Any = default_initializer(
+            embeddings_initializer, WHO
+        )
         # the attributes that hold class and register tokens
         self.special_vectors: tuple[str, ...] = tuple(
             name for key, name in fusion_config.VECTORS.items() if getattr(self, key)
@@ -349,9 +358,6 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
                 )
                 setattr(self, name, weight)
         self.built = True
-
-    if TYPE_CHECKING:
-        __call__: FusionCall
 
     def call(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 from keras import initializers, ops
 
 from keras_mmembed.common import call_arguments, checks, sublayer_state, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -24,6 +25,7 @@ WHO = "ModalityEmbedding"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class ModalityEmbedding(keras.layers.Layer):
     """Adds a learned modality (token type) embedding to features.
 
@@ -117,8 +119,8 @@ class ModalityEmbedding(keras.layers.Layer):
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options("ModalityEmbedding", kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.modalities: tuple[str, ...] = checks.check_names(
             WHO, "modalities", modalities
@@ -127,7 +129,6 @@ class ModalityEmbedding(keras.layers.Layer):
         self.embeddings_initializer: initializers.Initializer = (
             tables.default_initializer(embeddings_initializer, WHO)
         )
-        checks.check_float_policy(self)
         self._width: int | None = None
 
     def __repr__(self) -> str:

@@ -74,8 +74,10 @@ def pad_batch(
     received = type(samples).__name__
     checks.check(fits, WHO, "samples", rule, received, error=TypeError)
     checks.check(len(samples) > 0, WHO, "samples", "hold at least one", "[]")
-    sizes, padding_values = dict(sizes or {}), dict(padding_values or {})
+    sizes = _by_name("sizes", sizes)
+    padding_values = _by_name("padding_values", padding_values)
     names = list(dict.fromkeys(name for sample in samples for name in sample))
+    checks.check_names(WHO, "samples", names)
     batch: dict[str, dict[str, np.ndarray]] = {
         "inputs": {},
         "mask": {},
@@ -96,7 +98,7 @@ def pad_batch(
         size = _size(name, sizes.get(name), extents)
         width, dtype = known[0].shape[rank:], np.result_type(*known)
         shape = (len(samples), *size, *width)
-        padded = np.full(shape, padding_values.get(name, 0), dtype)
+        padded = np.full(shape, _padding(name, padding_values, dtype), dtype)
         for row, array in zip(padded, arrays, strict=True):
             if array is not None:
                 row[tuple(slice(n) for n in array.shape[:rank])] = array
@@ -112,17 +114,46 @@ def pad_batch(
 def _array(name: str, value: Any) -> np.ndarray | None:
     if value is None:
         return None
-    array = np.asarray(value)
+    argument = f"samples[...][{name!r}]"
     rule = "be an array of numbers with 1 to 4 axes"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of several lengths, and tensors without values
+        raise ValueError(checks.error_text(WHO, argument, rule, repr(value))) from None
     fits = array.dtype.kind in "iufb" and 1 <= array.ndim <= 4
     received = f"{array.dtype} {array.shape}"
-    checks.check(fits, WHO, f"samples[...][{name!r}]", rule, received)
+    checks.check(fits, WHO, argument, rule, received)
+    rule = "have a last axis of at least 1 feature"
+    checks.check(array.ndim == 1 or array.shape[-1], WHO, argument, rule, received)
     return array
+
+
+def _by_name(argument: str, values: Any) -> dict[str, Any]:
+    """Return values by modality; no sample of the batch need have the modality."""
+    values = {} if values is None else values
+    is_dict = isinstance(values, Mapping)
+    is_dict = is_dict and all(isinstance(name, str) for name in values)
+    rule, received = "be a dict by modality", repr(values)
+    checks.check(is_dict, WHO, argument, rule, received, error=TypeError)
+    return dict(values)
+
+
+def _padding(name: str, values: Mapping[str, Any], dtype: np.dtype) -> Any:
+    """Return the value of padding, which must be one of the dtype of the arrays."""
+    value, argument = values.get(name, 0), f"padding_values[{name!r}]"
+    if dtype.kind == "b":
+        return checks.check_flag(WHO, argument, bool(value) if value == 0 else value)
+    if dtype.kind == "f":
+        return checks.check_number(WHO, argument, value, -np.inf, np.inf)
+    info = np.iinfo(dtype)
+    return checks.check_integer(
+        WHO, argument, value, minimum=int(info.min), maximum=int(info.max)
+    )
 
 
 def _check_alike(name: str, arrays: Sequence[np.ndarray]) -> None:
     """Raise unless the arrays of a modality have one rank, width and kind."""
-    kinds = {(a.ndim, a.shape[1:][-1:], a.dtype.kind in "iub") for a in arrays}
+    kinds = {(a.ndim, a.shape[1:][-1:], a.dtype.kind.replace("u", "i")) for a in arrays}
     rule = "have one rank, width and kind of dtype in all samples"
     received = [f"{array.dtype} {array.shape}" for array in arrays[:4]]
     checks.check(len(kinds) == 1, WHO, f"samples[...][{name!r}]", rule, received)

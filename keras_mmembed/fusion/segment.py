@@ -6,6 +6,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import call_arguments, checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -21,6 +22,7 @@ WHO = "SegmentEmbedding"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class SegmentEmbedding(keras.layers.Layer):
     """Adds a learned segment embedding to features.
 
@@ -89,14 +91,13 @@ class SegmentEmbedding(keras.layers.Layer):
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options("SegmentEmbedding", kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.num_segments: int = checks.check_integer(WHO, "num_segments", num_segments)
         self.embeddings_initializer: initializers.Initializer = (
             tables.default_initializer(embeddings_initializer, WHO)
         )
-        checks.check_float_policy(self)
         self._width: int | None = None
 
     def __repr__(self) -> str:

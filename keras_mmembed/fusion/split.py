@@ -7,8 +7,10 @@ import keras
 from keras import ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.sequences import as_mask
 from keras_mmembed.common.types import Config, Shape, Tensor
+from keras_mmembed.fusion import split_checks
 from keras_mmembed.fusion.checks import Branches, check_dict, check_keys
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.placement import match, place
@@ -55,6 +57,8 @@ class SplitsTokens:
             no place gets zeros.
         """
         like = self._features_like(like)
+        tensor = as_array(WHO, "tensor", tensor)
+        grids = checks.check_flag(WHO, "grids", grids)
         options = {"grids": grids, "modality_ids": modality_ids, "mask": mask}
         return split(self.layout, tensor, like, **options)
 
@@ -95,6 +99,7 @@ class SplitsTokens:
             names of the modalities of the queries and keys.
         """
         like = self._features_like(like)
+        scores = as_array(WHO, "scores", scores)
         return split_attention(
             self.layout, scores, like, modality_ids=modality_ids, mask=mask
         )
@@ -103,6 +108,8 @@ class SplitsTokens:
         """Return tensors with the axes of the features of inputs."""
         check_dict(inputs, "like")
         check_keys("like", inputs, self.layout.modalities)
+        inputs = {name: x for name, x in inputs.items() if x is not None}
+        inputs = split_checks.check_like(inputs)
         inputs, branches = self.layout.in_order(inputs), self._branches()
         return {name: branches[name].features_like(x) for name, x in inputs.items()}
 
@@ -242,15 +249,21 @@ def split(
     rule = "be (batch, fused length, ...)"
     checks.check(len(tensor.shape) > 1, WHO, "tensor", rule, tuple(tensor.shape))
     inputs = {"tensor": tensor, "like": like}
+    fused = checks.known_shape(tensor.shape)[:2]
+    modality_ids = split_checks.check_ids(modality_ids, fused, len(layout.modalities))
+    mask = {} if mask is None else mask
+    check_dict(mask, "mask")
+    check_keys("mask", mask, layout.modalities)
+    mask = {
+        name: split_checks.check_mask(
+            name, mask.get(name), checks.known_shape(_token_axes(x.shape)), fused[0]
+        )
+        for name, x in like.items()
+    }
     if layout.hosts:
         rule = "be given, because modalities are placed into others"
         checks.check(modality_ids is not None, WHO, "modality_ids", rule, None)
-        fused = checks.known_shape(tensor.shape)[:2]
-        shape = checks.known_shape(getattr(modality_ids, "shape", ()))
-        rule = f"be {fused}, as the tensor"
-        fits = checks.shapes_match(shape, fused)
-        checks.check(fits, WHO, "modality_ids.shape", rule, shape)
-        masks = {name: (mask or {}).get(name) for name in layout.hosts if name in like}
+        masks = {name: mask[name] for name in layout.hosts if name in like}
         inputs["modality_ids"] = modality_ids
         inputs["valid"] = {n: m for n, m in masks.items() if m is not None}
     return ModalitySplit(layout, grids=grids)(inputs)

@@ -19,6 +19,8 @@ def check_projection(
     """Return `True`, `False` or the arguments of the `Dense` layer, as plain data."""
     projection, width = config["projection"], config["dim"]
     if isinstance(projection, dict):
+        use_bias = projection.get("use_bias", True)
+        checks.check_flag(who, f"{place}['use_bias']", use_bias)
         rule = "have no key 'units', 'name' or 'dtype', which the fusion knows"
         for key in ("units", "name", "dtype"):
             checks.check(key not in projection, who, place, rule, repr(key))

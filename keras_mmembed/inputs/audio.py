@@ -7,6 +7,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import call_arguments, checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.tensors import float32_or_better
@@ -33,6 +34,7 @@ AXES = ("frequency", "frames")
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class AudioEmbedding(keras.layers.Layer):
     """Turns waveforms into the features of their frames, or of patches of them.
 
@@ -133,10 +135,9 @@ class AudioEmbedding(keras.layers.Layer):
         kernel_initializer: Initializer = "glorot_uniform",
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
         # the spectrogram is computed in float32
-        super().__init__(autocast=False, **kwargs)
-        checks.check_float_policy(self)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.output_dim: int = checks.check_integer(WHO, "output_dim", output_dim)
         self.convention: AudioConvention = checks.check_choice(

@@ -17,6 +17,7 @@ import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import call_arguments, checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.types import (
@@ -34,6 +35,7 @@ DataFormat: TypeAlias = Literal["channels_last", "channels_first"]
 DATA_FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)
 
 
+@clear_calls
 class GridEmbedding(keras.layers.Layer):
     """Linear projection of the patches of a grid, whose axes a subclass names."""
 
@@ -53,10 +55,8 @@ class GridEmbedding(keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         who, names = type(self).__name__, self.axis_names
-        checks.check_keywords(who, kwargs)
         # the projection casts for itself, and sizes stay integers
-        super().__init__(autocast=False, **kwargs)
-        checks.check_float_policy(self)
+        super().__init__(autocast=False, **checks.layer_options(who, kwargs))
         self.supports_masking = True
         self.patch_size: tuple[int, ...] = window_checks.check_axes(
             who, "patch_size", patch_size, names

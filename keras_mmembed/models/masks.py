@@ -20,7 +20,7 @@ def check_rules(
     return {
         "causal": checks.check_flag(who, "causal", causal),
         "prefix": checks.check_list(who, "prefix", prefix, modalities),
-        "hidden": hidden or {},
+        "hidden": {} if hidden is None else hidden,
     }
 
 

@@ -1,17 +1,18 @@
 """The model that encodes fused modalities."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 import keras
 
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common import checks
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.sublayer_state import KeepsSublayers
 from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
-from keras_mmembed.fusion.arguments import ByModality, CallArguments, FusionCall
+from keras_mmembed.fusion.arguments import ByModality, CallArguments
 from keras_mmembed.fusion.config import (
     DropRates,
     Missing,
@@ -21,6 +22,7 @@ from keras_mmembed.fusion.config import (
     from_first_files,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.models import options
 from keras_mmembed.models.block import EncoderBlock, make_blocks
 from keras_mmembed.models.masks import (
@@ -43,7 +45,8 @@ WHO = "MultiModalTransformer"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
-class MultiModalTransformer(KeepsSublayers, RestoringModel):
+@clear_calls
+class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
     """Encodes text, images, audio and video in one transformer.
 
     Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
@@ -171,7 +174,7 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         seed: int | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
         self.num_layers: int = checks.check_integer(WHO, "num_layers", num_layers)
         self.num_heads: int = checks.check_integer(WHO, "num_heads", num_heads)
@@ -187,8 +190,8 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         self.output_activation: Any = check_output_activation(
             WHO, output_activation, self.num_outputs
         )
-        self.epsilon: float = epsilon
-        self.dropout: float = dropout
+        self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
+        self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
         self.remat: bool = checks.check_flag(WHO, "remat", remat)
         self.seed: int | None = checks.check_seed(WHO, seed)
         self.fusion: MultiModalFusion = MultiModalFusion(
@@ -262,9 +265,6 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
                 mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
         self.built = True
 
-    if TYPE_CHECKING:
-        __call__: FusionCall
-
     def call(
         self,
         inputs: Mapping[str, Tensor | None],
@@ -327,8 +327,9 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
             The attention weights of every block, `(batch, heads, length, length)`,
             and what the fusion returned, with `mask`, `modality_ids`, `positions`.
         """
-        others = (segment_ids, positions, present, placeholders, mask)
-        others = (*others, grids, start_index, terms, masked)
+        given = (inputs, segment_ids, positions, present, placeholders, mask)
+        given = (*given, grids, start_index, terms, masked)
+        inputs, *others = self.standardize(*given)
         arguments = self.fusion.collect(inputs, *others)
         if not self.built:
             shapes = {n: None if x is None else x.shape for n, x in inputs.items()}

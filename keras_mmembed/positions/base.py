@@ -1,12 +1,13 @@
 """The base class of the position layers of one, two and three axes."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import keras
 from keras import initializers, ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -19,6 +20,7 @@ from keras_mmembed.positions import checks as position_checks
 from keras_mmembed.positions import options, tables
 from keras_mmembed.positions.arrangement import arrange, zero_invalid
 from keras_mmembed.positions.call_arguments import (
+    standardize_call,
     standardize_grid,
     standardize_mask,
     standardize_positions,
@@ -38,7 +40,7 @@ from keras_mmembed.positions.grid_spec import (
     GridSpec,
     OutOfRange,
 )
-from keras_mmembed.positions.interpolation import Interpolation, Kernel
+from keras_mmembed.positions.interpolation import INTERPOLATIONS, Interpolation, Kernel
 from keras_mmembed.positions.learned_encoding import combined_vectors, table_shapes
 from keras_mmembed.positions.locate import locate, split_positions
 from keras_mmembed.positions.out_of_range import bound
@@ -50,6 +52,7 @@ from keras_mmembed.positions.sinusoidal_encoding import (
 )
 
 
+@clear_calls
 class PositionEmbedding(keras.layers.Layer):
     """Positional encoding over the axes whose sizes a subclass names.
 
@@ -85,9 +88,9 @@ class PositionEmbedding(keras.layers.Layer):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # float positions must not be rounded to half precision on their way in
-        super().__init__(autocast=False, **kwargs)
-        self.supports_masking = True
         who = type(self).__name__
+        super().__init__(autocast=False, **checks.layer_options(who, kwargs))
+        self.supports_masking = True
         kinds = options.check_kinds(who, kind, self.size_names)
         self.kind: Kind | tuple[Kind, ...] = kinds if len(set(kinds)) > 1 else kinds[0]
         for name, size, one in zip(self.size_names, sizes, kinds, strict=True):
@@ -114,7 +117,9 @@ class PositionEmbedding(keras.layers.Layer):
         self.max_wavelength: float = checks.check_number(
             who, "max_wavelength", max_wavelength, 0
         )
-        self.interpolation: Interpolation | None = interpolation
+        self.interpolation: Interpolation | None = checks.check_choice(
+            who, "interpolation", interpolation, (*INTERPOLATIONS, None)
+        )
         self.antialias: bool = checks.check_flag(who, "antialias", antialias)
         self.align_corners: bool = checks.check_flag(
             who, "align_corners", align_corners
@@ -128,7 +133,6 @@ class PositionEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
-        checks.check_float_policy(self)
         self._spec: GridSpec = self._make_spec(kinds, scales)
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(
@@ -208,6 +212,12 @@ class PositionEmbedding(keras.layers.Layer):
             mask: Tensor = None,
             grid: GridSizes | None = None,
         ) -> Tensor: ...
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            args, kwargs = standardize_call(self._spec.who, args, kwargs)
+            return super().__call__(*args, **kwargs)
 
     def call(
         self,

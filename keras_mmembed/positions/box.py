@@ -7,6 +7,7 @@ import numpy as np
 from keras import initializers, ops
 
 from keras_mmembed.common import call_arguments, checks, tensors
+from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -38,6 +39,7 @@ BOX_CONVENTIONS: tuple[BoxConvention, ...] = get_args(BoxConvention)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
+@clear_calls
 class BoxEmbedding(keras.layers.Layer):
     """Adds an embedding of the bounding box of each token on a page or in an image.
 
@@ -154,9 +156,9 @@ class BoxEmbedding(keras.layers.Layer):
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
         # boxes must not be rounded to half precision on their way in
-        super().__init__(autocast=False, **kwargs)
+        options = checks.layer_options(WHO, kwargs)
+        super().__init__(autocast=False, **options)
         self.supports_masking = True
         self.kind: BoxKind = checks.check_choice(WHO, "kind", kind, BOX_KINDS)
         self.combination: BoxCombination = checks.check_choice(
@@ -187,7 +189,6 @@ class BoxEmbedding(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, WHO
         )
-        checks.check_float_policy(self)
         self._check_effects()
         self.projection: keras.layers.Dense | None = None
         self._width: int | None = None
@@ -207,8 +208,8 @@ class BoxEmbedding(keras.layers.Layer):
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:
         (width,) = tuple(inputs_shape)[-1:] or (None,)
-        rule = "have a last axis of known size"
-        checks.check(width is not None, WHO, "inputs.shape", rule, tuple(inputs_shape))
+        rule = "have a last axis of known size, at least 1"
+        checks.check(bool(width), WHO, "inputs.shape", rule, tuple(inputs_shape))
         width, channels = cast(int, width), self.numbers
         if self.kind != "linear":
             channels = self._build_numbers(width)

@@ -1,14 +1,39 @@
 """The arguments of a call of a position layer, as tensors or integers."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
-from keras_mmembed.common.call_arguments import as_array
+from keras_mmembed.common.call_arguments import Arguments, as_array
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
+
+NAMES = ("inputs", "positions", "start_index", "mask", "grid")
+
+
+def standardize_call(
+    who: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Arguments:
+    """Return the arguments of a call as arrays where Keras would change or refuse them.
+
+    Args:
+        who: Name of the layer.
+        args: The positional arguments of a call.
+        kwargs: The keyword arguments.
+    """
+    if not args:
+        kwargs = {"inputs": None, **kwargs}
+
+    def standardize(name: str, value: Any) -> Any:
+        is_array = isinstance(value, np.ndarray)
+        return as_array(who, name, value) if name == "inputs" or is_array else value
+
+    positional = [standardize(*pair) for pair in zip(NAMES, args, strict=False)]
+    keywords = {name: standardize(name, value) for name, value in kwargs.items()}
+    return (*positional, *args[len(NAMES) :]), keywords
 
 
 def standardize_positions(who: str, positions: Any) -> Tensor:
@@ -40,7 +65,11 @@ def standardize_mask(who: str, mask: Any) -> Tensor:
     if mask is None:
         return None
     rule = "be bool, as an array, a tensor or lists of one length"
-    return as_array(who, "mask", mask, rule)
+    mask = as_array(who, "mask", mask, rule)
+    if tensors.is_float(mask.dtype):
+        # NaN is neither zero nor a number
+        tensors.check_range(who, "mask", mask, -np.inf, np.inf)
+    return mask
 
 
 def standardize_grid(spec: GridSpec, grid: Any) -> GridSizes | None:

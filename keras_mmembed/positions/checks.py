@@ -57,7 +57,10 @@ def check_inputs(
     """Raise for inputs that are no numbers, or of another width than was built."""
     remedy = "Cast them to floats."
     tensors.check_kind(spec.who, arguments, inputs, "number", remedy)
-    received = inputs.shape[-1]
+    shape = checks.known_shape(inputs.shape)
+    rule = f"be {_axes_of(spec)}"
+    checks.check(len(shape) > 1, spec.who, f"{arguments}.shape", rule, shape)
+    received = shape[-1]
     rule = f"be {width}, as the layer was built for"
     fits = width is None or received is None or received == width
     checks.check(fits, spec.who, f"{arguments}.shape[-1]", rule, received)
@@ -70,8 +73,8 @@ def check_width(spec: GridSpec, shape: Any) -> int:
     is_shape = len(sizes) > 0 and not is_nested
     rule = f"be one tensor {_axes_of(spec)}"
     checks.check(is_shape, spec.who, "inputs", rule, shape)
-    width, rule = sizes[-1], "have a last axis of known size"
-    checks.check(width is not None, spec.who, "inputs.shape", rule, sizes)
+    width, rule = sizes[-1], "have a last axis of known size, at least 1"
+    checks.check(bool(width), spec.who, "inputs.shape", rule, sizes)
     return cast(int, width)
 
 

@@ -101,8 +101,7 @@ class ConvPositionEmbedding(keras.layers.Layer):
         kernel_initializer: Initializer = "glorot_uniform",
         **kwargs: Unpack[LayerArguments],
     ) -> None:
-        checks.check_keywords(WHO, kwargs)
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
         self.kernel_size: int = checks.check_integer(WHO, "kernel_size", kernel_size)
         self.groups: int = checks.check_integer(WHO, "groups", groups)
@@ -114,7 +113,6 @@ class ConvPositionEmbedding(keras.layers.Layer):
         self.kernel_initializer: Initializer = checks.check_initializer(
             WHO, "kernel_initializer", kernel_initializer
         )
-        checks.check_float_policy(self)
         self._width: int | None = None
 
     def build(self, inputs_shape: Shape) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.positions.call_arguments import as_array
 
 
 def positions_from_mask(mask: Tensor, first_index: int = 0) -> Tensor:

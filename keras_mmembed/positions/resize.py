@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.positions.call_arguments import as_array
 from keras_mmembed.positions.interpolation import (
     Interpolation,
     Kernel,
@@ -98,10 +99,15 @@ def _standardize(table: Any) -> np.ndarray:
     """Return a table as a float32 array."""
     rule = "be numbers, as an array, a tensor, a variable or lists of one length"
     table = as_array(WHO, "table", table, rule)
+    rule, is_known = "have values", not isinstance(table, keras.KerasTensor)
+    checks.check(is_known, WHO, "table", rule, table, error=TypeError)
     tensors.check_kind(WHO, "table", table, "number", "Cast it to floats.")
     table = np.asarray(ops.convert_to_numpy(table), dtype="float32")
     rule = "have no axis of size 0"
     checks.check(table.size > 0, WHO, "table.shape", rule, table.shape)
+    # one that is not would spread to the rows around it
+    is_finite = np.isfinite(table).all()
+    checks.check(is_finite, WHO, "table", "hold finite numbers", "NaN or infinity")
     return table
 
 

@@ -46,9 +46,9 @@ def check_arguments(
     check_model(model)
     endpoints = _check_endpoints(model, endpoints)
     warmup = _check_warmup([] if warmup is None else warmup, endpoints)
-    version = checks.check_integer(WHO, "version", version, optional=True)
-    fits = version is None or version <= LAST_VERSION
-    checks.check(fits, WHO, "version", f"be at most {LAST_VERSION}", version)
+    version = checks.check_integer(
+        WHO, "version", version, optional=True, maximum=LAST_VERSION
+    )
     if tolerance is None:
         tolerance = comparison.default_tolerance(model)
     tolerance = checks.check_number(WHO, "tolerance", tolerance, 0)

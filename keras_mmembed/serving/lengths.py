@@ -115,41 +115,74 @@ class ModelWithLengths(keras.Model):
     cannot tell lengths of another kind.
     """
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        self._check_lengths(inputs)
-        return super().call(inputs, training=training, mask=mask)
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        self._check_inputs(inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
-    def compute_output_spec(
-        self, inputs: Any, training: bool | None = None, mask: Any = None
-    ) -> Any:
-        self._check_lengths(inputs)
-        return super().compute_output_spec(inputs, training=training, mask=mask)
-
-    def _check_lengths(self, inputs: Any) -> None:
+    def _check_inputs(self, inputs: Any) -> None:
+        rule = "be a dict of tensors"
+        is_dict = isinstance(inputs, dict)
+        received = type(inputs).__name__
+        checks.check(is_dict, WHO, "inputs", rule, received, error=TypeError)
+        known = signature.inputs_by_name(self)
+        self._check_names(inputs, known)
         readers = [one for one in self.layers if isinstance(one, ReadLengths)]
-        for name in (reader.name.removeprefix(PREFIX) for reader in readers):
-            # without them, Keras says that an input is missing
-            lengths = inputs.get(name) if isinstance(inputs, dict) else None
-            if lengths is not None:
-                _check_kind(f"inputs[{name!r}]", lengths)
+        lengths = {reader.name.removeprefix(PREFIX) for reader in readers}
+        for name, value in inputs.items():
+            if value is not None:
+                kind = "integer" if "int" in known[name].dtype else None
+                _check_kind(f"inputs[{name!r}]", value, kind, name in lengths)
+                _check_shape(name, value, known[name])
+        is_symbolic = [isinstance(x, keras.KerasTensor) for x in inputs.values()]
+        rule = "be all symbolic, or all arrays and tensors"
+        is_one_kind = len(set(is_symbolic)) == 1
+        received = {name: type(x).__name__ for name, x in inputs.items()}
+        checks.check(is_one_kind, WHO, "inputs", rule, received, error=TypeError)
+
+    def _check_names(self, inputs: Any, known: dict[str, keras.KerasTensor]) -> None:
+        for name in inputs:
+            rule = f"name only the inputs {list(known)}"
+            checks.check(name in known, WHO, "inputs", rule, repr(name))
+        for name, tensor in known.items():
+            is_there = inputs.get(name) is not None or signature.is_optional(tensor)
+            rule = f"have all of the inputs {list(known)}"
+            checks.check(is_there, WHO, "inputs", rule, f"no {name!r}")
 
 
-def _check_kind(argument: str, lengths: Any) -> None:
-    """Raise unless lengths are integers of the shape `(batch,)`.
+def _check_kind(argument: str, value: Any, kind: Any, is_length: bool) -> None:
+    """Raise unless integers are asked for and given, and lengths are `(batch,)`.
 
     A compiled step casts and reshapes them as Keras does: on JAX, a step of Keras' own
     that raises loses the weights.
     """
-    if not hasattr(lengths, "dtype"):
-        lengths = np.asarray(lengths)
-    is_text = getattr(lengths.dtype, "kind", "") in ("U", "S", "O")
-    rule, received = "be integer", lengths.dtype
-    checks.check(not is_text, WHO, f"{argument}.dtype", rule, received, error=TypeError)
-    shape = checks.known_shape(lengths.shape)
-    is_symbolic = isinstance(lengths, keras.KerasTensor)
-    if is_symbolic or isinstance(lengths, np.ndarray) or not _is_traced(lengths):
-        tensors.check_kind(WHO, argument, lengths, "integer")
+    rule, has_shape = "be a tensor or an array", hasattr(value, "dtype")
+    received = repr(value)
+    checks.check(has_shape, WHO, argument, rule, received, error=TypeError)
+    is_array = isinstance(value, np.ndarray)
+    is_text = is_array and value.dtype.kind not in "biufV"
+    is_text = is_text or "string" in str(value.dtype)
+    rule = f"be {kind or 'a number or bool'}"
+    received, argument_of = value.dtype, f"{argument}.dtype"
+    checks.check(not is_text, WHO, argument_of, rule, received, error=TypeError)
+    is_symbolic = isinstance(value, keras.KerasTensor)
+    if not (is_symbolic or is_array or not _is_traced(value)):
+        return
+    if kind is not None:
+        tensors.check_kind(WHO, argument, value, kind)
+        # a cast to int32 would make other numbers of those beyond it
+        tensors.check_range(WHO, argument, value, -checks.LARGEST, checks.LARGEST)
+    if is_length:
+        shape = checks.known_shape(value.shape)
         checks.check_rank(WHO, f"{argument}.shape", shape, [1], "(batch,)")
+
+
+def _check_shape(name: str, value: Any, expected: keras.KerasTensor) -> None:
+    """Raise for a rank that Keras cannot make right by an axis of size 1."""
+    shape, right = checks.known_shape(value.shape), tuple(expected.shape)
+    is_longer = shape[-1:] in ((1,), (None,)) and len(shape) == len(right) + 1
+    is_shorter = right[-1:] == (1,) and len(shape) == len(right) - 1
+    fits = len(shape) == len(right) or is_longer or is_shorter
+    checks.check(fits, WHO, f"inputs[{name!r}].shape", f"be {right}", shape)
 
 
 def _is_traced(lengths: Tensor) -> bool:

@@ -104,9 +104,9 @@ def symbols(tensors):
 
 def make(function, /, *arguments, **named):
     """Return the mistake to call a class, a method or a function in this way."""
-    called = inspect.unwrap(getattr(function, "func", function))
+    called = getattr(function, "func", function)
     owner = getattr(called, "__self__", None)
-    where = called.__name__ if owner is None else type(owner).__name__
+    where = inspect.unwrap(called).__name__ if owner is None else type(owner).__name__
     return Mistake(where, functools.partial(function, *arguments, **named))
 
 

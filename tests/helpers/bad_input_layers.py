@@ -1,0 +1,280 @@
+"""Subjects of the sweep: the layers."""
+
+import functools
+
+import numpy as np
+from bad_input_subject import FLAT, GRID, LAYER, Subject, X, bools, floats, ids
+
+import keras_mmembed as mm
+
+POSITIONS = {
+    "kind": "sinusoidal",
+    "convention": "transformer",
+    "combination": None,
+    "axis_order": None,
+    "cosine_first": False,
+    "offset": 0.5,
+    "scale": 2.0,
+    "max_wavelength": 100.0,
+    "interpolation": None,
+    "antialias": False,
+    "align_corners": False,
+    "out_of_range": "error",
+    "num_prefix_tokens": 0,
+    "embeddings_initializer": "normal",
+    **LAYER,
+}
+LEARNED = {
+    "kind": "learned",
+    "cosine_first": None,
+    "offset": None,
+    "scale": 1.0,
+    "interpolation": "bilinear",
+}
+
+
+def position_subjects():
+    one, two, three = (
+        mm.PositionEmbedding1D,
+        mm.PositionEmbedding2D,
+        mm.PositionEmbedding3D,
+    )
+
+    def subject(name, layer, call, arguments=None, **fixed):
+        name = f"{layer.__name__}{name}"
+        make = functools.partial(layer, **fixed)
+        return Subject(name, make, arguments or {}, call)
+
+    table = {**LEARNED, "out_of_range": "resize", "embeddings_initializer": "normal"}
+    clip = {**table, "out_of_range": "resize"}
+    return [
+        subject("", one, {"inputs": X}, {"max_length": 9, **POSITIONS}),
+        subject(
+            "-learned",
+            one,
+            {"inputs": X},
+            {**POSITIONS, "max_length": 3, **table, "antialias": True},
+        ),
+        subject("-positions", one, {"inputs": X, "positions": ids(2, 3)}, max_length=9),
+        subject(
+            "-rows",
+            one,
+            {"inputs": X, "positions": ids(2, 3)},
+            max_length=9,
+            kind="learned",
+        ),
+        subject("-start", one, {"inputs": X, "start_index": ids(2)}, max_length=9),
+        subject("-number", one, {"inputs": X, "start_index": 3}, max_length=9),
+        subject(
+            "-mask",
+            one,
+            {"inputs": X, "mask": bools(2, 3)},
+            max_length=9,
+            kind="learned",
+            convention="roberta",
+        ),
+        subject(
+            "-extent",
+            one,
+            {"inputs": X, "mask": bools(2, 3)},
+            None,
+            max_length=4,
+            **clip,
+        ),
+        subject("-none", one, {"inputs": X, "grid": None}),
+        subject("", two, {"inputs": FLAT}, {"height": 2, "width": 2, **POSITIONS}),
+        subject(
+            "-learned",
+            two,
+            {"inputs": GRID},
+            {**POSITIONS, "height": 2, "width": 3, **table, "combination": "sum"},
+        ),
+        subject("-grid", two, {"inputs": FLAT, "grid": (2, 2)}, height=2, width=2),
+        subject("-unsized", two, {"inputs": FLAT, "grid": (2, 2)}),
+        subject("-grids", two, {"inputs": FLAT, "grid": ids(2, 2) + 1}),
+        subject(
+            "-table",
+            two,
+            {"inputs": FLAT, "grid": ids(2, 2) + 1},
+            height=3,
+            width=3,
+            **table,
+        ),
+        subject(
+            "-positions",
+            two,
+            {"inputs": GRID, "positions": ids(2, 2, 2, 2)},
+            height=2,
+            width=2,
+            kind="learned",
+        ),
+        subject(
+            "-mask", two, {"inputs": GRID, "mask": bools(2, 2, 2)}, convention="detr"
+        ),
+        subject("-start", two, {"inputs": GRID, "start_index": ids(2)}),
+        subject(
+            "",
+            three,
+            {"inputs": floats(2, 8, 8)},
+            {"frames": 2, "height": 2, "width": 2, **POSITIONS},
+        ),
+        subject(
+            "-learned",
+            three,
+            {"inputs": floats(2, 1, 2, 2, 8)},
+            {**POSITIONS, "frames": 2, "height": 2, "width": 2, **table},
+        ),
+        subject("-grid", three, {"inputs": floats(2, 8, 8), "grid": (2, 2, 2)}),
+        subject("-grids", three, {"inputs": floats(2, 8, 8), "grid": ids(2, 3) + 1}),
+        subject("-positions", three, {"inputs": FLAT, "positions": ids(2, 4, 3)}),
+        subject(
+            "-mask",
+            three,
+            {"inputs": floats(2, 2, 1, 2, 8), "mask": bools(2, 2, 1, 2)},
+            convention="detr",
+        ),
+        subject(
+            "-start",
+            three,
+            {"inputs": floats(2, 2, 1, 2, 8), "start_index": ids(2)},
+        ),
+    ]
+
+
+def layer_subjects():
+    patches = {
+        "patch_size": (2, 2),
+        "output_dim": 4,
+        "strides": (2, 2),
+        "remainder": "error",
+        "data_format": "channels_last",
+        "use_bias": True,
+        "kernel_initializer": "glorot_uniform",
+        **LAYER,
+    }
+    sound = {
+        "output_dim": 4,
+        "convention": "ast",
+        "sampling_rate": 16000,
+        "frame_length": 40,
+        "frame_stride": 16,
+        "num_mel_bins": 4,
+        "patch_size": (2, 2),
+        "strides": (2, 2),
+        "remainder": "pad",
+        "use_bias": True,
+        "kernel_initializer": "glorot_uniform",
+        **LAYER,
+    }
+    box = {
+        "kind": "learned",
+        "combination": "concat",
+        "num_positions": 9,
+        "coordinate_width": 1,
+        "max_wavelength": 100.0,
+        "embeddings_initializer": "normal",
+        **LAYER,
+    }
+    fused = {"mask": bools(2, 3), "modality_ids": ids(2, 3)}
+    fixed = functools.partial
+    sizes = np.array([[4, 2], [2, 4]], "int32")
+    patch = fixed(mm.PatchEmbedding, 2, 4)
+    tubelet = fixed(mm.TubeletEmbedding, 2, 4)
+    audio = fixed(
+        mm.AudioEmbedding, 4, frame_length=40, frame_stride=16, num_mel_bins=4
+    )
+    names = ["text", "image"]
+    return [
+        Subject(
+            "PatchEmbedding", mm.PatchEmbedding, patches, {"inputs": floats(2, 4, 4, 3)}
+        ),
+        Subject(
+            "PatchEmbedding-mask",
+            patch,
+            {},
+            {"inputs": floats(2, 4, 4, 3), "mask": bools(2, 4, 4)},
+        ),
+        Subject(
+            "PatchEmbedding-sizes",
+            patch,
+            {},
+            {"inputs": floats(2, 4, 4, 3), "mask": sizes},
+        ),
+        Subject(
+            "TubeletEmbedding",
+            mm.TubeletEmbedding,
+            {**patches, "patch_size": (2, 2, 2), "strides": (2, 2, 2)},
+            {"inputs": floats(2, 2, 4, 2, 3)},
+        ),
+        Subject(
+            "TubeletEmbedding-mask",
+            tubelet,
+            {},
+            {"inputs": floats(2, 2, 4, 2, 3), "mask": bools(2, 2, 4, 2)},
+        ),
+        Subject(
+            "TubeletEmbedding-sizes",
+            tubelet,
+            {},
+            {
+                "inputs": floats(2, 2, 4, 2, 3),
+                "mask": np.array([[2, 4, 2], [2, 2, 2]], "int32"),
+            },
+        ),
+        Subject("AudioEmbedding", mm.AudioEmbedding, sound, {"inputs": floats(2, 90)}),
+        Subject(
+            "AudioEmbedding-mask",
+            audio,
+            {},
+            {"inputs": floats(2, 90), "mask": bools(2, 90)},
+        ),
+        Subject(
+            "AudioEmbedding-lengths",
+            audio,
+            {},
+            {"inputs": floats(2, 90), "mask": np.array([90, 50], "int32")},
+        ),
+        Subject(
+            "BoxEmbedding",
+            mm.BoxEmbedding,
+            box,
+            {"inputs": X, "boxes": ids(2, 3, 4, of=9)},
+        ),
+        Subject(
+            "BoxEmbedding-sinusoidal",
+            fixed(mm.BoxEmbedding, kind="sinusoidal"),
+            {},
+            {"inputs": X, "boxes": floats(2, 3, 4)},
+        ),
+        Subject(
+            "ModalityEmbedding",
+            mm.ModalityEmbedding,
+            {"modalities": names, "embeddings_initializer": "normal", **LAYER},
+            {"inputs": X, "modality": "text"},
+        ),
+        Subject(
+            "ModalityEmbedding-ids",
+            fixed(mm.ModalityEmbedding, names),
+            {},
+            {"inputs": X, "modality_ids": ids(2, 3)},
+        ),
+        Subject(
+            "SegmentEmbedding",
+            mm.SegmentEmbedding,
+            {"num_segments": 2, "embeddings_initializer": "normal", **LAYER},
+            {"inputs": X, "segment_ids": ids(2, 3)},
+        ),
+        Subject("ZeroGate", mm.ZeroGate, LAYER, {"inputs": [X, X + 1]}),
+        Subject(
+            "AttentionMask",
+            mm.AttentionMask,
+            {
+                "modalities": names,
+                "causal": True,
+                "prefix": ["image"],
+                "hidden": {"text": ["image"]},
+                **LAYER,
+            },
+            {"fused": fused, "example_ids": ids(2, 3)},
+        ),
+    ]

@@ -1,0 +1,20 @@
+"""What results of unusual arguments mean, and labels of bad values that go together."""
+
+FEATURES = "features are numbers of any size; NaN stays in its token"
+CAST = "numbers are cast to the compute dtype"
+SIZES = "the first call says the width; batch and length are those of each call"
+SYMBOLIC = "a tensor of a functional model, whose values come later"
+RIGHT = "a right value, too"
+DEFAULT = "the default"
+NONE = "an argument that may be left out"
+TRUTH = "what is not zero is valid"
+SAME = "the same for all samples"
+
+NUMBERS = "zeros, negative values, huge values, infinite values, NaN values, fractions"
+DTYPES = "symbolic int32 dtype, symbolic uint8 dtype, symbolic float32 dtype"
+BATCHES = "batch + 1, batch 1, batch 0, symbolic batch + 1"
+LENGTHS = "length + 1, length 0, symbolic length + 1"
+
+ANY = f"{NUMBERS}, 2**40 values, bools, floats, integers, bytes, complex values, lists"
+IGNORED = "a fusion returns more than is read"
+ANYTHING = "what belongs to a token may be anything"
