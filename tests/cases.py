@@ -90,6 +90,27 @@ def _raw(layer, *sizes, shape, unknown=None, **kwargs):
     )
 
 
+def _boxes(name, width=8, **kwargs):
+    return Case(
+        f"BoxEmbedding-{name}",
+        lambda **more: mm.BoxEmbedding(**kwargs, **more),
+        (5, width),
+        (None, width),
+        ids={"boxes": ((5, 4), 9)},
+        projects=kwargs.get("kind") == "linear" or "projection" in kwargs,
+    )
+
+
+def _conv(name, *sizes, **kwargs):
+    return Case(
+        name,
+        lambda **more: mm.ConvPositionEmbedding(*sizes, **kwargs, **more),
+        (5, 8),
+        (None, 8),
+        projects=True,
+    )
+
+
 LEARNED = {"kind": "learned", "embeddings_initializer": "random_normal"}
 RESIZE = {**LEARNED, "interpolation": "bicubic", "out_of_range": "resize"}
 
@@ -180,70 +201,20 @@ CASES = [
         (None, 8),
         ids={"segment_ids": ((5,), 3)},
     ),
-    Case(
-        "BoxEmbedding-sum",
-        lambda **more: mm.BoxEmbedding(num_positions=9, **more),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
+    _boxes("sum", num_positions=9),
+    _boxes("concat", 16, kind="sinusoidal", combination="concat", coordinate_width=3),
+    _boxes("fractions", numbers=4, num_positions=9, scale=0.5, combination="concat"),
+    _boxes("linear", kind="linear", numbers=8, scale=0.1),
+    _boxes(
+        "projected",
+        combination="concat",
+        num_positions=9,
+        coordinate_width=2,
+        size_width=3,
+        projection={"use_bias": False},
     ),
-    Case(
-        "BoxEmbedding-concat",
-        lambda **more: mm.BoxEmbedding(
-            kind="sinusoidal", combination="concat", coordinate_width=3, **more
-        ),
-        (5, 16),
-        (None, 16),
-        ids={"boxes": ((5, 4), 9)},
-    ),
-    Case(
-        "BoxEmbedding-fractions",
-        lambda **more: mm.BoxEmbedding(
-            numbers=4, num_positions=9, scale=0.5, combination="concat", **more
-        ),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
-    ),
-    Case(
-        "BoxEmbedding-linear",
-        lambda **more: mm.BoxEmbedding(kind="linear", numbers=8, scale=0.1, **more),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
-        projects=True,
-    ),
-    Case(
-        "BoxEmbedding-projected",
-        lambda **more: mm.BoxEmbedding(
-            combination="concat",
-            num_positions=9,
-            coordinate_width=2,
-            size_width=3,
-            projection={"use_bias": False},
-            **more,
-        ),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
-        projects=True,
-    ),
-    Case(
-        "ConvPositionEmbedding",
-        lambda **more: mm.ConvPositionEmbedding(4, groups=2, weight_norm=True, **more),
-        (5, 8),
-        (None, 8),
-        projects=True,
-    ),
-    Case(
-        "ConvPositionEmbedding-stacked",
-        lambda **more: mm.ConvPositionEmbedding(
-            3, groups=1, num_layers=2, normalize=True, **more
-        ),
-        (5, 8),
-        (None, 8),
-        projects=True,
-    ),
+    _conv("ConvPositionEmbedding", 4, groups=2, weight_norm=True),
+    _conv("ConvPositionEmbedding-stacked", 3, groups=1, num_layers=2, normalize=True),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),
