@@ -19,6 +19,7 @@
 - `plot_encoding`, `plot_similarity`, `plot_layout`: pictures of positions and tokens
 - `export_for_serving`: a model for TensorFlow Serving, from any backend
 - `with_lengths`: a model that takes lengths, for servers that pad
+- `set_trainable`: which weights train, by patterns of their paths; all else is frozen
 - `weights_without_decay`: what an optimizer should leave out of weight decay
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
 """
@@ -36,6 +37,7 @@ from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.inputs.audio import AudioEmbedding
 from keras_mmembed.inputs.patch import PatchEmbedding, TubeletEmbedding
 from keras_mmembed.models.presets import preset
+from keras_mmembed.models.set_trainable import set_trainable
 from keras_mmembed.models.transformer import MultiModalTransformer
 from keras_mmembed.models.weight_decay import weights_without_decay
 from keras_mmembed.plotting import plot_encoding, plot_layout, plot_similarity
@@ -82,6 +84,7 @@ __all__ = [
     "positions_from_mask",
     "preset",
     "resize_positions",
+    "set_trainable",
     "unpack_tokens",
     "weights_without_decay",
     "with_lengths",

@@ -65,6 +65,25 @@ MORE_TOKENS = {
 }
 
 
+def _open():
+    return {
+        "text": {
+            "type": "1d",
+            "dim": 8,
+            "segments": 2,
+            "modality": False,
+            "position": {"layer": "sinusoidal", "gate": "linear"},
+            "terms": {"part": {"layer": mm.SegmentEmbedding(3), "gate": "linear"}},
+            "start_token": True,
+            "projection": {"use_bias": False},
+            "normalization": {"type": "rms", "place": "modality", "special": False},
+        },
+        "image": {**FUSION["image"], "normalization": {"place": "features"}},
+        "video": {"type": "3d", "dim": 8, "normalization": None},
+        "audio": {**FUSION["audio"], "terms": {"kind": mm.ModalityEmbedding(["a"])}},
+    }
+
+
 def _fusion(name, **kwargs):
     return Case(
         f"MultiModalFusion-{name}",
@@ -218,7 +237,6 @@ CASES = [
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),
-    _fusion("joint", normalization="joint"),
     _fusion("rms", norm_type="rms"),
     _fusion("none", normalization=None),
     Case(
@@ -244,6 +262,14 @@ CASES = [
         ),
         {**FUSION_SHAPES, "video": (12, 6)},
         {**FUSION_UNKNOWN, "video": (12, 6)},
+        ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    ),
+    Case(
+        "MultiModalFusion-open",
+        lambda **more: mm.MultiModalFusion(_open(), 8, **{"dropout": 0.0, **more}),
+        FUSION_SHAPES,
+        FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
         projects=True,
     ),

@@ -40,6 +40,7 @@ FUNCTIONS = {
     "positions_from_mask",
     "with_lengths",
     "preset",
+    "set_trainable",
     "weights_without_decay",
 }
 TYPES = {"ModalityConfig"}
@@ -112,7 +113,8 @@ def test_paths_of_the_weights():
     )
     fusion.build({"text": (None, 5, 8), "image": (None, 12, 6)})
     assert {weight.path for weight in fusion.trainable_weights} == {
-        "fusion/modality/embeddings",
+        "fusion/modality/image",
+        "fusion/modality/text",
         "fusion/text/position/embeddings",
         "fusion/text/norm/gamma",
         "fusion/text/norm/beta",

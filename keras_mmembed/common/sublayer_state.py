@@ -98,12 +98,16 @@ def changes_of(layer: keras.layers.Layer) -> dict[str, Config]:
             change["lora_alpha"] = sublayer.lora_alpha
         if change:
             changes[path] = change
+    for path, owner in [("", layer), *((path, one) for path, _, one in _walk(layer))]:
+        frozen = [w.name for w in owner._trainable_variables if not w.trainable]
+        if owner.trainable and frozen:
+            changes.setdefault(path, {})["frozen_weights"] = frozen
     return changes
 
 
 def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> None:
     """Do to the sublayers of a new layer what was done to those of another."""
-    by_path = sublayers_by_path(layer)
+    by_path = {"": layer, **sublayers_by_path(layer)}
     by_place = layer._flatten_layers(include_self=False)
     sublayers = {
         # the first files have the place among all sublayers instead of a path
@@ -125,6 +129,10 @@ def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> 
             sublayer.quantize(change["quantization_mode"], config=config)
         if "lora_rank" in change and not sublayer.lora_enabled:
             sublayer.enable_lora(change["lora_rank"], lora_alpha=change["lora_alpha"])
+    for path, change in changes.items():
+        for weight in sublayers[path]._trainable_variables:
+            if weight.name in change.get("frozen_weights", ()):
+                weight.trainable = False
 
 
 def _walk(

@@ -226,15 +226,17 @@ class ModalityBranch(BranchLayers):
 
     def _terms(self, inputs: ModalityInputs) -> list[Tensor]:
         """Return what segments and further terms add to the tokens."""
-        terms = []
+        terms, x, valid = [], inputs.features, inputs.mask
+        if inputs.present is not None:
+            everywhere = all_valid(flatten_tokens(x)) if valid is None else valid
+            present = ops.expand_dims(inputs.present, 1)
+            valid = ops.logical_and(everywhere, present)
         if self.segment is not None:
             values = inputs.segment_ids
-            terms.append(
-                encode_values(self.segment, values, inputs.features, inputs.mask)
-            )
+            terms.append(encode_values(self.segment, values, x, valid))
         for name, options in self.config.get("terms", {}).items():
             layer, values = options["layer"], inputs.terms.get(name)
-            vectors = encode_values(layer, values, inputs.features, inputs.mask)
+            vectors = encode_values(layer, values, x, valid)
             if vectors is None:
                 continue
             check_width(name, vectors, self.unified_dim)

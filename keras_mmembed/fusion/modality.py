@@ -68,7 +68,8 @@ class ModalityEmbedding(keras.layers.Layer):
 
     Example:
     >>> import keras
-    >>>     >>> from keras_mmembed import ModalityEmbedding
+    >>> import numpy as np
+    >>> from keras_mmembed import ModalityEmbedding
     >>> layer = ModalityEmbedding(["text", "image"])
     >>> x = np.zeros((1, 3, 8))
     >>> by_name = layer(x, modality="image")
@@ -135,8 +136,8 @@ class ModalityEmbedding(keras.layers.Layer):
     def build(
         self, inputs_shape: Shape, modality_ids_shape: Shape | None = None
     ) -> None:
-        self._width = id_checks.check_width(WHO, inputs_shape)
         names = ("embeddings",) if self._is_joint else self.modalities
+        self._width = id_checks.check_width(WHO, inputs_shape)
         shape = (len(self.modalities), self._width)
         self.rows: list[keras.Variable] = [
             self.add_weight(
@@ -200,8 +201,9 @@ class ModalityEmbedding(keras.layers.Layer):
     @property
     def embeddings(self) -> Tensor:
         """The vectors of all modalities, `(len(modalities), width)`."""
-        rows = [ops.convert_to_tensor(row) for row in self.rows]
-        return rows[0] if self._is_joint else ops.stack(rows)
+        width = self.rows[0].shape[-1]
+        # not ops.stack: on TensorFlow it does not take variables
+        return ops.concatenate([ops.reshape(row, (-1, width)) for row in self.rows])
 
     def compute_mask(
         self, inputs: Tensor, previous_mask: Tensor | None = None

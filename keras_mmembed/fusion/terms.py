@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -17,7 +16,7 @@ WHO = "MultiModalFusion"
 ID_TABLES = (SegmentEmbedding, ModalityEmbedding)
 
 
-def encode_values(layer: Any, values: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
+def encode_values(layer: Any, values: Tensor, tokens: Tensor, valid: Tensor) -> Tensor:
     """Return what a layer adds to the tokens, `None` for nothing.
 
     Ids that are left out are 0; other values that are left out add nothing.
@@ -25,17 +24,17 @@ def encode_values(layer: Any, values: Tensor, tokens: Tensor, mask: Tensor) -> T
     Shapes:
         values: `(batch, ..., values)` or `(..., values)`, with the axes of the tokens.
         tokens: `(batch, ..., width)`.
-        mask: `(batch, length)`, bool.
+        valid: `(batch, length)`, bool, or `None` if all tokens are.
         result: `(batch, length, width)`, `(length, width)` or `(width,)`.
     """
     if values is None:
         is_table = isinstance(layer, ID_TABLES)
         return layer.encode(np.zeros((), "int32")) if is_table else None
     values, has_batch = flatten_values(values, tokens)
-    is_float = "float" in keras.backend.standardize_dtype(values.dtype)
-    if is_float and mask is not None and has_batch:
-        # not even a NaN in the padding gets further
-        valid = ops.reshape(mask, ops.shape(mask) + (1,) * (len(values.shape) - 2))
+    if valid is not None and has_batch:
+        # what stands in padding, such as -1 or NaN, is no value
+        rank = len(values.shape) - 2
+        valid = ops.reshape(valid, (*ops.shape(values)[:2], *(1,) * rank))
         values = ops.where(valid, values, ops.zeros_like(values))
     return layer.encode(values)
 

@@ -18,8 +18,10 @@ from keras_mmembed.fusion.config import (
     ModalityConfig,
     Normalization,
     config_of,
+    from_first_files,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.models import options
 from keras_mmembed.models.block import EncoderBlock, make_blocks
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -38,20 +40,6 @@ from keras_mmembed.models.pooling import (
 from keras_mmembed.models.restoring import RestoringModel
 
 WHO = "MultiModalTransformer"
-FUSION_OPTIONS = ("normalization", "num_registers", "modality_dropout", "missing")
-OWN_OPTIONS = (
-    "num_layers",
-    "num_heads",
-    "hidden_dim",
-    "norm_first",
-    "pooling",
-    "num_outputs",
-    "gated",
-    "epsilon",
-    "dropout",
-    "remat",
-    "seed",
-)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -100,6 +88,7 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
             has them. Defaults to none.
         normalization: As for `MultiModalFusion`; `"shared"` by default.
         num_registers: As for `MultiModalFusion`; 0 by default.
+        modality_embedding: As for `MultiModalFusion`; `True` by default.
         modality_dropout: As for `MultiModalFusion`; 0 by default.
         missing: As for `MultiModalFusion`; `"mask"` by default.
         epsilon: Added to the variance in every norm. Defaults to 1e-6.
@@ -173,6 +162,7 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         gated: Sequence[str] = (),
         normalization: Normalization = "shared",
         num_registers: int = 0,
+        modality_embedding: bool = True,
         modality_dropout: DropRates = 0.0,
         missing: Missing = "mask",
         epsilon: float = 1e-6,
@@ -206,6 +196,7 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
             unified_dim,
             normalization=normalization,
             num_registers=num_registers,
+            modality_embedding=modality_embedding,
             modality_dropout=modality_dropout,
             missing=missing,
             cls_token=pooling == "cls",
@@ -379,14 +370,10 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
         return self.fusion.split_spec(outputs, inputs_shape)
 
     def get_config(self) -> Config:
-        fusion = self.fusion.get_config()
-        names = ("modality_configs", "unified_dim", *FUSION_OPTIONS)
         return {
-            **{name: fusion[name] for name in names},
-            **{name: getattr(self, name) for name in OWN_OPTIONS},
+            **options.fusion_config(self.fusion),
+            **options.own_config(self),
             **self.rules,
-            "activation": keras.activations.serialize(self.activation),
-            "output_activation": keras.activations.serialize(self.output_activation),
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
@@ -396,14 +383,13 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
     def from_config(
         cls, config: Config, custom_objects: Config | None = None
     ) -> "MultiModalTransformer":
-        return cls(**config)
+        return cls(**from_first_files(config))
 
     def __repr__(self) -> str:
+        config = options.fusion_config(self.fusion)
         configs = self.fusion.modality_configs
-        widths = {name: config_of(configs, name)["dim"] for name in configs}
-        names = ("unified_dim", *FUSION_OPTIONS)
-        options = {name: getattr(self.fusion, name) for name in names}
-        return describe(self, modality_configs=widths, **options, **self.rules)
+        config["modality_configs"] = {n: config_of(configs, n)["dim"] for n in configs}
+        return describe(self, **config, **self.rules)
 
     def _encode(
         self,

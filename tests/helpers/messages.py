@@ -24,8 +24,8 @@ FORM = re.compile(r"^(\x1b\[1m)?\w+: `[^`]+` must .+\. Received: .+=.*\.", re.MU
 # rules that ask for another kind of value, and not for another value of its kind
 KIND = re.compile(
     r"be (an? )?(bool|dict|tensor|float|integer(?!, or)|number|path|True or False|"
-    r"keras.Model|layer with|Keras layer|list of (dicts|names)|of a dtype|"
-    r"matplotlib axes)"
+    r"keras.Model|layer with|Keras layer|"
+    r"list of (dicts|names|patterns)|of a dtype|matplotlib axes)"
 )
 
 

@@ -75,7 +75,7 @@ def test_frozen_parts_stay_frozen(tmp_path):
     inner.blocks[0].trainable = False
     expected = frozen_paths(model)
     assert any("text" in path for path in expected)
-    assert not any("image" in path for path in expected)
+    assert not any("branch_image" in path or "/image/" in path for path in expected)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert frozen_paths(loaded) == expected
