@@ -97,6 +97,41 @@ def _fusion(name, **kwargs):
     )
 
 
+def _rotary(convention, head_dim, axes=1, **kwargs):
+    return Case(
+        f"RotaryEmbedding-{convention}",
+        lambda **more: mm.RotaryEmbedding(convention, **kwargs, **more),
+        (5, 2, head_dim),
+        (None, 2, head_dim),
+        ids={"positions": ((5, axes) if axes > 1 else (5,), 9)},
+        has_tokens=False,
+    )
+
+
+def _bias(convention, axes=1, **kwargs):
+    shape = (5, axes) if axes > 1 else (5,)
+    return Case(
+        f"RelativePositionBias-{convention}",
+        lambda **more: mm.RelativePositionBias(
+            2, convention=convention, **kwargs, **more
+        ),
+        shape,
+        (None, *shape[1:]),
+        has_tokens=False,
+    )
+
+
+def _attention(name, heads=2, axes=1, **kwargs):
+    return Case(
+        f"MultiModalAttention-{name}",
+        lambda **more: mm.MultiModalAttention(heads, **kwargs, **more),
+        (5, 16),
+        (None, 16),
+        ids={"positions": ((5, axes) if axes > 1 else (5,), 3)},
+        projects=True,
+    )
+
+
 def _raw(layer, *sizes, shape, unknown=None, **kwargs):
     options = "-".join(f"{value}" for value in kwargs.values())
     return Case(
@@ -234,6 +269,20 @@ CASES = [
     ),
     _conv("ConvPositionEmbedding", 4, groups=2, weight_norm=True),
     _conv("ConvPositionEmbedding-stacked", 3, groups=1, num_layers=2, normalize=True),
+    _rotary("llama", 8, fraction=0.5),
+    _rotary("gptj", 8, scaling={"rope_type": "linear", "factor": 2.0}),
+    _rotary("qwen2_vl", 8, 3, sections=(2, 1, 1)),
+    _rotary("dinov3", 8, 2),
+    _rotary("vjepa2", 14, 3),
+    _bias("t5"),
+    _bias("layoutlmv3", 3, num_buckets=[8, 16, 16], scale=0.5),
+    _bias("swin", 2, grid=(4, 3)),
+    _bias("beit", 2, grid=(3, 4), interpolation="bilinear"),
+    _bias("alibi"),
+    _attention("rotary", rotary="llama", qk_norm="rms"),
+    _attention("groups", 4, 2, num_key_value_heads=2, rotary="pixtral"),
+    _attention("bias", bias="t5", scale=1.0, use_bias=False),
+    _attention("cap", bias="alibi", soft_cap=5.0, qk_norm="layer", use_bias=False),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),
