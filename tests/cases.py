@@ -46,6 +46,15 @@ CASES = [
         num_prefix_tokens=2,
         **LEARNED,
     ),
+    position_case(
+        mm.PositionEmbedding2D,
+        (16, 8),
+        (None, 8),
+        height=4,
+        width=4,
+        block_size=2,
+        **LEARNED,
+    ),
     position_case(mm.PositionEmbedding3D, (2, 3, 4, 8), (None, None, None, 8)),
     position_case(
         mm.PositionEmbedding3D,

@@ -82,6 +82,7 @@ class PositionEmbedding(keras.layers.Layer):
         out_of_range: OutOfRange,
         num_prefix_tokens: int,
         embeddings_initializer: Initializer,
+        block_size: int = 1,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # float positions must not be rounded to half precision on their way in
@@ -89,16 +90,15 @@ class PositionEmbedding(keras.layers.Layer):
         self.supports_masking = True
         who = type(self).__name__
         kinds = options.check_kinds(who, kind, self.size_names)
+        one_kind = len(set(kinds)) == 1
         self.kind: Kind | tuple[Kind, ...] = options.shortest(kinds)
         for name, size, one in zip(self.size_names, sizes, kinds, strict=True):
             setattr(self, name, position_checks.check_size(who, name, size, one))
         self.convention: ConventionName = options.check_convention(
             who, convention, kinds
         )
-        has_table = set(kinds) == {"learned"}
-        choices = [c for c in self.combinations if has_table or c != "joint"]
-        self.combination: Combination | None = checks.check_choice(
-            who, "combination", combination, (None, *choices)
+        self.combination: Combination | None = options.check_combination(
+            who, combination, self.combinations, kinds
         )
         self.axis_order: tuple[str, ...] | None = options.check_axis_order(
             who, axis_order, self.size_names
@@ -121,6 +121,7 @@ class PositionEmbedding(keras.layers.Layer):
         self.num_prefix_tokens: int = checks.check_integer(
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
+        self.block_size: int = checks.check_integer(who, "block_size", block_size)
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
@@ -131,7 +132,7 @@ class PositionEmbedding(keras.layers.Layer):
             self._spec.rules,
             kinds,
             self.combination,
-            self.default_combination["learned" if has_table else "sinusoidal"],
+            self.default_combination[kinds[0] if one_kind else "sinusoidal"],
         )
         options.check_effects(self, self._spec, self._terms)
         self._table_names: tuple[str, ...] = ()
@@ -221,10 +222,8 @@ class PositionEmbedding(keras.layers.Layer):
         spec = self._spec
         arguments = self._standardize(positions, start_index, mask, grid)
         position_checks.check_call(spec, inputs, *arguments)
-        coordinates = locate(spec, inputs, *arguments)
-        coordinates = bound(spec, coordinates)
-        vectors = self._vectors(coordinates)
-        vectors = zero_invalid(vectors, coordinates.valid)
+        coordinates = bound(spec, locate(spec, inputs, *arguments))
+        vectors = zero_invalid(self._vectors(coordinates), coordinates.valid)
         prefix = getattr(self, "prefix_embeddings", None)
         return self._arrange(vectors, inputs, coordinates.token_rank, prefix)
 
@@ -293,6 +292,8 @@ class PositionEmbedding(keras.layers.Layer):
 
     def get_config(self) -> Config:
         names = (*self.size_names, *options.NAMES)
+        if len(self.size_names) > 1:
+            names += ("block_size",)
         values = {name: getattr(self, name) for name in names}
         initializer = initializers.serialize(self.embeddings_initializer)
         return {
