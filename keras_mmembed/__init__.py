@@ -3,6 +3,7 @@
 - `PatchEmbedding`, `TubeletEmbedding`, `AudioEmbedding`: raw images, videos and
   waveforms to features
 - `PositionEmbedding1D`, `PositionEmbedding2D`, `PositionEmbedding3D`: where a token is
+- `ConvPositionEmbedding`: where among its neighbours
 - `ModalityEmbedding`: which modality it comes from
 - `BoxEmbedding`: where on a page its box lies
 - `SegmentEmbedding`: which segment of its modality
@@ -41,6 +42,7 @@ from keras_mmembed.models.transformer import MultiModalTransformer
 from keras_mmembed.models.weight_decay import weights_without_decay
 from keras_mmembed.plotting import plot_encoding, plot_layout, plot_similarity
 from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.layers import (
     PositionEmbedding1D,
     PositionEmbedding2D,
@@ -60,6 +62,7 @@ __all__ = [
     "AttentionMask",
     "AudioEmbedding",
     "BoxEmbedding",
+    "ConvPositionEmbedding",
     "ModalityConfig",
     "ModalityEmbedding",
     "MultiModalFusion",

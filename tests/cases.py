@@ -139,6 +139,26 @@ CASES = [
         )
         for combination in ("space_time", "concat", "sum", "joint")
     ],
+    _position(mm.PositionEmbedding1D, (5, 9), (None, 9), convention="whisper"),
+    _position(
+        mm.PositionEmbedding2D,
+        (3, 4, 8),
+        (None, None, 8),
+        convention="mae",
+        axis_order=("height", "width"),
+        cosine_first=True,
+        offset=0.5,
+        scale=(2, 0.5),
+    ),
+    _position(
+        mm.PositionEmbedding3D,
+        (2, 3, 5, 8),
+        (None, None, None, 8),
+        height=3,
+        width=4,
+        convention="florence2",
+        **{**RESIZE, "kind": ("sinusoidal", "learned", "learned")},
+    ),
     Case(
         "ModalityEmbedding-name",
         lambda **more: mm.ModalityEmbedding(["text", "image"], **more),
@@ -175,6 +195,54 @@ CASES = [
         (5, 16),
         (None, 16),
         ids={"boxes": ((5, 4), 9)},
+    ),
+    Case(
+        "BoxEmbedding-fractions",
+        lambda **more: mm.BoxEmbedding(
+            numbers=4, num_positions=9, scale=0.5, combination="concat", **more
+        ),
+        (5, 8),
+        (None, 8),
+        ids={"boxes": ((5, 4), 9)},
+    ),
+    Case(
+        "BoxEmbedding-linear",
+        lambda **more: mm.BoxEmbedding(kind="linear", numbers=8, scale=0.1, **more),
+        (5, 8),
+        (None, 8),
+        ids={"boxes": ((5, 4), 9)},
+        projects=True,
+    ),
+    Case(
+        "BoxEmbedding-projected",
+        lambda **more: mm.BoxEmbedding(
+            combination="concat",
+            num_positions=9,
+            coordinate_width=2,
+            size_width=3,
+            projection={"use_bias": False},
+            **more,
+        ),
+        (5, 8),
+        (None, 8),
+        ids={"boxes": ((5, 4), 9)},
+        projects=True,
+    ),
+    Case(
+        "ConvPositionEmbedding",
+        lambda **more: mm.ConvPositionEmbedding(4, groups=2, weight_norm=True, **more),
+        (5, 8),
+        (None, 8),
+        projects=True,
+    ),
+    Case(
+        "ConvPositionEmbedding-stacked",
+        lambda **more: mm.ConvPositionEmbedding(
+            3, groups=1, num_layers=2, normalize=True, **more
+        ),
+        (5, 8),
+        (None, 8),
+        projects=True,
     ),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),

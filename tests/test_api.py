@@ -20,6 +20,7 @@ LAYERS = {
     "PositionEmbedding3D": ["frames", "height", "width"],
     "ModalityEmbedding": ["modalities"],
     "BoxEmbedding": [],
+    "ConvPositionEmbedding": ["kernel_size"],
     "AttentionMask": ["modalities"],
     "SegmentEmbedding": ["num_segments"],
     "ZeroGate": [],

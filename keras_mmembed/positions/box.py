@@ -15,54 +15,79 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
-from keras_mmembed.positions import tables
+from keras_mmembed.positions import box_numbers, tables
+from keras_mmembed.positions.box_numbers import (
+    BOX_COMBINATIONS,
+    BOX_NUMBERS,
+    BoxCombination,
+    BoxNumber,
+    Numbers,
+)
 from keras_mmembed.positions.combination import add_up
-from keras_mmembed.positions.conventions import Kind
+from keras_mmembed.positions.conventions import CONVENTIONS
 from keras_mmembed.positions.sinusoid import Sinusoid, channel_frequencies
 from keras_mmembed.positions.size_checks import LARGEST
 
 WHO = "BoxEmbedding"
 
-BoxCombination: TypeAlias = Literal["sum", "concat"]
-BOX_COMBINATIONS: tuple[BoxCombination, ...] = get_args(BoxCombination)
-
-BoxNumber: TypeAlias = Literal["x", "y", "height", "width"]
-# the table of each of the six numbers of a box
-BOX_NUMBERS: tuple[BoxNumber, ...] = ("x", "y", "x", "y", "height", "width")
+BoxKind: TypeAlias = Literal["learned", "sinusoidal", "linear"]
+BOX_KINDS: tuple[BoxKind, ...] = get_args(BoxKind)
+# the conventions of `PositionEmbedding1D` that differ along one axis
+BoxConvention: TypeAlias = Literal["transformer", "whisper", "mae"]
+BOX_CONVENTIONS: tuple[BoxConvention, ...] = get_args(BoxConvention)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 class BoxEmbedding(keras.layers.Layer):
     """Adds an embedding of the bounding box of each token on a page or in an image.
 
-    With `b` the six numbers `x0, y0, x1, y1, y1 - y0, x1 - x0` of a box, token `t`
+    With `b` the numbers of a box, `x0, y0, x1, y1, y1 - y0, x1 - x0`, token `t`
     becomes
 
         outputs[t] = inputs[t] + sum_i     E_i(b_i)    with combination "sum"
         outputs[t] = inputs[t] + concat_i [E_i(b_i)]   with combination "concat"
 
     where `E_i` looks up a learned row, or is the sinusoidal encoding of
-    `PositionEmbedding1D`. There are four learned tables: `x0` and `x1` share one, and
-    so do `y0` and `y1`.
+    `PositionEmbedding1D`. `x0` and `x1` share one table, and so do `y0` and `y1`. With
+    kind `"linear"` the numbers themselves are projected to the width:
+
+        outputs[t] = inputs[t] + b[t] kernel + bias
 
     Shapes:
         inputs: `(batch, length, width)`.
-        boxes: `(batch, length, 4)` or `(length, 4)`, as x0, y0, x1, y1.
+        boxes: `(batch, length, 4)` or `(length, 4)`, as x0, y0, x1, y1; or all
+            `numbers` in the place of 4.
         outputs: `(batch, length, width)`, compute dtype.
         x_embeddings, y_embeddings: `(num_positions, width)` for a sum,
             `(num_positions, coordinate_width)` for a concatenation; trainable, if
             learned.
-        height_embeddings, width_embeddings: `(num_positions, width)` for a sum; half
-            of the channels beside four coordinates for a concatenation; trainable, if
-            learned.
+        height_embeddings, width_embeddings: `(num_positions, width)` for a sum,
+            `(num_positions, size_width)` for a concatenation; trainable, if learned
+            and of six numbers.
+        projection: `kernel` `(channels, width)` and `bias` `(width,)`, trainable, if
+            linear or with `projection`.
 
     Args:
-        kind: `"learned"` (default) or `"sinusoidal"`.
-        combination: `"sum"` (default) or `"concat"`.
+        kind: `"learned"` (default), `"sinusoidal"` or `"linear"`.
+        combination: `"sum"` (default) or `"concat"`. Linear boxes have no other than
+            the default.
+        numbers: How many numbers of a box are encoded: 4, two corners; 6 (default),
+            height and width too; or 8, four corners, clockwise from the first. A box
+            has all of them, or 4, from which the others are derived.
         num_positions: Number of rows of each learned table; coordinates lie below it.
             Defaults to 1024.
+        scale: Factor of the boxes: for fractions of a page, the position of its end,
+            such as 1000. Rows of a table are rounded down. Defaults to 1.
         coordinate_width: Number of channels of each coordinate in a concatenation.
-            Defaults to `None`, a sixth of the width.
+            Defaults to `None`, an even share of the width.
+        size_width: Number of channels of height and width in a concatenation.
+            Defaults to `None`, half of what the four coordinates leave.
+        convention: Whose sinusoids: `"transformer"` (default), `"whisper"` or `"mae"`,
+            as of `PositionEmbedding1D`.
+        projection: Whether the sum or the concatenation is projected to the width of
+            the inputs; `True`, `False` (default) or a dict of arguments of
+            `keras.layers.Dense`, such as `{"use_bias": False}`. Linear boxes always
+            are.
         max_wavelength: The longest wavelength of a sinusoidal encoding, in positions
             per radian. Defaults to 10000.
         embeddings_initializer: Initializer of the learned tables. Defaults to `None`,
@@ -72,22 +97,23 @@ class BoxEmbedding(keras.layers.Layer):
     Call arguments:
         inputs: Features of the tokens.
         boxes: Box of each token, in the units of the table (in LayoutLM a thousandth
-            of the page; fractions of a page are multiplied by `num_positions` and
-            rounded); integer for `"learned"`, integer or float for
-            `"sinusoidal"`. A height or width outside the table, such as that of a box
-            with its corners swapped, is that of the nearest row.
+            of the page), or of that divided by `scale`. For `"learned"` integer, or
+            with a `scale` other than 1 integer or float. A height or width outside the
+            table, such as that of a box with its corners swapped, is that of the
+            nearest row.
 
     Masking: the mask of `inputs` is passed on unchanged.
 
-    Precision: the sum is taken in float32 and rounded once.
+    Precision: the sum is taken in float32 and rounded once; linear boxes are projected
+    in float32, and others in the compute dtype.
 
     Raises:
         TypeError: if an argument is of the wrong type, or boxes for `"learned"` are
-            not integer.
+            not integer without a `scale`.
         ValueError: if an argument is not as said above, if boxes have no last axis of
-            4, if the channels cannot be shared, or if a known coordinate has no row.
-            A compiled step cannot raise; a coordinate without a row is that of the
-            nearest.
+            4 or `numbers`, if the channels cannot be shared, or if a known coordinate
+            has no row. A compiled step cannot raise; a coordinate without a row is that
+            of the nearest.
 
     Example:
     >>> import numpy as np
@@ -104,6 +130,9 @@ class BoxEmbedding(keras.layers.Layer):
         Y. Xu et al., "LayoutLM", 2020, https://arxiv.org/abs/1912.13318 (sum).
         Y. Xu et al., "LayoutLMv2", 2021, https://arxiv.org/abs/2012.14740 (concat).
         Heights and widths are kept inside the table as in LayoutLMv3.
+        H. Tan and M. Bansal, "LXMERT", 2019, https://arxiv.org/abs/1908.07490 (linear).
+        Z. Tang et al., "UDOP", 2022, https://arxiv.org/abs/2212.02623 (fractions).
+        T. Hong et al., "BROS", 2021, https://arxiv.org/abs/2108.04539 (four corners).
     """
 
     tables: dict[BoxNumber, keras.Variable]
@@ -112,10 +141,15 @@ class BoxEmbedding(keras.layers.Layer):
     def __init__(
         self,
         *,
-        kind: Kind = "learned",
+        kind: BoxKind = "learned",
         combination: BoxCombination = "sum",
+        numbers: Numbers = 6,
         num_positions: int = 1024,
+        scale: float = 1.0,
         coordinate_width: int | None = None,
+        size_width: int | None = None,
+        convention: BoxConvention = "transformer",
+        projection: bool | Config = False,
         max_wavelength: float = 10000.0,
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
@@ -124,17 +158,28 @@ class BoxEmbedding(keras.layers.Layer):
         # boxes must not be rounded to half precision on their way in
         super().__init__(autocast=False, **kwargs)
         self.supports_masking = True
-        self.kind: Kind = checks.check_choice(
-            WHO, "kind", kind, ("learned", "sinusoidal")
-        )
+        self.kind: BoxKind = checks.check_choice(WHO, "kind", kind, BOX_KINDS)
         self.combination: BoxCombination = checks.check_choice(
             WHO, "combination", combination, BOX_COMBINATIONS
+        )
+        self.numbers: Numbers = checks.check_choice(
+            WHO, "numbers", numbers, tuple(BOX_NUMBERS)
         )
         self.num_positions: int = checks.check_integer(
             WHO, "num_positions", num_positions
         )
+        self.scale: float = checks.check_number(WHO, "scale", scale, 0)
         self.coordinate_width: int | None = checks.check_integer(
             WHO, "coordinate_width", coordinate_width, optional=True
+        )
+        self.size_width: int | None = checks.check_integer(
+            WHO, "size_width", size_width, optional=True
+        )
+        self.convention: BoxConvention = checks.check_choice(
+            WHO, "convention", convention, BOX_CONVENTIONS
+        )
+        self._projection_options: Config | None = box_numbers.projection_options(
+            WHO, projection, kind == "linear"
         )
         self.max_wavelength: float = checks.check_number(
             WHO, "max_wavelength", max_wavelength, 0
@@ -143,35 +188,79 @@ class BoxEmbedding(keras.layers.Layer):
             embeddings_initializer, WHO
         )
         checks.check_float_policy(self)
+        self._check_effects()
+        self.projection: keras.layers.Dense | None = None
         self._width: int | None = None
+
+    def _check_effects(self) -> None:
+        """Raise for arguments that have no effect beside the others."""
+        defaults = {"convention": "transformer", "combination": "sum"}
+        if self.kind == "learned":
+            del defaults["combination"]
+        for name, default in defaults.items() if self.kind != "sinusoidal" else ():
+            value = getattr(self, name)
+            rule = f"be {default!r} with kind={self.kind!r}"
+            checks.check(value == default, WHO, name, rule, repr(value))
+        rule = "be None without height and width, which numbers=6 has"
+        fits = self.size_width is None or self.numbers == 6
+        checks.check(fits, WHO, "size_width", rule, self.size_width)
 
     def build(self, inputs_shape: Shape, boxes_shape: Shape | None = None) -> None:
         (width,) = tuple(inputs_shape)[-1:] or (None,)
         rule = "have a last axis of known size"
         checks.check(width is not None, WHO, "inputs.shape", rule, tuple(inputs_shape))
-        width = cast(int, width)
-        widths = box_widths(width, self.combination, self.coordinate_width)
+        width, channels = cast(int, width), self.numbers
+        if self.kind != "linear":
+            channels = self._build_numbers(width)
+        if self._projection_options is not None:
+            # coordinates must not be rounded to half precision
+            dtype = "float32" if self.kind == "linear" else self.dtype_policy
+            projection = keras.layers.Dense(
+                width, **self._projection_options, dtype=dtype, name="projection"
+            )
+            projection.build((None, channels))
+            self.projection = projection
+        self._width = width
+        self.built = True
+
+    def _build_numbers(self, width: int) -> int:
+        """Make the tables or the sinusoids; return the number of channels of all."""
+        widths = box_numbers.box_widths(
+            WHO,
+            width,
+            self.combination,
+            self.numbers,
+            self.coordinate_width,
+            self.size_width,
+        )
+        channels = width
+        if self.combination == "concat":
+            channels = sum(widths[name] for name in BOX_NUMBERS[self.numbers])
+        rule = f"add up to the {width} channels without `projection`"
+        fits = channels == width or self._projection_options is not None
+        checks.check(fits, WHO, "coordinate_width", rule, self.coordinate_width)
         if self.kind == "learned":
             self.tables = {
                 number: self.add_weight(
                     name=f"{number}_embeddings",
-                    shape=(self.num_positions, channels),
+                    shape=(self.num_positions, size),
                     initializer=tables.clone_initializer(self.embeddings_initializer),
                     autocast=False,
                 )
-                for number, channels in widths.items()
+                for number, size in widths.items()
             }
         else:
             self._sinusoids = {
-                number: Sinusoid(
-                    *channel_frequencies(
-                        channels, "interleaved", False, self.max_wavelength
-                    )
-                )
-                for number, channels in widths.items()
+                number: self._make_sinusoid(size) for number, size in widths.items()
             }
-        self._width = width
-        self.built = True
+        return channels
+
+    def _make_sinusoid(self, width: int) -> Sinusoid:
+        rules = CONVENTIONS[self.convention]
+        frequencies, phases = channel_frequencies(
+            width, rules.layout, rules.endpoint, self.max_wavelength
+        )
+        return Sinusoid(frequencies * self.scale, phases)
 
     if TYPE_CHECKING:
 
@@ -196,7 +285,8 @@ class BoxEmbedding(keras.layers.Layer):
         The layer is built by a call or by `build((None, None, width))`.
 
         Args:
-            boxes: `(..., 4)`, such as `(length, 4)` or `(batch, length, 4)`.
+            boxes: `(..., 4)` or `(..., numbers)`, such as `(length, 4)` or
+                `(batch, length, 4)`.
         """
         checks.check_built(self)
         boxes = self._standardize(boxes)
@@ -204,21 +294,31 @@ class BoxEmbedding(keras.layers.Layer):
         return self._vectors(boxes)
 
     def _vectors(self, boxes: Tensor) -> Tensor:
-        # narrow integers would overflow in the difference of two corners
-        boxes = tensors.widen(boxes)
-        x0, y0, x1, y1 = (boxes[..., i] for i in range(4))
-        values = (x0, y0, x1, y1, y1 - y0, x1 - x0)
-        vectors = [
-            self._encode(number, value)
-            for number, value in zip(BOX_NUMBERS, values, strict=True)
-        ]
+        if self.kind == "linear":
+            boxes = ops.cast(boxes, "float32") * self.scale
+            values = box_numbers.split_numbers(boxes, self.numbers)
+            return self._project(ops.stack(values, axis=-1))
+        if self.kind == "learned":
+            boxes = box_numbers.whole_rows(boxes, self.scale)
+        values = box_numbers.split_numbers(tensors.widen(boxes), self.numbers)
+        names = BOX_NUMBERS[self.numbers]
+        vectors = [self._encode(*one) for one in zip(names, values, strict=True)]
         if self.combination == "concat":
-            return ops.concatenate(vectors, axis=-1)
-        return add_up(vectors)
+            total = ops.concatenate(vectors, axis=-1)
+        else:
+            total = add_up(vectors)
+        return total if self.projection is None else self._project(total)
+
+    def _project(self, vectors: Tensor) -> Tensor:
+        projection = cast(keras.layers.Dense, self.projection)
+        is_one = len(vectors.shape) == 1
+        vectors = projection(vectors[None])[0] if is_one else projection(vectors)
+        return ops.cast(vectors, "float32")
 
     def _encode(self, number: BoxNumber, values: Tensor) -> Tensor:
         if self.kind == "learned":
-            return tables.read_nearest_row(self.tables[number], values)
+            rows = tables.read_nearest_row(self.tables[number], values)
+            return ops.cast(rows, "float32")
         return self._sinusoids[number].at(values)
 
     def _standardize(self, boxes: Any) -> Tensor:
@@ -236,34 +336,17 @@ class BoxEmbedding(keras.layers.Layer):
 
     def _check_boxes(self, boxes: Tensor, inputs: Tensor) -> None:
         shape = checks.known_shape(boxes.shape)
-        fits = len(shape) in (2, 3) and shape[-1] == 4
-        axes = "have the shape (batch, length, 4) or (length, 4)"
-        checks.check(fits, WHO, "boxes", axes, shape)
-        batch, length = checks.known_shape(inputs.shape)[:2]
-        rule = f"hold one box for each of the {length} tokens"
-        agrees = checks.shapes_match(shape[-2:-1], (length,))
-        checks.check(agrees, WHO, "boxes", rule, shape)
-        rule = f"hold boxes for each of the {batch} samples, or the same for all"
-        agrees = (
-            len(shape) == 2 or shape[0] == 1 or checks.shapes_match((batch,), shape[:1])
-        )
-        checks.check(agrees, WHO, "boxes", rule, shape)
+        box_numbers.check_box_shape(WHO, shape, self.numbers, axes=True)
+        box_numbers.check_tokens(WHO, shape, checks.known_shape(inputs.shape))
         self._check_numbers(boxes)
 
     def _check_numbers(self, boxes: Tensor) -> None:
         shape = checks.known_shape(boxes.shape)
-        rule = "have a last axis of 4, x0, y0, x1 and y1"
-        checks.check(shape[-1:] == (4,), WHO, "boxes.shape", rule, shape)
+        box_numbers.check_box_shape(WHO, shape, self.numbers, axes=False)
         # NaN and infinity lie nowhere
         tensors.check_range(WHO, "boxes", boxes, -LARGEST, LARGEST)
         if self.kind == "learned":
-            remedy = (
-                "Multiply fractions of a page by the number of positions, and round "
-                "them; only then cast them to integers."
-            )
-            tensors.check_kind(WHO, "boxes", boxes, "integer", remedy)
-            remedy = "Raise `num_positions`, or scale the boxes."
-            tensors.check_range(WHO, "boxes", boxes, 0, self.num_positions, remedy)
+            box_numbers.check_rows(WHO, boxes, self.num_positions, self.scale)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Tensor = None) -> Tensor:
         return previous_mask
@@ -281,30 +364,29 @@ class BoxEmbedding(keras.layers.Layer):
 
     def get_config(self) -> Config:
         initializer = initializers.serialize(self.embeddings_initializer)
+        names = (
+            "kind",
+            "combination",
+            "numbers",
+            "num_positions",
+            "scale",
+            "coordinate_width",
+            "size_width",
+            "convention",
+            "max_wavelength",
+        )
         return {
             **super().get_config(),
-            "kind": self.kind,
-            "combination": self.combination,
-            "num_positions": self.num_positions,
-            "coordinate_width": self.coordinate_width,
-            "max_wavelength": self.max_wavelength,
+            **{name: getattr(self, name) for name in names},
+            "projection": self._projection_config(),
             "embeddings_initializer": initializer,
         }
 
     def __repr__(self) -> str:
-        return describe(self)
+        return describe(self, projection=self._projection_config())
 
-
-def box_widths(
-    width: int, combination: BoxCombination, coordinate_width: int | None = None
-) -> dict[BoxNumber, int]:
-    """Return the number of channels of each number of a box."""
-    if combination == "sum":
-        return dict.fromkeys(BOX_NUMBERS, width)
-    coordinate = coordinate_width or width // 6
-    size, rest = divmod(width - 4 * coordinate, 2)
-    rule = f"leave an even number of the {width} channels for height and width"
-    fits = rest == 0 and size > 0
-    remedy = "Set `coordinate_width` so that `width - 4 coordinate_width` is even."
-    checks.check(fits, WHO, "coordinate_width", rule, coordinate_width, remedy)
-    return {"x": coordinate, "y": coordinate, "height": size, "width": size}
+    def _projection_config(self) -> bool | Config:
+        """Return the argument of the constructor."""
+        if self._projection_options is None:
+            return False
+        return dict(self._projection_options) or self.kind != "linear"

@@ -10,6 +10,7 @@ from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.positions.conventions import CONVENTIONS, Kind
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.interpolation import check_kernel
+from keras_mmembed.positions.position_forms import Form, form_of
 from keras_mmembed.positions.size_checks import (
     check_position_values,
     check_sizes,
@@ -130,14 +131,21 @@ def check_structure(
     who, rank, names = spec.who, spec.rank, spec.size_names
     fits = len(shape) >= 2 if rank == 1 else len(shape) in (3, rank + 2)
     checks.check(fits, who, "inputs.shape", f"be {_axes_of(spec)}", shape)
+    is_times = False
     if positions is not None:
-        check_positions(spec, shape, positions)
+        is_times = check_positions(spec, shape, positions, grid) == "times"
         is_default = isinstance(start_index, int) and start_index == 0
         rule = "be 0 beside `positions`, which say where each token stands"
         checks.check(is_default, who, "start_index", rule, start_index)
         rule = "be None beside `positions`, which say where each token stands"
-        checks.check(grid is None, who, "grid", rule, grid)
-    elif rank > 1 and len(shape) == 3 and grid is None:
+        fits = grid is None or is_times
+        checks.check(fits, who, "grid", rule, grid)
+    if (
+        rank > 1
+        and len(shape) == 3
+        and grid is None
+        and (positions is None or is_times)
+    ):
         rule = "be given for inputs of shape (batch, tokens, width)"
         remedy = "Give the sizes to the layer, or pass `grid` to the call."
         for name, size in zip(names, spec.sizes, strict=True):
@@ -190,21 +198,55 @@ def check_mask(spec: GridSpec, shape: Shape, mask: Tensor) -> None:
     checks.check(fits, spec.who, "mask.shape", f"be {axes}", received)
 
 
-def check_positions(spec: GridSpec, shape: Shape, positions: Tensor) -> None:
-    """Raise for positions of a wrong shape or dtype, or without a size they need."""
-    who, rank = spec.who, spec.rank
+def check_positions(
+    spec: GridSpec, shape: Shape, positions: Tensor, grid: GridSizes | None
+) -> Form:
+    """Raise for positions of a wrong shape or dtype, or without a size they need.
+
+    Returns:
+        The form of the positions.
+    """
+    who = spec.who
+    form = form_of(spec, shape, positions, grid)
+    if form == "times":
+        check_times(spec, positions, grid)
+        return form
     received = checks.known_shape(positions.shape)
+    if spec.rank == 3 and len(received) == 1:
+        frames = shape[1] if len(shape) > 3 else spec.sizes[0]
+        rule = f"have a time for each of the {frames} frames"
+        checks.check(False, who, "positions.shape", rule, received)
     check_coordinates(spec, positions)
-    received = received[:-1] if rank > 1 else received
-    tokens = shape[1:-1] if rank > 1 else (shape[-2],)
+    if form is None:
+        _refuse(spec, shape, received)
+    return form or "tokens"
+
+
+def _refuse(spec: GridSpec, shape: Shape, received: Shape) -> None:
+    """Raise for positions that are not of the tokens."""
+    tokens = shape[1:-1] if spec.rank > 1 else (shape[-2],)
     expected = tuple(n - spec.num_prefix_tokens if n else n for n in tokens)
-    fits = checks.shapes_match(received[-len(expected) :], expected)
+    coordinates = received[:-1] if spec.rank > 1 else received
     rule = f"end with the axes of the tokens, {expected}"
-    checks.check(fits, who, "positions.shape", rule, received)
-    lead = received[: -len(expected)]
+    rule += f" and {spec.rank} coordinates" if spec.rank > 1 else ""
+    fits = checks.shapes_match(coordinates[-len(expected) :], expected)
+    checks.check(fits, spec.who, "positions.shape", rule, received)
     rule = f"have no axis before those of the tokens, or that of {shape[0]} samples"
-    fits = any(checks.shapes_match(lead, option) for option in ((), (1,), shape[:1]))
-    checks.check(fits, who, "positions.shape", rule, received)
+    checks.check(False, spec.who, "positions.shape", rule, received)
+
+
+def check_times(spec: GridSpec, times: Tensor, grid: GridSizes | None) -> None:
+    """Raise for times of frames that the layer cannot encode."""
+    received = checks.known_shape(times.shape)
+    rule = "have a coordinate for each token, "
+    reason = f"because convention={spec.convention!r} counts with all axes"
+    fits = spec.rules.encodes_axes_alone
+    checks.check(fits, spec.who, "positions.shape", rule + reason, received)
+    fits = grid is None or isinstance(grid, (list, tuple))
+    reason = "because `grid` holds the sizes of each sample"
+    checks.check(fits, spec.who, "positions.shape", rule + reason, received)
+    if spec.kinds[0] == "learned":
+        check_whole(spec, times)
 
 
 def check_encoded(spec: GridSpec, positions: Tensor) -> None:
@@ -226,12 +268,18 @@ def check_coordinates(spec: GridSpec, positions: Tensor) -> None:
     rule = f"be given, because convention={spec.convention!r} counts with it"
     for name, size in zip(names, spec.sizes, strict=True):
         checks.check(size or name not in needed, who, name, rule, size)
-    if spec.has_tables and spec.kernel.interpolation is None:
+    if spec.has_tables:
+        check_whole(spec, positions)
+
+
+def check_whole(spec: GridSpec, positions: Tensor) -> None:
+    """Raise for positions between the rows of a table that is not interpolated."""
+    if spec.kernel.interpolation is None:
         dtype = keras.backend.standardize_dtype(positions.dtype)
         rule = "be integer, because the table is read without interpolation"
         remedy = "Cast it, or give the layer interpolation='bilinear'."
         fits = not tensors.is_float(dtype)
-        tensors.check_dtype(who, "positions", positions, fits, rule, remedy)
+        tensors.check_dtype(spec.who, "positions", positions, fits, rule, remedy)
 
 
 def sizes_of_formula(spec: GridSpec) -> tuple[str, ...]:

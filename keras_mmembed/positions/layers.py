@@ -81,7 +81,8 @@ class PositionEmbedding1D(PositionEmbedding):
     Call arguments:
         inputs: Features of the tokens.
         positions: Positions of all tokens but prefix tokens, in tokens or, as floats,
-            in a unit such as seconds. Defaults to `None`, which counts 0, 1, 2, ...
+            in a unit such as seconds, times `scale`. Defaults to `None`, which counts
+            from `offset` on.
         start_index: Position of the first token, for decoding with a KV cache.
             Defaults to 0.
         mask: Padding mask, for conventions that count only valid tokens, and for the
@@ -183,7 +184,8 @@ class PositionEmbedding2D(PositionEmbedding):
     Shapes:
         inputs: `(batch, height, width, channels)`, or flattened row by row
             `(batch, num_prefix_tokens + height * width, channels)`.
-        positions: `(tokens, 2)` or `(batch, tokens, 2)`, row and column of each token.
+        positions: `(tokens, 2)` or `(batch, tokens, 2)`, row and column of each token,
+            or with the axes of the grid, `(height, width, 2)`.
         grid: two integers, or a tensor `(2,)` or `(batch, 2)`.
         start_index: an integer, or `(batch,)`, integer.
         mask: the axes of the tokens, bool.
@@ -347,7 +349,9 @@ class PositionEmbedding3D(PositionEmbedding):
     Shapes:
         inputs: `(batch, frames, height, width, channels)`, or flattened frame by frame
             `(batch, num_prefix_tokens + frames * height * width, channels)`.
-        positions: `(tokens, 3)` or `(batch, tokens, 3)`: frame, row and column.
+        positions: `(frames,)` or `(batch, frames)`, the time of each frame;
+            `(tokens, 3)` or `(batch, tokens, 3)`: frame, row and column of each token;
+            or with the axes of the clip, `(frames, height, width, 3)`.
         grid: three integers, or a tensor `(3,)` or `(batch, 3)`.
         start_index: an integer, or `(batch,)`, integer.
         mask: the axes of the tokens, bool.
@@ -406,7 +410,8 @@ class PositionEmbedding3D(PositionEmbedding):
 
     Call arguments:
         inputs: Features of the tokens.
-        positions: Frame, row and column of each token, integer or float. Defaults to
+        positions: Frame, row and column of each token, or the time of each frame,
+            beside which rows and columns are counted; integer or float. Defaults to
             `None`, which counts those of the clip.
         start_index: Number of the first frame. Defaults to 0.
         mask: Padding mask, for conventions that count only valid tokens, and for the

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from keras import ops
 
+from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.conventions import MaskedPosition
@@ -17,6 +18,11 @@ from keras_mmembed.positions.coordinates import (
     unravel,
 )
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
+from keras_mmembed.positions.position_forms import (
+    form_of,
+    in_axes_of_tokens,
+    with_times,
+)
 
 
 def locate(
@@ -31,8 +37,13 @@ def locate(
 
     The arguments are those of the call of a position layer.
     """
+    is_times = False
     if positions is not None:
-        return split_positions(spec, positions, len(inputs.shape) - 2)
+        form = form_of(spec, checks.known_shape(inputs.shape), positions, grid)
+        is_times = form == "times"
+        if not is_times:
+            positions = in_axes_of_tokens(inputs, positions, form or "tokens")
+            return split_positions(spec, positions, len(inputs.shape) - 2)
     grid = spec.sizes if grid is None else grid
     coordinates = count_tokens(spec, inputs, grid)
     if mask is not None and spec.rules.skips_masked:
@@ -41,7 +52,8 @@ def locate(
     elif mask is not None and is_measured(spec, inputs):
         coordinates = measure(spec, coordinates, token_mask(spec, mask, inputs, grid))
     coordinates = start_at(coordinates, start_index, spec.resizes)
-    return start_all_at(coordinates, spec.rules.first_index)
+    coordinates = start_all_at(coordinates, spec.rules.first_index)
+    return with_times(spec, coordinates, positions) if is_times else coordinates
 
 
 def split_positions(spec: GridSpec, positions: Tensor, token_rank: int) -> Coordinates:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
+from keras_mmembed.positions.position_forms import form_of
 
 # beyond it, positions do not fit an int32
 LARGEST = 2**31
@@ -19,14 +20,17 @@ def check_sizes(
     grid: GridSizes | None,
 ) -> None:
     """Raise for known sizes that are not those of the layer."""
+    is_times = False
     if positions is not None:
-        return
+        is_times = form_of(spec, shape, positions, grid) == "times"
+        if not is_times:
+            return
     if spec.rank == 1:
         check_length(spec, shape[-2])
         skip = spec.num_prefix_tokens
         rows = None if shape[-2] is None else shape[-2] - skip
     else:
-        rows = check_grid(spec, shape, start_index, grid)
+        rows = check_grid(spec, shape, start_index, grid, is_times)
     if isinstance(start_index, int):
         low, stop = start_limits(spec, rows)
         rule = f"lie in [{low}, {stop})"
@@ -70,9 +74,15 @@ def check_length(spec: GridSpec, length: int | None) -> None:
 
 
 def check_grid(
-    spec: GridSpec, shape: Shape, start_index: int | Tensor, grid: GridSizes | None
+    spec: GridSpec,
+    shape: Shape,
+    start_index: int | Tensor,
+    grid: GridSizes | None,
+    is_times: bool = False,
 ) -> int | None:
     """Raise for a grid that is known not to be that of the tokens or of the layer.
+
+    Frames with times of their own may be of another number.
 
     Returns:
         The size of the first axis, if it is known.
@@ -93,11 +103,21 @@ def check_grid(
     # a part of the rows, where the call says at which it starts
     is_part = not isinstance(start_index, int) or start_index != 0
     is_part = is_part and None not in (sizes[0], spec.sizes[0])
-    allowed = (sizes[0] if is_part else spec.sizes[0], *spec.sizes[1:])
+    free = [scale != 1 for scale in spec.scale]
+    free[0] = free[0] or is_part
+    allowed = tuple(
+        None if is_free else size
+        for is_free, size in zip(free, spec.sizes, strict=True)
+    )
+    limits = [spec.limit(axis) for axis in range(spec.rank)]
+    if is_times:
+        allowed, limits[0] = (None, *allowed[1:]), None
     rule = f"be that of the layer, {spec.sizes}"
     remedy = _remedy(spec, "sizes")
-    fits = checks.shapes_match(tuple(sizes), allowed)
-    fits = fits and not (is_part and sizes[0] > spec.sizes[0])
+    fits = checks.shapes_match(tuple(sizes), allowed) and all(
+        size is None or limit is None or size <= limit
+        for size, limit in zip(sizes, limits, strict=True)
+    )
     checks.check(fits, spec.who, "grid", rule, tuple(sizes), remedy)
     return sizes[0]
 
@@ -111,7 +131,10 @@ def check_values(
 ) -> None:
     """Raise for known positions outside the sizes of the layer."""
     if positions is not None:
-        check_position_values(spec, positions)
+        if form_of(spec, shape, positions, grid) == "times":
+            check_axis_values(spec, 0, positions)
+        else:
+            check_position_values(spec, positions)
         return
     is_flat = spec.rank > 1 and len(shape) == 3
     if is_flat and grid is not None and not isinstance(grid, (tuple, list)):
@@ -130,14 +153,21 @@ def check_values(
 
 def check_position_values(spec: GridSpec, positions: Tensor) -> None:
     """Raise for known positions outside the sizes of the layer."""
-    who, remedy = spec.who, "Set out_of_range to 'clip' or 'zero' to allow others."
+    for axis in range(spec.rank):
+        check_axis_values(
+            spec, axis, positions[..., axis] if spec.rank > 1 else positions
+        )
+
+
+def check_axis_values(spec: GridSpec, axis: int, positions: Tensor) -> None:
+    """Raise for known coordinates outside the size of an axis."""
+    limit = spec.sizes[axis]
+    remedy = "Set out_of_range to 'clip' or 'zero' to allow others."
     # NaN and infinity lie nowhere
-    tensors.check_range(who, "positions", positions, -LARGEST, LARGEST)
-    for axis, limit in enumerate(spec.sizes):
-        if limit is not None and spec.out_of_range == "error":
-            values = positions[..., axis] if spec.rank > 1 else positions
-            high = limit if spec.scale[axis] == 1 else limit / spec.scale[axis]
-            tensors.check_range(who, "positions", values, 0, high, remedy)
+    tensors.check_range(spec.who, "positions", positions, -LARGEST, LARGEST)
+    if limit is not None and spec.out_of_range == "error":
+        high = limit if spec.scale[axis] == 1 else limit / spec.scale[axis]
+        tensors.check_range(spec.who, "positions", positions, 0, high, remedy)
 
 
 def check_grids(spec: GridSpec, shape: Shape, grid: Tensor) -> None:

@@ -90,8 +90,8 @@ CALLS = [
         "leave an even number of the 16 channels for height and width",
         "4",
     ),
-    call(BOX(), X, boxes=ids(2, 3, 6)).says(
-        "boxes", "have the shape (batch, length, 4) or (length, 4)", "(2, 3, 6)"
+    call(BOX(), X, boxes=ids(2, 3, 5)).says(
+        "boxes", "have the shape (batch, length, 4) or (length, 4)", "(2, 3, 5)"
     ),
     call(BOX(), X, boxes=ids(2, 5, 4)).says(
         "boxes", "hold one box for each of the 3 tokens", "(2, 5, 4)"
