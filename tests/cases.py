@@ -287,6 +287,15 @@ CASES = [
         data_format="channels_first",
     ),
     _raw(
+        mm.PatchEmbedding,
+        4,
+        shape=(9, 14, 3),
+        unknown=(None, None, 3),
+        strides=3,
+        padding=2,
+        remainder="crop",
+    ),
+    _raw(
         mm.TubeletEmbedding,
         (2, 4, 4),
         shape=(3, 9, 14, 3),

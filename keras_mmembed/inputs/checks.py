@@ -11,14 +11,32 @@ from keras_mmembed.inputs.windows import Remainder
 
 
 def check_axes(
-    who: str, argument: str, value: Any, names: Sequence[str]
+    who: str, argument: str, value: Any, names: Sequence[str], minimum: int = 1
 ) -> tuple[int, ...]:
     """Return an integer of at least 1 per axis, from one for all or one for each."""
     if not isinstance(value, (list, tuple)):
-        return (checks.check_integer(who, argument, value),) * len(names)
+        return (checks.check_integer(who, argument, value, minimum),) * len(names)
     rule = f"be an integer, or have one for each of {names}"
     checks.check(len(value) == len(names), who, argument, rule, value)
-    return tuple(checks.check_integer(who, argument, size) for size in value)
+    return tuple(checks.check_integer(who, argument, size, minimum) for size in value)
+
+
+def check_padding(
+    who: str,
+    padding: Any,
+    sizes: tuple[int, ...],
+    names: Sequence[str],
+    remainder: Remainder,
+) -> tuple[int, ...]:
+    """Return the padding of both sides of each axis."""
+    padding = check_axes(who, "padding", padding, names, minimum=0)
+    rule = f"be smaller than patch_size={sizes}"
+    fits = all(a < b for a, b in zip(padding, sizes, strict=True))
+    checks.check(fits, who, "padding", rule, padding)
+    rule = "be 0 with remainder='pad', which pads the end of an axis"
+    fits = remainder != "pad" or not any(padding)
+    checks.check(fits, who, "padding", rule, padding)
+    return padding
 
 
 def check_strides(
@@ -41,16 +59,19 @@ def check_size(
     window: int,
     stride: int,
     remainder: Remainder,
+    padding: int = 0,
 ) -> None:
     """Raise if an axis of a known size has no window, or a remainder."""
     if size is None or remainder == "pad":
         return
+    is_whole = stride == window and padding == 0
+    window -= 2 * padding
     rule = f"be at least {window}"
     remedy = "Set remainder='pad' to pad it with zeros."
     checks.check(size >= window, who, argument, rule, size, remedy)
     if remainder == "error":
         rule = f"be a multiple of {window}"
-        if stride != window:
+        if not is_whole:
             rule = f"be {window} plus a multiple of {stride}"
         remedy = "Set remainder to 'pad' or 'crop' to allow other sizes."
         fits = (size - window) % stride == 0

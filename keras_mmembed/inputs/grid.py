@@ -45,6 +45,7 @@ class GridEmbedding(keras.layers.Layer):
         output_dim: int,
         *,
         strides: int | Sequence[int] | None = None,
+        padding: int | Sequence[int] = 0,
         remainder: Remainder = "error",
         data_format: DataFormat | None = None,
         use_bias: bool = True,
@@ -66,6 +67,9 @@ class GridEmbedding(keras.layers.Layer):
         )
         self.remainder: Remainder = checks.check_choice(
             who, "remainder", remainder, windows.REMAINDERS
+        )
+        self.padding: tuple[int, ...] = window_checks.check_padding(
+            who, padding, self.patch_size, names, self.remainder
         )
         self.data_format: DataFormat = checks.check_choice(
             who,
@@ -133,7 +137,11 @@ class GridEmbedding(keras.layers.Layer):
     def compute_output_shape(self, inputs_shape: Shape) -> Shape:
         batch, *grid, _ = self._channels_last_shape(inputs_shape)
         self._check_sizes(grid)
-        axes = zip(grid, self.patch_size, self.strides, strict=True)
+        sizes = [
+            None if size is None else size + 2 * more
+            for size, more in zip(grid, self.padding, strict=True)
+        ]
+        axes = zip(sizes, self.patch_size, self.strides, strict=True)
         counts = [windows.count_windows(*axis, self.remainder) for axis in axes]
         return (batch, *counts, self.output_dim)
 
@@ -150,6 +158,7 @@ class GridEmbedding(keras.layers.Layer):
             "patch_size": list(self.patch_size),
             "output_dim": self.output_dim,
             "strides": list(self.strides),
+            "padding": list(self.padding),
             "remainder": self.remainder,
             "data_format": self.data_format,
             "use_bias": self.use_bias,
@@ -160,11 +169,15 @@ class GridEmbedding(keras.layers.Layer):
         return describe(self)
 
     def _patches(self, x: Tensor) -> Tensor:
+        x = windows.pad_grid(x, self.padding)
         return windows.extract_patches(x, self.patch_size, self.strides, self.remainder)
 
     def _valid(self, mask: Tensor) -> Tensor:
         return windows.valid_windows(
-            mask, self.patch_size, self.strides, self.remainder
+            windows.dilate(mask, self.padding),
+            self.patch_size,
+            self.strides,
+            self.remainder,
         )
 
     def _channels_last(self, inputs: Tensor) -> Tensor:
@@ -213,8 +226,15 @@ class GridEmbedding(keras.layers.Layer):
         )
 
     def _check_sizes(self, sizes: Sequence[int | None]) -> None:
-        axes = zip(self.axis_names, sizes, self.patch_size, self.strides, strict=True)
-        for name, size, window, stride in axes:
+        axes = zip(
+            self.axis_names,
+            sizes,
+            self.patch_size,
+            self.strides,
+            self.padding,
+            strict=True,
+        )
+        for name, size, window, stride, padding in axes:
             window_checks.check_size(
-                type(self).__name__, name, size, window, stride, self.remainder
+                type(self).__name__, name, size, window, stride, self.remainder, padding
             )

@@ -11,7 +11,8 @@ from keras_mmembed.inputs.grid import GridEmbedding
 class PatchEmbedding(GridEmbedding):
     """Turns images into the features of their patches, by a linear projection.
 
-    Patch `[h, w]` begins at row `h strides[0]` and column `w strides[1]`, and becomes
+    Patch `[h, w]` begins at row `h strides[0] - padding[0]` and column
+    `w strides[1] - padding[1]`, and becomes
 
         outputs[h, w] = patch[h, w] kernel + bias
 
@@ -34,6 +35,9 @@ class PatchEmbedding(GridEmbedding):
         strides: Distance between neighbouring patches, an integer, or two. Smaller
             ones than the patch size make patches overlap. Defaults to `None`, the
             patch size.
+        padding: Number of zeros before the first and after the last row and column, an
+            integer, or two; with `remainder="crop"` as in a convolution of PyTorch.
+            Defaults to 0.
         remainder: Treatment of rows and columns that fill no whole patch: `"error"`
             (default); `"crop"`, they are left out; `"pad"`, they are padded with
             zeros, so that a patch begins at every multiple of `strides`.
@@ -52,7 +56,8 @@ class PatchEmbedding(GridEmbedding):
 
     Masking: with a mask, the outputs carry the mask of their patches. The features of
     an image do not depend on its padding: pixels that are not valid are zero, and a
-    patch is valid if with `"pad"` any of its pixels is, else if all are.
+    patch is valid if with `"pad"` any of its pixels is, else if all are; `padding` lies
+    around each image, and counts as valid.
 
     Precision: one matrix product in the compute dtype, summed as in Keras' `Dense`.
 
@@ -81,6 +86,8 @@ class PatchEmbedding(GridEmbedding):
         A. Dosovitskiy et al., "An Image is Worth 16x16 Words", 2020, equation (1),
         https://arxiv.org/abs/2010.11929. Without its class token and positional
         encoding, which `MultiModalFusion` adds.
+        H. Wu et al., "CvT", 2021, https://arxiv.org/abs/2103.15808 (overlapping patches
+        and `padding`).
     """
 
     axis_names: ClassVar[tuple[str, ...]] = ("height", "width")
@@ -113,6 +120,8 @@ class TubeletEmbedding(GridEmbedding):
         strides: Distance between neighbouring tubelets, an integer, or three. Smaller
             ones than the tubelet size make tubelets overlap. Defaults to `None`, the
             tubelet size.
+        padding: Number of zeros before the first and after the last frame, row and
+            column, an integer, or three. Defaults to 0.
         remainder: Treatment of frames, rows and columns that fill no whole tubelet:
             `"error"` (default), `"crop"` or `"pad"`, as for `PatchEmbedding`.
         data_format: `"channels_last"` or `"channels_first"`, the order of the axes of

@@ -96,6 +96,37 @@ def extract_patches(
     return x
 
 
+def pad_grid(x: Tensor, padding: Sequence[int]) -> Tensor:
+    """Return a grid with zeros on both sides of each axis.
+
+    Shapes:
+        x: `(batch, axis, ..., channels)` with one axis for each of `padding`.
+    """
+    if not any(padding):
+        return x
+    return ops.pad(x, ((0, 0), *[(size, size) for size in padding], (0, 0)))
+
+
+def dilate(mask: Tensor, padding: Sequence[int]) -> Tensor:
+    """Return the mask of a padded grid, where the padding of a sample is valid too.
+
+    So the padding lies around each sample, and not around the largest of the batch.
+
+    Shapes:
+        mask: `(batch, axis, ...)`, bool, with one axis for each of `padding`.
+        result: the same with `2 padding` more along each axis.
+    """
+    mask = ops.cast(mask, "int32")
+    for axis, size in enumerate(padding, start=1):
+        if size:
+            sides = (2 * size * (a == axis) for a in range(len(mask.shape)))
+            mask = ops.pad(mask, [(side, side) for side in sides])
+            number = count_along(mask, axis, 2 * size + 1, 1, "crop")
+            mask = cut_windows(mask, axis, 2 * size + 1, 1, number)
+            mask = ops.max(mask, axis=axis + 1)
+    return mask
+
+
 def grid_mask(mask: Tensor, grid: Tensor) -> Tensor:
     """Return which entries of a grid are valid, as bool.
 

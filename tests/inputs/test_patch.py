@@ -30,6 +30,67 @@ def test_formula(kind, overlap, remainder):
     np.testing.assert_allclose(got, values @ kernel + bias, atol=1e-5)
 
 
+def padded(x, padding):
+    return np.pad(x, [(0, 0), *[(size, size) for size in padding], (0, 0)])
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_padding_on_both_sides(kind):
+    layer_class, patch, grid, sizes = LAYERS[kind]
+    padding = tuple(size // 2 for size in patch)
+    layer = layer_class(patch, 5, strides=2, padding=padding, remainder="crop")
+    x = normal(len(sizes), *grid, 3)
+    valid = np.zeros(x.shape[:-1], bool)
+    for sample, size in enumerate(sizes):
+        valid[(sample, *(slice(n) for n in size))] = True
+    outputs = layer(x)
+    kernel, bias = (array(w) for w in layer.projection.weights)
+    strides = (2,) * len(patch)
+    values = reference.patches(padded(x, padding), patch, strides, "crop")
+    np.testing.assert_allclose(array(outputs), values @ kernel + bias, atol=1e-5)
+    assert layer.compute_output_shape(x.shape) == tuple(outputs.shape)
+    x[~valid] = np.nan
+    for given in (valid, np.array(sizes, "int32")):
+        outputs = layer(x, mask=given)
+        mask = ops.convert_to_numpy(outputs._keras_mask)
+        for sample, size in enumerate(sizes):
+            alone = padded(x[(sample, *map(slice, size))][None], padding)
+            values = reference.patches(alone, patch, strides, "crop")[0]
+            here = tuple(slice(n) for n in values.shape[:-1])
+            got = array(outputs)[sample][here]
+            np.testing.assert_allclose(got, values @ kernel + bias, atol=1e-5)
+            expected = np.zeros(mask.shape[1:], bool)
+            expected[here] = True
+            np.testing.assert_array_equal(mask[sample], expected)
+
+
+def test_padding_at_any_size():
+    layer = mm.PatchEmbedding(3, 5, strides=2, padding=1)
+    x = keras.Input((None, None, 3))
+    assert layer(x).shape == (None, None, None, 5)
+    model = keras.Model(x, layer(x))
+    for size in (1, 3, 7):
+        shape = model.predict(np.zeros((1, size, size, 3)), verbose=0).shape
+        assert shape == layer.compute_output_shape((1, size, size, 3))
+        assert shape[1] == (size + 1) // 2
+
+
+@pytest.mark.parametrize(
+    "options, rule",
+    [
+        ({"padding": 4}, "be smaller than patch_size"),
+        ({"padding": -1}, "be at least 0"),
+        ({"padding": (1,)}, "be an integer, or have one for each"),
+        ({"padding": 1, "remainder": "pad"}, "be 0 with remainder='pad'"),
+    ],
+)
+def test_messages_of_padding(options, rule):
+    with pytest.raises(ValueError, match=rule):
+        mm.PatchEmbedding(4, 5, **options)
+    with pytest.raises(ValueError, match="be 2 plus a multiple of 4"):
+        mm.PatchEmbedding(4, 5, padding=1)(normal(1, 8, 8, 3))
+
+
 @pytest.mark.parametrize("kind", LAYERS)
 def test_order_of_the_axes(kind):
     layer_class, patch, grid, _ = LAYERS[kind]
