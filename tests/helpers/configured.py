@@ -62,7 +62,9 @@ def boxes(module):
     """Return the tables of a `BoxEmbedding`, of a module with those of LayoutLM."""
     names = {"x": "x", "y": "y", "height": "h", "width": "w"}
     return {
-        f"{name}_embeddings": numpy(getattr(module, f"{one}_position_embeddings").weight)
+        f"{name}_embeddings": numpy(
+            getattr(module, f"{one}_position_embeddings").weight
+        )
         for name, one in names.items()
         if hasattr(module, f"{one}_position_embeddings")
     }

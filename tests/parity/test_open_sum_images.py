@@ -107,7 +107,9 @@ def test_qwen3_vl_resizes_its_table_with_aligned_corners(grids):
         },
     )
     fused = fusion(**batch)
-    got = array(fused["embeddings"]).reshape(2, *batch["inputs"]["image"].shape[1:3], 16)
+    got = array(fused["embeddings"]).reshape(
+        2, *batch["inputs"]["image"].shape[1:3], 16
+    )
     # published tokens come block by block, which are merged later
     expected, end = array(seen[0]), 0
     for sample, (height, width) in enumerate(grids):
