@@ -56,6 +56,7 @@ def test_vilt_with_images_of_two_sizes():
                 "dim": 16,
                 "position": position,
                 "start_token": True,
+                "count_special": True,
             },
         }
     )
@@ -73,7 +74,8 @@ def test_vilt_with_images_of_two_sizes():
         modality__text=kinds[0],
         modality__image=kinds[1],
         image__position__embeddings=rows[1:],
-        image__start=array(module.cls_token)[0] + rows[:1],
+        image__start=array(module.cls_token),
+        image__start_position=rows[:1],
     )
     fused = layer(inputs, mask=mask)
     got, mask = array(fused["embeddings"]), array(fused["mask"]).astype(bool)
@@ -175,6 +177,7 @@ def test_layoutlmv3_has_a_norm_for_each_and_one_for_all():
                 "embedding": mm.PatchEmbedding(4, 16),
                 "position": mm.PositionEmbedding2D(4, 4, kind="learned"),
                 "start_token": True,
+                "count_special": True,
                 "modality": False,
                 "normalization": {"epsilon": model.norm.eps},
             },
@@ -194,7 +197,8 @@ def test_layoutlmv3_has_a_norm_for_each_and_one_for_all():
         text__box=boxes(text),
         text__norm=norm(text.LayerNorm),
         image__embedding__projection=patches(model.patch_embed.proj),
-        image__start=array(model.cls_token)[0] + rows[:1],
+        image__start=array(model.cls_token),
+        image__start_position=rows[:1],
         image__position__embeddings=rows[1:],
         image__norm=norm(model.norm),
         norm=norm(model.LayerNorm),
