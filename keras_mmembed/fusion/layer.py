@@ -73,7 +73,8 @@ class MultiModalFusion(
         grids: by name, an integer for each axis, `(axes,)` or `(batch, axes)`.
         start_index: by name, an integer or `(batch,)`, integer.
         terms: by name, a dict by term, of the axes of the tokens, then those of a
-            value: none for ids, one for boxes.
+            value: none for ids, one for boxes. `(batch, 1)`, and so on for grids, is
+            one value of a sample.
         masked: by name, the axes of the tokens, bool.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
             is that of all tokens, and of class, register, start and end tokens.
@@ -112,8 +113,10 @@ class MultiModalFusion(
         gate: Whether a modality that is placed comes in through a `ZeroGate`: at first
             the other modality keeps its own tokens at the places.
         start_token, end_token: Whether a learned token comes before, or after.
-        count_special: Whether they have positions too; of a sequence only. The start
-            token then stands at 0, and the end token behind the last valid one.
+        count_special: Whether they have positions too. In a sequence, the start token
+            then stands at 0, and the end token behind the last valid one. Beside a
+            grid with a learned table, each has a learned row of its own,
+            `start_position` and `end_position`, as the class token of ViT.
         mask_token: Whether a learned vector replaces the features that `masked` marks.
         row_token: Whether a learned token follows each row of inputs that come as
             grids, valid if any token of the row is.

@@ -28,6 +28,7 @@ from keras_mmembed.positions.call_arguments import (
 )
 from keras_mmembed.positions.combination import Terms, concatenate, make_terms
 from keras_mmembed.positions.conventions import (
+    AxisKind,
     AxisKinds,
     Combination,
     ConventionName,
@@ -93,8 +94,7 @@ class PositionEmbedding(keras.layers.Layer):
         super().__init__(autocast=False, **checks.layer_options(who, kwargs))
         self.supports_masking = True
         kinds = options.check_kinds(who, kind, self.size_names)
-        one_kind = len(set(kinds)) == 1
-        self.kind: Kind | tuple[Kind, ...] = options.shortest(kinds)
+        self.kind: AxisKind | tuple[AxisKind, ...] = options.shortest(kinds)
         for name, size, one in zip(self.size_names, sizes, kinds, strict=True):
             setattr(self, name, position_checks.check_size(who, name, size, one))
         self.convention: ConventionName = options.check_convention(
@@ -136,7 +136,7 @@ class PositionEmbedding(keras.layers.Layer):
             self._spec.rules,
             kinds,
             self.combination,
-            self.default_combination[kinds[0] if one_kind else "sinusoidal"],
+            self.default_combination[self._spec.main_kind],
         )
         options.check_effects(self, self._spec, self._terms)
         self._table_names: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.conventions import (
+    AxisKind,
     Convention,
     ConventionName,
     Kind,
@@ -27,7 +28,7 @@ class GridSpec:
         who: Name of the layer, for error messages.
         size_names: Name of the size of each axis, such as `("height", "width")`.
         sizes: Declared size of each axis, or `None`.
-        kinds: `"sinusoidal"` or `"learned"`, for each axis.
+        kinds: `"sinusoidal"` or `"learned"`, for each axis; `None` for no encoding.
         convention: Name of the convention.
         rules: The rules of the convention, with those that options replace.
         scale: For each axis, the factor of its positions.
@@ -40,7 +41,7 @@ class GridSpec:
     who: str
     size_names: tuple[str, ...]
     sizes: tuple[int | None, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[AxisKind, ...]
     convention: ConventionName
     rules: Convention
     scale: tuple[float, ...]
@@ -58,6 +59,11 @@ class GridSpec:
     def has_tables(self) -> bool:
         """Whether any axis has a learned table."""
         return "learned" in self.kinds
+
+    @property
+    def main_kind(self) -> Kind:
+        """The kind whose default combination the layer has: learned for tables only."""
+        return "learned" if set(self.kinds) == {"learned"} else "sinusoidal"
 
     @property
     def first_row(self) -> int:
