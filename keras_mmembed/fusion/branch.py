@@ -35,14 +35,18 @@ class ModalityBranch(BranchLayers):
 
     def features_shape(self, shape: Shape) -> Shape:
         """Return the shape of the features of inputs."""
-        return features.features_shape(self.embedding, shape, self._has_vectors)
+        return features.features_shape(
+            self.embedding, shape, self.config["dim"], self._has_vectors
+        )
 
     def features_like(self, x: Tensor) -> Tensor:
         """Return a tensor with the axes and the mask of the features of inputs."""
         is_placed = "into" in self.config
         if is_placed and "padding_id" in self.config:
             return self.attach_mask([x, ops.not_equal(x, self.config["padding_id"])])
-        like = features.features_like(self.embedding, x, self.name, is_placed)
+        like = features.features_like(
+            self.embedding, x, self.name, self.config["dim"], is_placed
+        )
         has_ids = isinstance(self.embedding, keras.layers.Embedding)
         return like if has_ids else features.as_tokens(like, self._has_vectors)
 
@@ -78,7 +82,7 @@ class ModalityBranch(BranchLayers):
                 x = ops.clip(ops.cast(x, "int32"), 0, last)
             elif present is not None:
                 x = self._blank(x, present)
-            x = self.embedding(x)
+            x = features.embed(self.embedding, x)
             mask = self.read_mask(x)
         x = features.as_tokens(x, self._has_vectors)
         mask = arguments.mask.get(name, mask)
@@ -236,7 +240,8 @@ class ModalityBranch(BranchLayers):
             terms.append(encode_values(self.segment, values, x, valid))
         for name, options in self.config.get("terms", {}).items():
             layer, values = options["layer"], inputs.terms.get(name)
-            vectors = encode_values(layer, values, x, valid)
+            pooling = options.get("pooling")
+            vectors = encode_values(layer, values, x, valid, name, pooling)
             if vectors is None:
                 continue
             check_width(name, vectors, self.unified_dim)

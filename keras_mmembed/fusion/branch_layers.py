@@ -11,6 +11,7 @@ from keras_mmembed.common.mask_layers import AttachMask, ReadMask
 from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Initializer, Shape
 from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.fusion import features
 from keras_mmembed.fusion.config import (
     Gate,
     ModalityConfig,
@@ -23,6 +24,7 @@ from keras_mmembed.fusion.naming import naming
 from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.fusion.terms import gates_of
 from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.box import BoxEmbedding
 from keras_mmembed.positions.tables import clone_initializer
 
 NormMaker: TypeAlias = Callable[[Mapping[str, Any], str], keras.layers.Layer]
@@ -116,13 +118,14 @@ class BranchLayers(keras.layers.Layer):
     def build(self, inputs_shape: Shape | None = None) -> None:
         fused_shape = (None, None, self.unified_dim)
         if self.embedding is not None and not self.embedding.built:
-            needs_shape = not isinstance(self.embedding, keras.layers.Embedding)
+            known = (keras.layers.Embedding, BoxEmbedding)
+            needs_shape = not isinstance(self.embedding, known)
             rule = "be given in the first call, because its embedding is not built"
             remedy = f"Or build the embedding of modality {self.name!r} before."
             is_known = inputs_shape is not None or not needs_shape
             argument = f"inputs[{self.name!r}]"
             checks.check(is_known, WHO, argument, rule, None, remedy)
-            self.embedding.build(inputs_shape)
+            features.build(self.embedding, inputs_shape, self.config["dim"])
         if self.projection is not None and not self.projection.built:
             self.projection.build((None, None, self.config["dim"]))
         for sublayer in self._sublayers_of_the_width():

@@ -24,6 +24,7 @@ NormType: TypeAlias = Literal["layer", "rms"]
 Missing: TypeAlias = Literal["mask", "token"]
 Gate: TypeAlias = Literal["tanh", "linear"] | None
 Place: TypeAlias = Literal["features", "modality", "sum"]
+Pooling: TypeAlias = Literal["mean"] | None
 DropRates: TypeAlias = float | Mapping[str, float]
 
 
@@ -42,6 +43,7 @@ class TermConfig(TypedDict, total=False):
     layer: Required[keras.layers.Layer | Config]
     gate: Gate
     normalization: NormConfig | None
+    pooling: Pooling
 
 
 class PositionConfig(TypedDict, total=False):
