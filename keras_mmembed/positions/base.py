@@ -17,7 +17,11 @@ from keras_mmembed.common.types import (
 )
 from keras_mmembed.positions import checks as position_checks
 from keras_mmembed.positions import options, tables
-from keras_mmembed.positions.arrangement import arrange, zero_invalid
+from keras_mmembed.positions.arrangement import (
+    arrange,
+    on_all_tokens,
+    zero_invalid,
+)
 from keras_mmembed.positions.call_arguments import (
     standardize_grid,
     standardize_mask,
@@ -26,6 +30,7 @@ from keras_mmembed.positions.call_arguments import (
 )
 from keras_mmembed.positions.combination import Terms, concatenate, make_terms
 from keras_mmembed.positions.conventions import (
+    AxisKind,
     AxisKinds,
     Combination,
     ConventionName,
@@ -89,7 +94,9 @@ class PositionEmbedding(keras.layers.Layer):
         self.supports_masking = True
         who = type(self).__name__
         kinds = options.check_kinds(who, kind, self.size_names)
-        self.kind: Kind | tuple[Kind, ...] = kinds if len(set(kinds)) > 1 else kinds[0]
+        self.kind: AxisKind | tuple[AxisKind, ...] = (
+            kinds if len(set(kinds)) > 1 else kinds[0]
+        )
         for name, size, one in zip(self.size_names, sizes, kinds, strict=True):
             setattr(self, name, position_checks.check_size(who, name, size, one))
         self.convention: ConventionName = options.check_convention(
@@ -151,7 +158,7 @@ class PositionEmbedding(keras.layers.Layer):
         self._width: int | None = None
 
     def _make_spec(
-        self, kinds: tuple[Kind, ...], scales: tuple[float, ...]
+        self, kinds: tuple[AxisKind, ...], scales: tuple[float, ...]
     ) -> GridSpec:
         return GridSpec(
             who=type(self).__name__,
@@ -373,11 +380,15 @@ class PositionEmbedding(keras.layers.Layer):
     def _vectors(self, coordinates: Coordinates) -> Tensor:
         """Return the encoding of coordinates, in float32."""
         if self._fixed_encoding is not None:
-            return self._fixed_encoding.at(coordinates)
-        weights = [ops.cast(getattr(self, n), "float32") for n in self._table_names]
-        return combined_vectors(
-            self._spec, coordinates, weights, self._terms, self._sinusoids
-        )
+            vectors = self._fixed_encoding.at(coordinates)
+        else:
+            weights = [ops.cast(getattr(self, n), "float32") for n in self._table_names]
+            vectors = combined_vectors(
+                self._spec, coordinates, weights, self._terms, self._sinusoids
+            )
+        if None in self._spec.kinds:
+            vectors = on_all_tokens(vectors, coordinates)
+        return vectors
 
     def _arrange(
         self, vectors: Tensor, inputs: Tensor, token_rank: int, prefix: Tensor = None

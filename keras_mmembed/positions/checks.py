@@ -7,7 +7,7 @@ import keras
 
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
-from keras_mmembed.positions.conventions import CONVENTIONS, Kind
+from keras_mmembed.positions.conventions import CONVENTIONS, AxisKind
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.interpolation import check_kernel
 from keras_mmembed.positions.position_forms import Form, form_of
@@ -18,7 +18,7 @@ from keras_mmembed.positions.size_checks import (
 )
 
 
-def check_size(who: str, name: str, size: Any, kind: Kind) -> int | None:
+def check_size(who: str, name: str, size: Any, kind: AxisKind) -> int | None:
     """Return a size that is an integer of at least 1, and known if it is of a table."""
     size = checks.check_integer(who, name, size, optional=True)
     rule = "be given with kind='learned', because the table has this size"

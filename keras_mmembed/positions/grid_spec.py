@@ -6,9 +6,9 @@ from typing import Literal, TypeAlias, get_args
 
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.conventions import (
+    AxisKind,
     Convention,
     ConventionName,
-    Kind,
 )
 from keras_mmembed.positions.interpolation import Kernel
 
@@ -27,7 +27,7 @@ class GridSpec:
         who: Name of the layer, for error messages.
         size_names: Name of the size of each axis, such as `("height", "width")`.
         sizes: Declared size of each axis, or `None`.
-        kinds: `"sinusoidal"` or `"learned"`, for each axis.
+        kinds: `"sinusoidal"` or `"learned"`, for each axis; `None` for no encoding.
         convention: Name of the convention.
         rules: The rules of the convention, with those that options replace.
         scale: For each axis, the factor of its positions.
@@ -39,7 +39,7 @@ class GridSpec:
     who: str
     size_names: tuple[str, ...]
     sizes: tuple[int | None, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[AxisKind, ...]
     convention: ConventionName
     rules: Convention
     scale: tuple[float, ...]

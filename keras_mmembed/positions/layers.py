@@ -371,7 +371,8 @@ class PositionEmbedding3D(PositionEmbedding):
         width: Number of columns. Defaults to `None`, as `frames`.
         kind: `"sinusoidal"` (default) or `"learned"`, or a kind for each axis, in order
             or by name: `("sinusoidal", "learned", "learned")` for a learned table of
-            space and sinusoids of time.
+            space and sinusoids of time. `None` for an axis that is not encoded:
+            `("learned", None, None)` for a vector of each frame.
         convention: Whose formula: `"transformer"` (default), `"videomae"`,
             `"scenic"`, ...; see `keras_mmembed.positions.conventions`.
         combination: `"space_time"` as above; `"concat"` or `"sum"` of an encoding per

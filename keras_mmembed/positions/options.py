@@ -9,17 +9,17 @@ from keras_mmembed.positions.combination import Terms
 from keras_mmembed.positions.conventions import (
     CONVENTIONS,
     KINDS,
+    AxisKind,
     Combination,
     Convention,
     ConventionName,
-    Kind,
 )
 from keras_mmembed.positions.grid_spec import GridSpec
 from keras_mmembed.positions.size_checks import LARGEST
 
 
-def check_kinds(who: str, kind: Any, names: Sequence[str]) -> tuple[Kind, ...]:
-    """Return the kind of encoding of each axis, by the names of their sizes."""
+def check_kinds(who: str, kind: Any, names: Sequence[str]) -> tuple[AxisKind, ...]:
+    """Return the kind of encoding of each axis, `None` for an axis without one."""
     if isinstance(kind, Mapping):
         rule = f"have a kind for each of {tuple(names)}"
         checks.check(set(kind) == set(names), who, "kind", rule, dict(kind))
@@ -27,7 +27,10 @@ def check_kinds(who: str, kind: Any, names: Sequence[str]) -> tuple[Kind, ...]:
     if isinstance(kind, (list, tuple)):
         rule = f"have a kind for each of {tuple(names)}"
         checks.check(len(kind) == len(names), who, "kind", rule, list(kind))
-        return tuple(checks.check_choice(who, "kind", one, KINDS) for one in kind)
+        rule = "encode one axis at least"
+        checks.check(any(kind), who, "kind", rule, list(kind))
+        choices = (*KINDS, None)
+        return tuple(checks.check_choice(who, "kind", one, choices) for one in kind)
     return (checks.check_choice(who, "kind", kind, KINDS),) * len(names)
 
 
@@ -62,7 +65,7 @@ def check_axis_order(
 
 
 def check_convention(
-    who: str, convention: Any, kinds: Sequence[Kind]
+    who: str, convention: Any, kinds: Sequence[AxisKind]
 ) -> ConventionName:
     """Return the name of a convention that has encodings of these kinds and axes."""
     checks.check_choice(who, "convention", convention, tuple(CONVENTIONS))
@@ -74,7 +77,7 @@ def check_convention(
     return checks.check_choice(who, "convention", convention, fitting)
 
 
-def _has_kinds(rules: Convention, kinds: set[Kind]) -> bool:
+def _has_kinds(rules: Convention, kinds: set[AxisKind]) -> bool:
     """Whether a convention has encodings of one kind, or of several at once."""
     if len(kinds) == 1:
         return kinds <= set(rules.kinds)

@@ -47,7 +47,8 @@ class SinusoidalEncoding:
         )
         self.precomputed: PrecomputedGrid | None = None
         first = spec.rules.first_index
-        if not spec.rules.normalize and isinstance(first, int):
+        is_whole = None not in spec.kinds
+        if is_whole and not spec.rules.normalize and isinstance(first, int):
             declared = [range(first, first + size) for size in spec.sizes if size]
             is_declared = len(declared) == spec.rank
             self.precomputed = PrecomputedGrid(

@@ -175,3 +175,51 @@ def test_tables_of_space_are_resized_and_those_of_time_go_on():
     table = mm.resize_positions(layer.height_width_embeddings, (6, 4), "bilinear")
     expected = table + interleaved(np.arange(3), 8)[:, None, None]
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("kind", ["learned", "sinusoidal"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_axes_without_an_encoding(axis, kind, flat):
+    sizes = (3, 2, 4)
+    kinds = tuple(kind if one == axis else None for one in range(3))
+    layer = mm.PositionEmbedding3D(*sizes, kind=kinds)
+    layer.build((None, None, 8))
+    if kind == "learned":
+        (table,) = layer.weights
+        assert table.name == f"{layer.size_names[axis]}_embeddings"
+        assert tuple(table.shape) == (sizes[axis], 8)
+        rows = array(table)
+    else:
+        rows = interleaved(np.arange(sizes[axis]), 8)
+    shape = [sizes[axis] if one == axis else 1 for one in range(3)]
+    expected = np.broadcast_to(rows.reshape(*shape, 8), (1, *sizes, 8))
+    lead = (1, 24) if flat else (1, *sizes)
+    got = added(layer, *lead, 8).reshape(1, *sizes, 8)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    positions = np.stack(np.indices(sizes), axis=-1).reshape(24, 3)
+    got = array(layer.encode(positions)).reshape(1, *sizes, 8)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+
+
+def test_axes_without_an_encoding_beside_others():
+    layer = mm.PositionEmbedding3D(
+        None,
+        2,
+        3,
+        kind=(None, "learned", "learned"),
+        combination="sum",
+        interpolation="bilinear",
+        out_of_range="resize_longer",
+    )
+    got = added(layer, 2, 4, 2, 3, 8, start_index=np.array([0, 1]))
+    rows, columns = array(layer.height_embeddings), array(layer.width_embeddings)
+    expected = np.broadcast_to(rows[:, None] + columns, got.shape)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert added(layer, 1, 1, 5, 2, 8).shape == (1, 1, 5, 2, 8)
+    layer = mm.PositionEmbedding2D(kind={"height": None, "width": "sinusoidal"})
+    expected = np.broadcast_to(interleaved(np.arange(3), 8), (2, 4, 3, 8))
+    got = added(layer, 2, 4, 3, 8, start_index=1)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
