@@ -22,6 +22,7 @@
 - `set_trainable`: which weights train, by patterns of their paths; all else is frozen
 - `weights_without_decay`: what an optimizer should leave out of weight decay
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
+- `boxes_from_grid`: the boxes of the patches of a page
 """
 
 from importlib import metadata as _metadata
@@ -42,6 +43,7 @@ from keras_mmembed.models.transformer import MultiModalTransformer
 from keras_mmembed.models.weight_decay import weights_without_decay
 from keras_mmembed.plotting import plot_encoding, plot_layout, plot_similarity
 from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.box_numbers import boxes_from_grid
 from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.layers import (
     PositionEmbedding1D,
@@ -74,6 +76,7 @@ __all__ = [
     "SegmentEmbedding",
     "TubeletEmbedding",
     "ZeroGate",
+    "boxes_from_grid",
     "export_for_serving",
     "pack_tokens",
     "pad_batch",

@@ -28,6 +28,7 @@ LAYERS = {
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }
 FUNCTIONS = {
+    "boxes_from_grid",
     "export_for_serving",
     "pack_tokens",
     "pad_batch",
