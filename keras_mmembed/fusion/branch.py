@@ -136,12 +136,13 @@ class ModalityBranch(BranchLayers):
         norm = None if self.place == "features" else self.norm
         if self.counts_special:
             x = surround(_sum([x, *terms]), start, end, 0.0)
-            total = _sum([x, _sum([*self._position_term(inputs), *early])])
+            total = _sum([x, _sum([*self._position_term(inputs, x), *early])])
             exempt = self.borders if self.exempts_special else (0, 0)
             total = normalize_inside(norm, total, exempt)
         else:
             # what all samples share is added up once
-            total = _sum([x, _sum([*self._position_term(inputs), *early, *terms])])
+            shared = [*self._position_term(inputs, x), *early, *terms]
+            total = _sum([x, _sum(shared)])
             total = normalize(norm, total) if self.exempts_special else total
             beside = early[0] if early else 0.0
             if row is not None:
@@ -219,12 +220,20 @@ class ModalityBranch(BranchLayers):
             return tokens
         return [None if row is None else normalize(self.norm, row) for row in tokens]
 
-    def _position_term(self, inputs: ModalityInputs) -> list[Tensor]:
-        if self.position is None or not self.adds_position:
+    def _position_term(self, inputs: ModalityInputs, x: Tensor) -> list[Tensor]:
+        """Return the positional encoding of tokens `x`, or nothing."""
+        if self.conv_position is not None:
+            mask, present = inputs.mask, inputs.present
+            if mask is not None and present is not None and self.missing is not None:
+                # the tokens that stand in are valid
+                mask = ops.logical_or(mask, ops.logical_not(present[:, None]))
+            vectors = self.conv_position.encode(x, mask)
+        elif self.position is not None and self.adds_position:
+            vectors = position_term.encode(
+                self.position, inputs, self.borders, self.counts_special
+            )
+        else:
             return []
-        vectors = position_term.encode(
-            self.position, inputs, self.borders, self.counts_special
-        )
         gate, kind = getattr(self, "gate_position", None), self._gates.get("position")
         return [gated(ops.cast(vectors, self._sum_dtype), gate, kind)]
 

@@ -16,6 +16,7 @@ from keras_mmembed.fusion.config import (
     Gate,
     ModalityConfig,
     Place,
+    conv_position_of,
     make_position,
     make_projection,
     position_of,
@@ -25,6 +26,7 @@ from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.fusion.terms import gates_of
 from keras_mmembed.positions.base import PositionEmbedding
 from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.tables import clone_initializer
 
 NormMaker: TypeAlias = Callable[[Mapping[str, Any], str], keras.layers.Layer]
@@ -81,6 +83,7 @@ class BranchLayers(keras.layers.Layer):
             config, unified_dim, clone(kernel_initializer), dtype
         )
         self.position: PositionEmbedding | None = make_position(config, dtype)
+        self.conv_position: ConvPositionEmbedding | None = conv_position_of(config)
         self.segment: SegmentEmbedding | None = None
         if "segments" in config:
             self.segment = SegmentEmbedding(
@@ -142,7 +145,7 @@ class BranchLayers(keras.layers.Layer):
     def _sublayers_of_the_width(self) -> list[keras.layers.Layer]:
         """Return the sublayers that work on tokens of the common width."""
         terms = [f"{part}_{t}" for t in self.config.get("terms", {}) for part in PARTS]
-        position = self.position if self.adds_position else None
+        position = self.position if self.adds_position else self.conv_position
         named = [getattr(self, attribute, None) for attribute in terms]
         sublayers = (position, self.segment, *named, self.gate, self.norm)
         return [sublayer for sublayer in sublayers if sublayer is not None]
@@ -180,8 +183,9 @@ class BranchLayers(keras.layers.Layer):
 
     @property
     def adds_position(self) -> bool:
-        """Whether a positional encoding is one of the terms."""
-        return self.position is not None and position_of(self.config)[0] is not None
+        """Whether an encoding of the positions is one of the terms."""
+        has_other = self.conv_position is not None or self.position is None
+        return not has_other and position_of(self.config)[0] is not None
 
     @property
     def borders(self) -> tuple[int, int]:

@@ -1,6 +1,5 @@
 """Embeddings of published document models, each as one configured fusion."""
 
-
 import numpy as np
 import pytest
 from configured import assign, boxes, configured, dense, norm, numpy, table

@@ -14,6 +14,7 @@ from published import (
     torch,
     transformers,
 )
+from weights import reloaded
 
 import keras_mmembed as mm
 
@@ -234,3 +235,57 @@ def test_llava_next_ends_rows_with_a_newline():
         projector__second=dense(projector.linear_2),
     )
     close(array(fusion(**call)["embeddings"]), expected)
+
+
+def test_florence2_projects_an_image_and_its_mean(tmp_path):
+    config = transformers.Florence2Config()
+    config.vision_config.embed_dim = [4, 4, 4, 18]
+    config.vision_config.projection_dim = 16
+    config.vision_config.max_position_embeddings = 5
+    config.vision_config.max_temporal_embeddings = 6
+    module = models.florence2.modeling_florence2.Florence2MultiModalProjector(config)
+    module, features = randomize(module), normal(2, 18, 3, 4)
+    expected = module(torch.tensor(features))
+
+    position = mm.PositionEmbedding3D(
+        6,
+        5,
+        5,
+        kind=("sinusoidal", "learned", "learned"),
+        convention="florence2",
+        out_of_range="clip",
+        name="position",
+    )
+    projection = keras.layers.Dense(16, use_bias=False, name="projection")
+    frames = keras.Input((None, None, None, 18))
+    pooling = keras.layers.GlobalAveragePooling3D()
+    mean = keras.Sequential([frames, position, pooling, projection], name="mean")
+    image = keras.Sequential([frames, position, projection], name="image")
+    fusion = configured(
+        {
+            "mean": {"type": "none", "dim": 16, "embedding": mean},
+            "image": {"type": "3d", "dim": 16, "embedding": image, "position": None},
+        },
+        normalization="shared",
+        epsilon=1e-5,
+        modality_embedding=False,
+    )
+    frame = features.transpose(0, 2, 3, 1)[:, None]
+    inputs = {"mean": frame, "image": frame}
+    fusion(inputs)
+    embed = module.image_position_embed
+    assign(
+        fusion,
+        mean__position={
+            "height_embeddings": numpy(embed.row_embeddings.weight),
+            "width_embeddings": numpy(embed.column_embeddings.weight),
+        },
+        mean__projection=dense(module.image_projection),
+        norm=norm(module.image_proj_norm),
+    )
+    close(array(fusion(inputs)["embeddings"]), expected)
+    symbols = {name: keras.Input((None, None, None, 18), name=name) for name in inputs}
+    model = keras.Model(symbols, fusion(symbols)["embeddings"])
+    loaded = reloaded(model, tmp_path)
+    assert len(loaded.weights) == len(model.weights) == 5
+    close(array(loaded.predict(inputs, verbose=0)), expected)
