@@ -256,31 +256,33 @@ def test_florence2_projects_an_image_and_its_mean(tmp_path):
         out_of_range="clip",
         name="position",
     )
-    projection = keras.layers.Dense(16, use_bias=False, name="projection")
     frames = keras.Input((None, None, None, 18))
-    pooling = keras.layers.GlobalAveragePooling3D()
-    mean = keras.Sequential([frames, position, pooling, projection], name="mean")
-    image = keras.Sequential([frames, position, projection], name="image")
+    tokens = keras.layers.Reshape((-1, 18))(position(frames))
+    mean = keras.ops.mean(tokens, axis=1, keepdims=True)
+    tokens = keras.ops.concatenate([mean, tokens], axis=1)
     fusion = configured(
         {
-            "mean": {"type": "none", "dim": 16, "embedding": mean},
-            "image": {"type": "3d", "dim": 16, "embedding": image, "position": None},
+            "image": {
+                "type": "none",
+                "dim": 18,
+                "embedding": keras.Model(frames, tokens, name="embedding"),
+                "projection": {"use_bias": False},
+                "modality": False,
+            }
         },
         normalization="shared",
         epsilon=1e-5,
-        modality_embedding=False,
     )
-    frame = features.transpose(0, 2, 3, 1)[:, None]
-    inputs = {"mean": frame, "image": frame}
+    inputs = {"image": features.transpose(0, 2, 3, 1)[:, None]}
     fusion(inputs)
     embed = module.image_position_embed
     assign(
         fusion,
-        mean__position={
+        position={
             "height_embeddings": numpy(embed.row_embeddings.weight),
             "width_embeddings": numpy(embed.column_embeddings.weight),
         },
-        mean__projection=dense(module.image_projection),
+        image__projection=dense(module.image_projection),
         norm=norm(module.image_proj_norm),
     )
     close(array(fusion(inputs)["embeddings"]), expected)
