@@ -22,6 +22,7 @@ from keras_mmembed.fusion.tokens import (
     pad,
     repeat,
 )
+from keras_mmembed.positions.box import BoxEmbedding
 
 
 class ModalityBranch(BranchLayers):
@@ -54,6 +55,8 @@ class ModalityBranch(BranchLayers):
         """Whether a mask is the Keras mask of raw inputs, which an embedding gets."""
         if not getattr(self.embedding, "supports_masking", False):
             return False
+        if isinstance(self.embedding, BoxEmbedding):
+            return False  # a box is a token
         if isinstance(x, keras.KerasTensor):
             return mask is getattr(x, "_keras_mask", None)
         return mask is self.read_mask(x)
@@ -82,7 +85,7 @@ class ModalityBranch(BranchLayers):
                 x = ops.clip(ops.cast(x, "int32"), 0, last)
             elif present is not None:
                 x = self._blank(x, present)
-            x = features.embed(self.embedding, x)
+            x = features.embed(self.embedding, x, arguments.mask.get(name))
             mask = self.read_mask(x)
         x = features.as_tokens(x, self._has_vectors)
         mask = arguments.mask.get(name, mask)

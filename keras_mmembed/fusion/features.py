@@ -5,7 +5,9 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.sequences import as_mask
 from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.fusion.tokens import flatten_tokens
 from keras_mmembed.positions.box import BoxEmbedding
 
 WHO = "MultiModalFusion"
@@ -17,10 +19,15 @@ def build(embedding: keras.layers.Layer, shape: Shape | None, width: int) -> Non
     embedding.build((None, None, width) if is_box else shape)
 
 
-def embed(embedding: keras.layers.Layer, x: Tensor) -> Tensor:
-    """Return the features of raw inputs, or of boxes."""
-    is_box = isinstance(embedding, BoxEmbedding)
-    return embedding.encode(x) if is_box else embedding(x)
+def embed(embedding: keras.layers.Layer, x: Tensor, mask: Tensor = None) -> Tensor:
+    """Return the features of raw inputs, or of boxes, which a mask of tokens blanks."""
+    if not isinstance(embedding, BoxEmbedding):
+        return embedding(x)
+    if mask is not None and len(x.shape) > 2:
+        valid = as_mask(mask, flatten_tokens(x))
+        valid = ops.reshape(valid, (*ops.shape(x)[:-1], 1))
+        x = ops.where(valid, x, ops.zeros_like(x))
+    return embedding.encode(x)
 
 
 def features_shape(
