@@ -42,7 +42,11 @@ def check_terms(
         shape = checks.known_shape(value.shape)
         batch, tokens = features_shape[:1], features_shape[1:-1]
         options = [batch + tokens, (*batch, known_product(tokens)), tokens]
-        options += [(known_product(tokens),)]
+        options += [
+            (known_product(tokens),),
+            (*batch, *(1 for _ in tokens)),
+            (*batch, 1),
+        ]
         fits = any(
             len(shape) >= len(option)
             and checks.shapes_match(shape[: len(option)], option)

@@ -69,7 +69,8 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
         grids: by name, an integer for each axis, `(axes,)` or `(batch, axes)`.
         start_index: by name, an integer or `(batch,)`, integer.
         terms: by name, a dict by term, of the axes of the tokens, then those of a
-            value: none for ids, one for boxes.
+            value: none for ids, one for boxes. `(batch, 1)`, and so on for grids, is
+            one value of a sample.
         masked: by name, the axes of the tokens, bool.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
             is that of all tokens, and of class, register, start and end tokens.

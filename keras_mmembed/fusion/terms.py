@@ -30,10 +30,12 @@ def encode_values(
 
     Shapes:
         values: `(batch, ..., values)` or `(..., values)`, with the axes of the tokens,
-            and with pooling another one after these.
+            or of size 1 for one value of a sample; with pooling another one after
+            these.
         tokens: `(batch, ..., width)`.
         valid: `(batch, length)`, bool, or `None` if all tokens are.
-        result: `(batch, length, width)`, `(length, width)` or `(width,)`.
+        result: `(batch, length, width)`, `(batch, 1, width)`, `(length, width)` or
+            `(width,)`.
     """
     if values is None:
         is_table = isinstance(layer, ID_TABLES) and pooling is None
@@ -42,6 +44,8 @@ def encode_values(
     if valid is not None and has_batch:
         # what stands in padding, such as -1 or NaN, is no value
         rank = len(values.shape) - 2
+        if values.shape[1] == 1:
+            valid = ops.any(valid, axis=1, keepdims=True)
         valid = ops.reshape(valid, (*ops.shape(values)[:2], *(1,) * rank))
         values = ops.where(valid, values, ops.zeros_like(values))
     several = pooling is not None
@@ -75,8 +79,10 @@ def flatten_values(values: Tensor, tokens: Tensor) -> tuple[Tensor, bool]:
     rank = len(tokens.shape) - 2
     axes = 1 if has_batch else 0
     shape = checks.known_shape(values.shape)
-    is_grid = rank > 1 and checks.shapes_match(
-        shape[axes : axes + rank], checks.known_shape(tokens.shape)[1:-1]
+    sizes = shape[axes : axes + rank]
+    is_one = has_batch and sizes == (1,) * rank
+    is_grid = rank > 1 and (
+        is_one or checks.shapes_match(sizes, checks.known_shape(tokens.shape)[1:-1])
     )
     if not is_grid or len(shape) < axes + rank:
         return values, has_batch
@@ -93,7 +99,7 @@ def leads(shape: Any, tokens: Any) -> bool:
     shape, tokens = checks.known_shape(shape), checks.known_shape(tokens)
     batch, axes = tokens[:1], tokens[1:-1]
     known = None if None in axes else int(np.prod(axes))
-    options = (batch + axes, (*batch, known))
+    options = (batch + axes, (*batch, known), batch + (1,) * len(axes), (*batch, 1))
     return any(
         len(shape) >= len(option) and checks.shapes_match(shape[: len(option)], option)
         for option in options

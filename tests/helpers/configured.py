@@ -55,7 +55,10 @@ def patches(convolution):
     """Return the weights of a `PatchEmbedding`."""
     kernel = numpy(convolution.weight)
     kernel = np.moveaxis(kernel, (0, 1), (-1, -2)).reshape(-1, kernel.shape[0])
-    return {"kernel": kernel, "bias": numpy(convolution.bias)}
+    named = {"kernel": kernel}
+    if convolution.bias is not None:
+        named["bias"] = numpy(convolution.bias)
+    return named
 
 
 def boxes(module):
