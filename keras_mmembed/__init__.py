@@ -13,6 +13,10 @@
 - `preset`: configurations of such models
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
+- `MultiModalAttention`: attention that uses the positions of tokens
+- `RotaryEmbedding`: queries and keys turned by the positions of their tokens
+- `rotary_positions`: position ids of a mixed sequence for them
+- `RelativePositionBias`: a bias of scores from the offsets of their positions
 - `resize_positions`: a learned table at another size
 - `pack_tokens`, `unpack_tokens`: valid tokens first, and back
 - `pad_batch`: samples of different sizes as one padded batch
@@ -22,12 +26,15 @@
 - `set_trainable`: which weights train, by patterns of their paths; all else is frozen
 - `weights_without_decay`: what an optimizer should leave out of weight decay
 - `positions_from_mask`, `positions_from_ids`: positions of padded and packed rows
-- `boxes_from_grid`: the boxes of the patches of a page
 """
 
 from importlib import metadata as _metadata
 
+from keras_mmembed.attention.layer import MultiModalAttention
 from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.attention.position_ids import rotary_positions
+from keras_mmembed.attention.relative_bias import RelativePositionBias
+from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common.zero_gate import ZeroGate
 from keras_mmembed.fusion.config import ModalityConfig
 from keras_mmembed.fusion.layer import MultiModalFusion
@@ -43,7 +50,6 @@ from keras_mmembed.models.transformer import MultiModalTransformer
 from keras_mmembed.models.weight_decay import weights_without_decay
 from keras_mmembed.plotting import plot_encoding, plot_layout, plot_similarity
 from keras_mmembed.positions.box import BoxEmbedding
-from keras_mmembed.positions.box_numbers import boxes_from_grid
 from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.layers import (
     PositionEmbedding1D,
@@ -67,16 +73,18 @@ __all__ = [
     "ConvPositionEmbedding",
     "ModalityConfig",
     "ModalityEmbedding",
+    "MultiModalAttention",
     "MultiModalFusion",
     "MultiModalTransformer",
     "PatchEmbedding",
     "PositionEmbedding1D",
     "PositionEmbedding2D",
     "PositionEmbedding3D",
+    "RelativePositionBias",
+    "RotaryEmbedding",
     "SegmentEmbedding",
     "TubeletEmbedding",
     "ZeroGate",
-    "boxes_from_grid",
     "export_for_serving",
     "pack_tokens",
     "pad_batch",
@@ -87,6 +95,7 @@ __all__ = [
     "positions_from_mask",
     "preset",
     "resize_positions",
+    "rotary_positions",
     "set_trainable",
     "unpack_tokens",
     "weights_without_decay",

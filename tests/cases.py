@@ -65,6 +65,25 @@ MORE_TOKENS = {
 }
 
 
+def _open():
+    return {
+        "text": {
+            "type": "1d",
+            "dim": 8,
+            "segments": 2,
+            "modality": False,
+            "position": {"layer": "sinusoidal", "gate": "linear"},
+            "terms": {"part": {"layer": mm.SegmentEmbedding(3), "gate": "linear"}},
+            "start_token": True,
+            "projection": {"use_bias": False},
+            "normalization": {"type": "rms", "place": "modality", "special": False},
+        },
+        "image": {**FUSION["image"], "normalization": {"place": "features"}},
+        "video": {"type": "3d", "dim": 8, "normalization": None},
+        "audio": {**FUSION["audio"], "terms": {"kind": mm.ModalityEmbedding(["a"])}},
+    }
+
+
 def _fusion(name, **kwargs):
     return Case(
         f"MultiModalFusion-{name}",
@@ -78,6 +97,41 @@ def _fusion(name, **kwargs):
     )
 
 
+def _rotary(convention, head_dim, axes=1, **kwargs):
+    return Case(
+        f"RotaryEmbedding-{convention}",
+        lambda **more: mm.RotaryEmbedding(convention, **kwargs, **more),
+        (5, 2, head_dim),
+        (None, 2, head_dim),
+        ids={"positions": ((5, axes) if axes > 1 else (5,), 9)},
+        has_tokens=False,
+    )
+
+
+def _bias(convention, axes=1, **kwargs):
+    shape = (5, axes) if axes > 1 else (5,)
+    return Case(
+        f"RelativePositionBias-{convention}",
+        lambda **more: mm.RelativePositionBias(
+            2, convention=convention, **kwargs, **more
+        ),
+        shape,
+        (None, *shape[1:]),
+        has_tokens=False,
+    )
+
+
+def _attention(name, heads=2, axes=1, **kwargs):
+    return Case(
+        f"MultiModalAttention-{name}",
+        lambda **more: mm.MultiModalAttention(heads, **kwargs, **more),
+        (5, 16),
+        (None, 16),
+        ids={"positions": ((5, axes) if axes > 1 else (5,), 3)},
+        projects=True,
+    )
+
+
 def _raw(layer, *sizes, shape, unknown=None, **kwargs):
     options = "-".join(f"{value}" for value in kwargs.values())
     return Case(
@@ -87,6 +141,27 @@ def _raw(layer, *sizes, shape, unknown=None, **kwargs):
         unknown or shape,
         projects=True,
         has_tokens=False,
+    )
+
+
+def _boxes(name, width=8, **kwargs):
+    return Case(
+        f"BoxEmbedding-{name}",
+        lambda **more: mm.BoxEmbedding(**kwargs, **more),
+        (5, width),
+        (None, width),
+        ids={"boxes": ((5, 4), 9)},
+        projects=kwargs.get("kind") == "linear" or "projection" in kwargs,
+    )
+
+
+def _conv(name, *sizes, **kwargs):
+    return Case(
+        name,
+        lambda **more: mm.ConvPositionEmbedding(*sizes, **kwargs, **more),
+        (5, 8),
+        (None, 8),
+        projects=True,
     )
 
 
@@ -180,74 +255,37 @@ CASES = [
         (None, 8),
         ids={"segment_ids": ((5,), 3)},
     ),
-    Case(
-        "BoxEmbedding-sum",
-        lambda **more: mm.BoxEmbedding(num_positions=9, **more),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
+    _boxes("sum", num_positions=9),
+    _boxes("concat", 16, kind="sinusoidal", combination="concat", coordinate_width=3),
+    _boxes("fractions", numbers=4, num_positions=9, scale=0.5, combination="concat"),
+    _boxes("linear", kind="linear", numbers=8, scale=0.1),
+    _boxes(
+        "projected",
+        combination="concat",
+        num_positions=9,
+        coordinate_width=2,
+        size_width=3,
+        projection={"use_bias": False},
     ),
-    Case(
-        "BoxEmbedding-concat",
-        lambda **more: mm.BoxEmbedding(
-            kind="sinusoidal", combination="concat", coordinate_width=3, **more
-        ),
-        (5, 16),
-        (None, 16),
-        ids={"boxes": ((5, 4), 9)},
-    ),
-    Case(
-        "BoxEmbedding-fractions",
-        lambda **more: mm.BoxEmbedding(
-            numbers=4, num_positions=9, scale=0.5, combination="concat", **more
-        ),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
-    ),
-    Case(
-        "BoxEmbedding-linear",
-        lambda **more: mm.BoxEmbedding(kind="linear", numbers=8, scale=0.1, **more),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
-        projects=True,
-    ),
-    Case(
-        "BoxEmbedding-projected",
-        lambda **more: mm.BoxEmbedding(
-            combination="concat",
-            num_positions=9,
-            coordinate_width=2,
-            size_width=3,
-            projection={"use_bias": False},
-            **more,
-        ),
-        (5, 8),
-        (None, 8),
-        ids={"boxes": ((5, 4), 9)},
-        projects=True,
-    ),
-    Case(
-        "ConvPositionEmbedding",
-        lambda **more: mm.ConvPositionEmbedding(4, groups=2, weight_norm=True, **more),
-        (5, 8),
-        (None, 8),
-        projects=True,
-    ),
-    Case(
-        "ConvPositionEmbedding-stacked",
-        lambda **more: mm.ConvPositionEmbedding(
-            3, groups=1, num_layers=2, normalize=True, **more
-        ),
-        (5, 8),
-        (None, 8),
-        projects=True,
-    ),
+    _conv("ConvPositionEmbedding", 4, groups=2, weight_norm=True),
+    _conv("ConvPositionEmbedding-stacked", 3, groups=1, num_layers=2, normalize=True),
+    _rotary("llama", 8, fraction=0.5),
+    _rotary("gptj", 8, scaling={"rope_type": "linear", "factor": 2.0}),
+    _rotary("qwen2_vl", 8, 3, sections=(2, 1, 1)),
+    _rotary("dinov3", 8, 2),
+    _rotary("vjepa2", 14, 3),
+    _bias("t5"),
+    _bias("layoutlmv3", 3, num_buckets=[8, 16, 16], scale=0.5),
+    _bias("swin", 2, grid=(4, 3)),
+    _bias("beit", 2, grid=(3, 4), interpolation="bilinear"),
+    _bias("alibi"),
+    _attention("rotary", rotary="llama", qk_norm="rms"),
+    _attention("groups", 4, 2, num_key_value_heads=2, rotary="pixtral"),
+    _attention("bias", bias="t5", scale=1.0, use_bias=False),
+    _attention("cap", bias="alibi", soft_cap=5.0, qk_norm="layer", use_bias=False),
     _fusion("shared"),
     _fusion("per_modality", normalization="per_modality", cls_token=True),
     _fusion("both", normalization="both", num_registers=2, missing="token"),
-    _fusion("joint", normalization="joint"),
     _fusion("rms", norm_type="rms"),
     _fusion("none", normalization=None),
     Case(
@@ -273,6 +311,14 @@ CASES = [
         ),
         {**FUSION_SHAPES, "video": (12, 6)},
         {**FUSION_UNKNOWN, "video": (12, 6)},
+        ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    ),
+    Case(
+        "MultiModalFusion-open",
+        lambda **more: mm.MultiModalFusion(_open(), 8, **{"dropout": 0.0, **more}),
+        FUSION_SHAPES,
+        FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
         projects=True,
     ),

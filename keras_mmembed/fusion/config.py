@@ -20,7 +20,7 @@ from keras_mmembed.positions.layers import (
 )
 
 ModalityType: TypeAlias = Literal["1d", "2d", "3d", "none"]
-Normalization: TypeAlias = Literal["shared", "per_modality", "joint", "both"] | None
+Normalization: TypeAlias = Literal["shared", "per_modality", "both"] | None
 NormType: TypeAlias = Literal["layer", "rms"]
 Missing: TypeAlias = Literal["mask", "token"]
 Gate: TypeAlias = Literal["tanh", "linear"] | None
@@ -106,7 +106,7 @@ SIZE_KEYS: dict[str, tuple[str, ...]] = {
     "3d": ("frames", "height", "width"),
     "none": (),
 }
-NORMALIZATIONS = ("shared", "per_modality", "joint", "both", None)
+NORMALIZATIONS = ("shared", "per_modality", "both", None)
 # arguments of the layer that its configuration holds as they are
 OPTIONS = (
     "unified_dim",
@@ -145,6 +145,12 @@ OTHER_KEYS = (
     "into",
     *FLAGS,
 )
+
+
+def from_first_files(config: Config) -> Config:
+    """Return the arguments of a layer, which the first files name otherwise."""
+    is_joint = config.get("normalization") == "joint"
+    return {**config, "normalization": "shared"} if is_joint else config
 
 
 def owner_of(configs: Mapping[str, ModalityConfig], name: str) -> str:

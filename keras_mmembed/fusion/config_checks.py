@@ -28,10 +28,10 @@ def check_configs(
     is_dict = isinstance(configs, dict)
     rule = "be a dict of a dict for each modality"
     checks.check(is_dict, who, "modality_configs", rule, repr(configs), error=TypeError)
-    checks.check_names(who, "modality_configs", configs)
+    names = checks.check_names(who, "modality_configs", configs)
     checked = {
         name: _check_config(who, name, config, unified_dim)
-        for name, config in configs.items()
+        for name, config in zip(names, configs.values(), strict=True)
     }
     for name, config in checked.items():
         for key in ("instance_of", "into"):

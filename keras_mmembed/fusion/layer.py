@@ -120,10 +120,9 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
     Args:
         modality_configs: By name, a dict with the keys above.
         unified_dim: The common width. Defaults to 512.
-        normalization: `"shared"` (default) or `"joint"`, one norm for all tokens,
-            before or after the concatenation, which is the same; `"per_modality"`, one
-            for each modality; `"both"`, one for each modality and then one for all;
-            `None`, no norm.
+        normalization: `"shared"` (default), one norm for all tokens; `"per_modality"`,
+            one for each modality; `"both"`, one for each modality and then one for
+            all; `None`, no norm.
         norm_type: `"layer"` (default), or `"rms"` for norms that divide by the root
             mean square and neither center nor shift (T5, LLaMA).
         epsilon: Added to the variance, or the mean square, in a norm. Defaults to 1e-6.
@@ -296,7 +295,7 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
         num_special = int(self.cls_token) + self.num_registers
         if self.normalization == "per_modality" and num_special:
             self.norm_special: keras.layers.Layer = self._make_norm({}, "norm_special")
-        if self.normalization in ("shared", "joint", "both"):
+        if self.normalization in ("shared", "both"):
             self.norm: keras.layers.Layer = self._make_norm({}, "norm")
         self.attach_mask: AttachMask = AttachMask(dtype=dtype)
         self.drop: keras.layers.Dropout = keras.layers.Dropout(
@@ -446,6 +445,10 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
                 self.embeddings_initializer
             ),
         }
+
+    @classmethod
+    def from_config(cls, config: Config) -> "MultiModalFusion":
+        return cls(**fusion_config.from_first_files(config))
 
     def as_in_first_files(self) -> None:
         """List the layers of the configuration first, as the first files do."""

@@ -68,7 +68,8 @@ class ModalityEmbedding(keras.layers.Layer):
 
     Example:
     >>> import keras
-    >>>     >>> from keras_mmembed import ModalityEmbedding
+    >>> import numpy as np
+    >>> from keras_mmembed import ModalityEmbedding
     >>> layer = ModalityEmbedding(["text", "image"])
     >>> x = np.zeros((1, 3, 8))
     >>> by_name = layer(x, modality="image")

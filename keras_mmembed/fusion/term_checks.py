@@ -26,12 +26,12 @@ def check_projection(
         try:
             made = keras.layers.Dense(1, **projection).get_config()
         except (TypeError, ValueError) as error:
-            rule = "be a dict of arguments of keras.layers.Dense"
+            rule = "have only arguments of keras.layers.Dense"
             remedy = f"It says: {error}"
             checks.check(False, who, place, rule, projection, remedy)
             raise
         return {key: made[key] for key in projection}
-    rule = "be True, False or a dict of arguments of keras.layers.Dense"
+    rule = "be a dict of arguments of keras.layers.Dense, True or False"
     is_flag = isinstance(projection, bool)
     checks.check(is_flag, who, place, rule, repr(projection), error=TypeError)
     rule = f"be left out, because dim={width} differs from unified_dim={unified_dim}"
@@ -43,7 +43,7 @@ def check_norm(
     who: str, place: str, norm: Any, keys: Sequence[str] = NORM_KEYS
 ) -> Config:
     """Return the norm of a modality, or of a term, as a plain dict."""
-    rule = f"be None or a dict with keys among {list(keys)}"
+    rule = f"be a dict with keys among {list(keys)}, or None"
     is_dict = isinstance(norm, dict)
     checks.check(is_dict, who, place, rule, repr(norm), error=TypeError)
     check_keys(who, place, norm, keys)
@@ -65,10 +65,10 @@ def check_terms(who: str, place: str, terms: Any, unified_dim: int) -> Config:
     rule = "be a dict of a layer for each term"
     is_dict = isinstance(terms, dict)
     checks.check(is_dict, who, place, rule, repr(terms), error=TypeError)
-    checks.check_names(who, place, terms)
+    names = checks.check_names(who, place, terms)
     return {
         name: _check_term(who, f"{place}[{name!r}]", term, unified_dim)
-        for name, term in terms.items()
+        for name, term in zip(names, terms.values(), strict=True)
     }
 
 

@@ -18,6 +18,7 @@ from keras_mmembed.fusion.config import (
     ModalityConfig,
     Normalization,
     config_of,
+    from_first_files,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.models import options
@@ -382,7 +383,7 @@ class MultiModalTransformer(KeepsSublayers, RestoringModel):
     def from_config(
         cls, config: Config, custom_objects: Config | None = None
     ) -> "MultiModalTransformer":
-        return cls(**config)
+        return cls(**from_first_files(config))
 
     def __repr__(self) -> str:
         config = options.fusion_config(self.fusion)

@@ -43,7 +43,7 @@ from keras_mmembed.positions.grid_spec import (
     GridSpec,
     OutOfRange,
 )
-from keras_mmembed.positions.interpolation import Interpolation, Kernel
+from keras_mmembed.positions.interpolation import Interpolation
 from keras_mmembed.positions.learned_encoding import combined_vectors, table_shapes
 from keras_mmembed.positions.locate import locate, split_positions
 from keras_mmembed.positions.out_of_range import bound
@@ -94,9 +94,7 @@ class PositionEmbedding(keras.layers.Layer):
         self.supports_masking = True
         who = type(self).__name__
         kinds = options.check_kinds(who, kind, self.size_names)
-        self.kind: AxisKind | tuple[AxisKind, ...] = (
-            kinds if len(set(kinds)) > 1 else kinds[0]
-        )
+        self.kind: AxisKind | tuple[AxisKind, ...] = options.shortest(kinds)
         for name, size, one in zip(self.size_names, sizes, kinds, strict=True):
             setattr(self, name, position_checks.check_size(who, name, size, one))
         self.convention: ConventionName = options.check_convention(
@@ -110,14 +108,10 @@ class PositionEmbedding(keras.layers.Layer):
         self.axis_order: tuple[str, ...] | None = options.check_axis_order(
             who, axis_order, self.size_names
         )
-        self.cosine_first: bool | None = cosine_first
-        if cosine_first is not None:
-            self.cosine_first = checks.check_flag(who, "cosine_first", cosine_first)
+        self.cosine_first: bool | None = options.check_cosine(who, cosine_first)
         self.offset: float | None = options.check_offset(who, offset)
         scales = options.check_scale(who, scale, self.size_names)
-        self.scale: float | tuple[float, ...] = (
-            scales if len(set(scales)) > 1 else scales[0]
-        )
+        self.scale: float | tuple[float, ...] = options.shortest(scales)
         self.max_wavelength: float = checks.check_number(
             who, "max_wavelength", max_wavelength, 0
         )
@@ -136,7 +130,7 @@ class PositionEmbedding(keras.layers.Layer):
             embeddings_initializer, who
         )
         checks.check_float_policy(self)
-        self._spec: GridSpec = self._make_spec(kinds, scales)
+        self._spec: GridSpec = options.make_spec(self, kinds, scales)
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(
             self._spec.rules,
@@ -144,40 +138,11 @@ class PositionEmbedding(keras.layers.Layer):
             self.combination,
             self.default_combination["learned" if has_table else "sinusoidal"],
         )
-        options.check_effects(
-            self._spec,
-            self._terms,
-            self.combination,
-            self.axis_order,
-            self.cosine_first,
-            self.offset,
-        )
+        options.check_effects(self, self._spec, self._terms)
         self._table_names: tuple[str, ...] = ()
         self._fixed_encoding: FixedEncoding | None = None
         self._sinusoids: list[SinusoidTerm] = []
         self._width: int | None = None
-
-    def _make_spec(
-        self, kinds: tuple[AxisKind, ...], scales: tuple[float, ...]
-    ) -> GridSpec:
-        return GridSpec(
-            who=type(self).__name__,
-            size_names=self.size_names,
-            sizes=tuple(getattr(self, name) for name in self.size_names),
-            kinds=kinds,
-            convention=self.convention,
-            rules=options.resolve(
-                self.convention,
-                self.size_names,
-                self.axis_order,
-                self.cosine_first,
-                self.offset,
-            ),
-            scale=scales,
-            kernel=Kernel(self.interpolation, self.antialias, self.align_corners),
-            out_of_range=self.out_of_range,
-            num_prefix_tokens=self.num_prefix_tokens,
-        )
 
     def build(self, inputs_shape: Shape) -> None:
         width = position_checks.check_width(self._spec, inputs_shape)
@@ -258,10 +223,8 @@ class PositionEmbedding(keras.layers.Layer):
         all samples have the same, so that they can be added to other terms before they
         are broadcast. The arguments are those of a call.
         """
-        spec, arguments = (
-            self._spec,
-            self._standardize(positions, start_index, mask, grid),
-        )
+        spec = self._spec
+        arguments = self._standardize(positions, start_index, mask, grid)
         position_checks.check_call(spec, inputs, *arguments)
         coordinates = locate(spec, inputs, *arguments)
         coordinates = bound(spec, coordinates)
@@ -334,22 +297,7 @@ class PositionEmbedding(keras.layers.Layer):
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> Config:
-        names = (
-            *self.size_names,
-            "kind",
-            "convention",
-            "combination",
-            "axis_order",
-            "cosine_first",
-            "offset",
-            "scale",
-            "max_wavelength",
-            "interpolation",
-            "antialias",
-            "align_corners",
-            "out_of_range",
-            "num_prefix_tokens",
-        )
+        names = (*self.size_names, *options.NAMES)
         values = {name: getattr(self, name) for name in names}
         initializer = initializers.serialize(self.embeddings_initializer)
         return {

@@ -24,47 +24,6 @@ BOX_NUMBERS: dict[Numbers, tuple[BoxNumber, ...]] = {
 FOUR_CORNERS = (0, 1, 2, 1, 2, 3, 0, 3)
 
 
-def boxes_from_grid(height: int, width: int, page_size: float = 1000) -> np.ndarray:
-    """Return the box of each cell of a grid, as of the patches of a page's image.
-
-    The cell in row `i` and column `j` has the corners
-
-        x0, y0 = j * page_size / width, i * page_size / height
-        x1, y1 = (j + 1) * page_size / width, (i + 1) * page_size / height
-
-    Shapes:
-        result: `(height * width, 4)`, row by row, as x0, y0, x1, y1; int32, rounded
-            down, if `page_size` is an integer, else float32.
-
-    Args:
-        height: Number of rows.
-        width: Number of columns.
-        page_size: Height and width of the page. Defaults to 1000, that of LayoutLM;
-            1.0 gives fractions of the page.
-
-    Raises:
-        TypeError: if an argument is of the wrong type.
-        ValueError: if a size is not positive.
-
-    Example:
-    >>> from keras_mmembed import boxes_from_grid
-    >>> boxes_from_grid(1, 3).tolist()
-    [[0, 0, 333, 1000], [333, 0, 666, 1000], [666, 0, 1000, 1000]]
-
-    References:
-        Y. Xu et al., "LayoutLMv2", 2021, https://arxiv.org/abs/2012.14740.
-    """
-    who = "boxes_from_grid"
-    height = checks.check_integer(who, "height", height)
-    width = checks.check_integer(who, "width", width)
-    size = checks.check_number(who, "page_size", page_size, 0)
-    y, x = np.indices((height, width))
-    cells = np.stack([x, y, x + 1, y + 1], axis=-1).reshape(-1, 4)
-    if isinstance(page_size, (int, np.integer)):
-        return (cells * int(size) // (width, height, width, height)).astype("int32")
-    return (cells * size / (width, height, width, height)).astype("float32")
-
-
 def split_numbers(boxes: Tensor, numbers: Numbers) -> list[Tensor]:
     """Return the numbers of boxes, of which those that boxes lack are derived.
 
@@ -78,6 +37,25 @@ def split_numbers(boxes: Tensor, numbers: Numbers) -> list[Tensor]:
         return [boxes[..., i] for i in FOUR_CORNERS]
     x0, y0, x1, y1 = (boxes[..., i] for i in range(4))
     return [x0, y0, x1, y1, y1 - y0, x1 - x0]
+
+
+def boxes_of_cells(height: int, width: int, page_size: int | None) -> np.ndarray:
+    """Return the boxes of the cells of a page, row by row.
+
+    Shapes:
+        result: `(height * width, 4)`, int32 for a page of so many positions, rounded
+            down, or float32 fractions of a page without `page_size`.
+    """
+    edges = [
+        np.arange(size + 1, dtype="float32") / size
+        if page_size is None
+        else np.arange(size + 1, dtype="int32") * page_size // size
+        for size in (height, width)
+    ]
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    y, x = edges
+    corners = [x[columns], y[rows], x[columns + 1], y[rows + 1]]
+    return np.stack(corners, axis=-1).reshape(height * width, 4)
 
 
 def whole_rows(boxes: Tensor, scale: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from keras_mmembed.common import checks
 from keras_mmembed.positions.combination import Terms
@@ -10,12 +10,31 @@ from keras_mmembed.positions.conventions import (
     CONVENTIONS,
     KINDS,
     AxisKind,
-    Combination,
     Convention,
     ConventionName,
 )
 from keras_mmembed.positions.grid_spec import GridSpec
+from keras_mmembed.positions.interpolation import Kernel
 from keras_mmembed.positions.size_checks import LARGEST
+
+Value = TypeVar("Value")
+
+# the arguments of a position layer but sizes and initializer, as configurations list
+NAMES = (
+    "kind",
+    "convention",
+    "combination",
+    "axis_order",
+    "cosine_first",
+    "offset",
+    "scale",
+    "max_wavelength",
+    "interpolation",
+    "antialias",
+    "align_corners",
+    "out_of_range",
+    "num_prefix_tokens",
+)
 
 
 def check_kinds(who: str, kind: Any, names: Sequence[str]) -> tuple[AxisKind, ...]:
@@ -49,6 +68,18 @@ def check_offset(who: str, offset: Any) -> float | None:
         return None
     value = checks.check_number(who, "offset", offset, 0, LARGEST)
     return int(value) if value == int(value) else value
+
+
+def check_cosine(who: str, cosine_first: Any) -> bool | None:
+    """Return whether cosines come first, or `None` for the order of the convention."""
+    if cosine_first is None:
+        return None
+    return checks.check_flag(who, "cosine_first", cosine_first)
+
+
+def shortest(values: tuple[Value, ...]) -> Value | tuple[Value, ...]:
+    """Return the value of all axes, or those of each."""
+    return values if len(set(values)) > 1 else values[0]
 
 
 def check_axis_order(
@@ -103,16 +134,39 @@ def resolve(
     return rules if offset is None else replace(rules, first_index=offset)
 
 
-def check_effects(
-    spec: GridSpec,
-    terms: Terms,
-    combination: Combination | None,
-    axis_order: Sequence[str] | None,
-    cosine_first: bool | None,
-    offset: float | None,
-) -> None:
-    """Raise for options that would have no effect, or none that is defined."""
+def make_spec(
+    layer: Any, kinds: tuple[AxisKind, ...], scales: tuple[float, ...]
+) -> GridSpec:
+    """Return the arguments of a position layer as one value."""
+    names = layer.size_names
+    rules = resolve(
+        layer.convention, names, layer.axis_order, layer.cosine_first, layer.offset
+    )
+    return GridSpec(
+        who=type(layer).__name__,
+        size_names=names,
+        sizes=tuple(getattr(layer, name) for name in names),
+        kinds=kinds,
+        convention=layer.convention,
+        rules=rules,
+        scale=scales,
+        kernel=Kernel(layer.interpolation, layer.antialias, layer.align_corners),
+        out_of_range=layer.out_of_range,
+        num_prefix_tokens=layer.num_prefix_tokens,
+    )
+
+
+def check_effects(layer: Any, spec: GridSpec, terms: Terms) -> None:
+    """Raise for options that would have no effect, or none that is defined.
+
+    Args:
+        layer: The position layer, with the arguments of its constructor.
+        spec: The same arguments as one value.
+        terms: The terms of its encoding.
+    """
     who, rules, convention = spec.who, spec.rules, spec.convention
+    combination, axis_order = layer.combination, layer.axis_order
+    cosine_first, offset = layer.cosine_first, layer.offset
     is_joined = any(len(term) > 1 for term in terms)
     if CONVENTIONS[convention].combination.get(2) == "concat":
         rule = (

@@ -103,8 +103,18 @@ class Sinusoid:
         if isinstance(positions, np.ndarray):
             turns = positions[..., None] * self.frequencies + self.phases
             return np.sin(2 * np.pi * turns)
+        turns = self.turns(ops.expand_dims(positions, -1))
+        return ops.sin(2 * np.pi * turns)
+
+    def turns(self, positions: Tensor) -> Tensor:
+        """Return the argument of every sine, in turns between -1/2 and 1/2.
+
+        Shapes:
+            positions: `(..., 1)`, or `(..., width)` for a position per channel.
+            result: `(..., width)`, float32.
+        """
         frequencies, phases, *digits = [c.tensor() for c in self._constants]
-        positions = ops.expand_dims(ops.cast(positions, "float32"), -1)
+        positions = ops.cast(positions, "float32")
         whole = ops.floor(positions)
         high = ops.floor(whole / DIGIT)
         low = whole - DIGIT * high
@@ -112,7 +122,7 @@ class Sinusoid:
         for digit, coarse, fine in ((low, *digits[:2]), (high, *digits[2:])):
             exact = digit * coarse
             turns = turns + (exact - ops.floor(exact)) + digit * fine
-        return ops.sin(2 * np.pi * (turns - ops.floor(turns + 0.5)))
+        return turns - ops.floor(turns + 0.5)
 
 
 # the sinusoid of each axis, in channel order

@@ -131,6 +131,8 @@ def make_sinusoids(
     """Return the sinusoids of each term, whose axes share the channels evenly."""
     rules, made = spec.rules, []
     for term in terms:
+        if all(part.kind == "learned" for part in term):
+            continue
         _check_width(spec, width, len(term))
         sinusoids = {}
         for part, share in zip(term, split_width(width, len(term)), strict=True):
@@ -141,8 +143,7 @@ def make_sinusoids(
                 share, rules.layout, rules.endpoint, max_wavelength, rules.cosine_first
             )
             sinusoids[axis] = Sinusoid(frequencies * spec.scale[axis], phases)
-        if sinusoids:
-            made.append(sinusoids)
+        made.append(sinusoids)
     return made
 
 

@@ -1,4 +1,4 @@
-"""What an attention mask refuses, and how it says it."""
+"""What the layers that act inside attention refuse, and how they say it."""
 
 from functools import partial
 
@@ -6,6 +6,7 @@ import numpy as np
 from messages import call, checks, flags, ids, make, wrong, zeros
 
 import keras_mmembed as mm
+from keras_mmembed.attention.rotary_conventions import ROTARY_CONVENTION_NAMES
 
 MASK = partial(mm.AttentionMask, ["text", "image", "audio"])
 FUSED = {"mask": flags(2, 8), "modality_ids": ids(2, 8)}
@@ -13,6 +14,29 @@ NUMBERS = "be numbers, as an array, a tensor or lists of one length"
 OF_MASK = "have the shape (2, 8) of the fused mask"
 AMONG = "hold only names among ['text', 'image', 'audio']"
 FUSES = "be what MultiModalFusion returns"
+
+ROTARY = mm.RotaryEmbedding
+NAMES = ", ".join(map(repr, ROTARY_CONVENTION_NAMES))
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+LONG = {**YARN, "rope_type": "longrope", "short_factor": [1.0] * 3}
+LONG["long_factor"] = [2.0] * 4
+LLAMA3 = {**YARN, "rope_type": "llama3", "low_freq_factor": 4, "high_freq_factor": 4}
+
+
+TOKENS = {**FUSED, "positions": zeros(2, 8, 3)}
+IDS = partial(mm.rotary_positions, TOKENS)
+MIXED = {"modalities": ["text", "image"], "grids": ["image"]}
+QWEN = partial(IDS, "qwen2_vl", **MIXED)
+TIMED = partial(IDS, "qwen2_5_vl", **MIXED)
+ATTENTION = partial(mm.MultiModalAttention, 4)
+BIAS = partial(mm.RelativePositionBias, 2)
+SWIN = partial(BIAS, convention="swin")
+
+
+def x(*shape):
+    """Return queries of 5 tokens, by default of 2 heads of 8 channels."""
+    return zeros(*(shape or (2, 5, 2, 8)))
+
 
 CONSTRUCTORS = [
     wrong(MASK, "be True or False", causal="yes"),
@@ -29,6 +53,118 @@ CONSTRUCTORS = [
     ),
     wrong(partial(MASK, causal=True), "have each name once", prefix=["image", "image"]),
     make(MASK, hidden={"text": ["sound"]}).says("hidden['text']", AMONG, "['sound']"),
+    wrong(ROTARY, f"be one of {NAMES}", convention="mrope"),
+    wrong(ROTARY, "be None with convention='llama'", sections=[4, 4]),
+    make(ROTARY, "qwen2_vl", sections=[4, 4]).says(
+        "sections", "be a list of 3 integers", "[4, 4]"
+    ),
+    make(ROTARY, "qwen2_vl", sections=[4, 4, 1.5]).says(
+        "sections[2]", "be an integer", "1.5"
+    ),
+    wrong(ROTARY, "be greater than 1", max_wavelength=1),
+    wrong(ROTARY, "lie in [0, 1]", fraction=1.5),
+    wrong(ROTARY, "be a dict or None", scaling="yarn"),
+    make(ROTARY, scaling={"rope_type": "su"}).says(
+        "scaling['rope_type']", "be one of 'linear', 'dynamic', 'ntk_alpha'", "'su'"
+    ),
+    make(ROTARY, scaling={"rope_type": "linear"}).says(
+        "scaling", "have the keys ['factor']", "{'rope_type': 'linear'}"
+    ),
+    make(ROTARY, scaling={**YARN, "beta": 1}).says(
+        "scaling", "have only keys among ['rope_type', 'factor', 'original_max", "{"
+    ),
+    make(ROTARY, scaling={**YARN, "factor": 0}).says(
+        "scaling['factor']", "be greater than 0", "0"
+    ),
+    make(ROTARY, scaling={**YARN, "truncate": 1}).says(
+        "scaling['truncate']", "be True or False", "1"
+    ),
+    make(ROTARY, scaling={**LONG, "long_factor": 2.0}).says(
+        "scaling['long_factor']", "be a list of numbers", "2.0"
+    ),
+    make(ROTARY, scaling=LLAMA3).says(
+        "scaling['high_freq_factor']", "be greater than low_freq_factor", "4.0"
+    ),
+    make(ROTARY, dtype="int32").says("dtype", "be a float dtype", "'int32'"),
+    make(ROTARY().rotations, ids(5)).says(
+        "layer", "be built, by a call or by `build`", "an unbuilt layer"
+    ),
+    make(mm.MultiModalAttention, 0).says("num_heads", "be at least 1", "0"),
+    wrong(ATTENTION, "divide num_heads=4", num_key_value_heads=3),
+    wrong(ATTENTION, "be an integer or None", head_dim=4.0),
+    wrong(ATTENTION, "be one of None, 'rms', 'layer'", qk_norm="batch"),
+    wrong(ATTENTION, "be greater than 0", scale=0),
+    wrong(ATTENTION, "be a number", soft_cap="50"),
+    wrong(ATTENTION, "lie in [0, 1)", dropout=1.0),
+    wrong(ATTENTION, "be True or False", use_bias=1),
+    wrong(ATTENTION, "be True or False", use_output_bias="no"),
+    make(ATTENTION, dtype="int32").says("dtype", "be a float dtype", "'int32'"),
+    make(ATTENTION, rotary=3).says(
+        "rotary", "be a dict of arguments, the name of a convention, or a layer", "3"
+    ),
+    make(ATTENTION, bias=mm.RelativePositionBias(2)).says(
+        "bias", "have num_heads=4, as the attention layer", "a bias for 2 heads"
+    ),
+    make(ATTENTION, bias={"num_heads": 8}).says(
+        "bias", "have num_heads=4, as the attention layer", "a bias for 8 heads"
+    ),
+    make(mm.rotary_positions, FUSED).says("fused", FUSES, "['mask', 'modality_ids']"),
+    wrong(IDS, "be one of 'sequence', 'qwen2_vl'", rule="mrope"),
+    make(IDS, "qwen2_vl").says(
+        "grids", "name the modalities that are images or clips", "None"
+    ),
+    wrong(IDS, "be None with rule='sequence'", grids=["image"]),
+    make(IDS, "clip", grids=["image"]).says(
+        "grids", "hold only names among []", "['image']"
+    ),
+    wrong(QWEN, "be empty with rule='qwen2_vl'", audio=["audio"]),
+    make(IDS, "seconds", **MIXED, audio=["image"]).says(
+        "audio", "not hold ['image'], which are grids", "['image']"
+    ),
+    make(IDS, "seconds", **MIXED, audio=["sound"]).says(
+        "audio", "hold only names among ['text', 'image']", "['sound']"
+    ),
+    wrong(QWEN, "be None with a rule that does not use time", rate=2.0),
+    wrong(TIMED, "be greater than 0", rate=0),
+    make(TIMED, rate={"video": 2.0}).says(
+        "rate", "hold only names among ['text', 'image']", "['video']"
+    ),
+    make(TIMED, rate=zeros(3)).says("rate.shape", "be (2,) or (2, 8)", "(3,)"),
+    make(TIMED, rate={"image": flags(2)}).says(
+        "rate['image'].dtype", "be an integer or a float", "bool"
+    ),
+    make(QWEN, example_ids=zeros(2, 8)).says(
+        "example_ids.dtype", "be integer", "float32"
+    ),
+    make(QWEN, repeats=flags(2, 3)).says(
+        "repeats.shape", "have the shape (2, 8) of the fused mask", "(2, 3)"
+    ),
+    make(IDS, "image", example_ids=ids(2, 8)).says(
+        "example_ids", "be None with rule='image'", "ndarray"
+    ),
+    make(IDS, "clip", return_next=True).says(
+        "return_next", "be False with rule='clip'", "True"
+    ),
+    wrong(QWEN, "be True or False", return_next=1),
+    make(QWEN, start_index=1.5).says("start_index", "be an integer or a tensor", "1.5"),
+    make(QWEN, start_index=ids(3)).says("start_index.shape", "be () or (2,)", "(3,)"),
+    make(mm.RelativePositionBias, 0).says("num_heads", "be at least 1", "0"),
+    wrong(BIAS, "be one of 't5', 'layoutlmv3', 'swin'", convention="deberta"),
+    wrong(BIAS, "be None with convention='alibi'", convention="alibi", num_buckets=8),
+    wrong(BIAS, "be None with convention='t5'", grid=(3, 3)),
+    wrong(BIAS, "be a list of one to three integers", convention="swin", grid=None),
+    wrong(BIAS, "be a list of one to three integers", convention="beit", grid=[2] * 4),
+    make(SWIN, grid=[3, 0]).says("grid", "be at least 1", "0"),
+    make(BIAS, num_buckets=5).says("num_buckets", "be a multiple of 2", "5"),
+    make(BIAS, num_buckets=2).says("num_buckets", "at least 4", "2"),
+    make(BIAS, bidirectional=False, max_distance=16).says(
+        "max_distance", "be greater than 16, the distances with a bucket each", "16"
+    ),
+    wrong(BIAS, "be an integer, or 1 of them", num_buckets=[8, 8]),
+    wrong(BIAS, "be True or False", bidirectional=1),
+    wrong(BIAS, "be one of 'nearest', 'bilinear', 'bicubic'", interpolation="cubic"),
+    wrong(BIAS, "be greater than 0", scale=0),
+    wrong(BIAS, "be the name, the configuration", embeddings_initializer="norml"),
 ]
 CALLS = [
     call(MASK(), FUSED["mask"]).says("fused", FUSES, ""),
@@ -63,9 +199,111 @@ NO_TENSORS = [
         "fused['mask']", NUMBERS, "array(['a']"
     ),
     call(MASK(), FUSED, example_ids="x").says("example_ids", NUMBERS, "'x'"),
+    call(ROTARY(), x(2, 5, 16), positions=ids(5)).says(
+        "inputs.shape", "be (batch, length, heads, head_dim)", "(2, 5, 16)"
+    ),
+    call(ROTARY(), x(2, 5, 2, 7), positions=ids(5)).says(
+        "inputs.shape[-1]", "have a multiple of 2 channels that are turned", "7"
+    ),
+    call(ROTARY("pixtral"), x(2, 5, 2, 6), positions=ids(5, 2)).says(
+        "inputs.shape[-1]", "have a multiple of 4 channels that are turned", "6"
+    ),
+    call(ROTARY("vjepa2"), x(2, 5, 2, 4), positions=ids(5, 3)).says(
+        "inputs.shape[-1]", "be at least 6", "4"
+    ),
+    call(
+        ROTARY(scaling={"rope_type": "ntk_alpha", "alpha": 9}),
+        x(2, 5, 1, 2),
+        positions=ids(5),
+    ).says("inputs.shape[-1]", "be at least 4 with scaling of type", "2"),
+    call(ROTARY("qwen2_vl", sections=[1, 1, 1]), x(), positions=ids(5, 3)).says(
+        "sections", "add up to 4, the pairs of channels that are turned", "[1, 1, 1]"
+    ),
+    call(ROTARY("qwen2_vl"), x(), positions=ids(5, 3)).says(
+        "sections", "those of qwen2_vl, (16, 24, 24), do not scale to it", "None"
+    ),
+    call(ROTARY(scaling=LONG), x(), positions=ids(5)).says(
+        "scaling['short_factor']", "have one number for each of the 4 pairs", "[1.0"
+    ),
+    call(ROTARY(), x(), positions=ids(2, 5, 3)).says(
+        "positions.shape", "be (length,) or (batch, length)", "(2, 5, 3)"
+    ),
+    call(ROTARY("pixtral"), x(), positions=ids(2, 5)).says(
+        "positions.shape", "be (length, 2) or (batch, length, 2)", "(2, 5)"
+    ),
+    call(ROTARY(), x(), positions=ids(2, 4)).says(
+        "positions.shape", "hold a position for each of the 5 tokens", "(2, 4)"
+    ),
+    call(ROTARY(), x(), positions=ids(3, 5)).says(
+        "positions.shape", "hold positions for each of the 2 samples", "(3, 5)"
+    ),
+    call(ROTARY(), x(), positions=flags(5)).says(
+        "positions.dtype", "be an integer or a float", "bool"
+    ),
+    call(ROTARY(), ids(2, 5, 2, 8), positions=ids(5)).says(
+        "inputs.dtype", "be float", "int32"
+    ),
+    call(ROTARY(), x(), positions=ids(5), grid=ids(1)).says(
+        "grid", "be None with a convention whose angles do not depend on it", "(1,)"
+    ),
+    call(ROTARY("dinov3"), x(), positions=ids(5, 2), grid=ids(3)).says(
+        "grid.shape", "be (2,) or (batch, 2)", "(3,)"
+    ),
+    call(ROTARY("dinov3"), x(), positions=ids(5, 2), grid=zeros(2)).says(
+        "grid.dtype", "be integer", "float32"
+    ),
+    call(ATTENTION(), zeros(2, 5, 6)).says(
+        "query.shape[-1]", "be a multiple of num_heads=4", "6"
+    ),
+    call(ATTENTION(), zeros(2, 5, 5, 8)).says(
+        "query.shape", "be (batch, length, width)", "(2, 5, 5, 8)"
+    ),
+    call(ATTENTION(), zeros(2, 5, 8), value=zeros(2, 8)).says(
+        "value.shape", "be (batch, length, width)", "(2, 8)"
+    ),
+    call(ATTENTION(), ids(2, 5, 8)).says("query.dtype", "be float", "int32"),
+    call(ATTENTION(rotary="pixtral"), zeros(2, 5, 16)).says(
+        "positions", "be passed for positions of 2 axes", "None"
+    ),
+    call(ATTENTION(), zeros(2, 5, 8), attention_bias=zeros(1, 2, 5, 5)).says(
+        "attention_bias.shape", "be (2, 4, 5, 5), or 1 for the batch", "(1, 2, 5, 5)"
+    ),
+    call(BIAS(), ids(2, 5, 3)).says(
+        "positions.shape", "be (length,) or (batch, length)", "(2, 5, 3)"
+    ),
+    call(BIAS(), ids(5), key_positions=ids(2, 5, 3)).says(
+        "key_positions.shape", "be (length,) or (batch, length)", "(2, 5, 3)"
+    ),
+    call(SWIN(grid=(3, 4)), ids(2, 5)).says(
+        "positions.shape", "be (length, 2) or (batch, length, 2)", "(2, 5)"
+    ),
+    call(BIAS(), flags(5)).says("positions.dtype", "be an integer or a float", "bool"),
+    call(BIAS(), ids(5), grid=(3, 4)).says(
+        "grid", "be None with convention='t5'", "(3, 4)"
+    ),
+    call(SWIN(grid=(3, 4)), ids(5, 2), grid=(3,)).says(
+        "grid", "be 2 integers, as the grid of the layer", "(3,)"
+    ),
+    call(SWIN(grid=(3, 4)), ids(5, 2), grid=(6, 4)).says(
+        "grid", "be (3, 4), the grid of the layer, without interpolation", "(6, 4)"
+    ),
 ]
+
+
+def test_an_unknown_convention_of_a_part():
+    mistake = make(mm.RotaryEmbedding, "mrope")
+    mistake.act = partial(ATTENTION, rotary="mrope")
+    mistake.says("convention", f"be one of {NAMES}", "'mrope'").check()
+    mistake = make(mm.RelativePositionBias, 4)
+    mistake.act = partial(ATTENTION, bias="mrope")
+    mistake.says("convention", "be one of 't5', 'layoutlmv3'", "'mrope'").check()
 
 
 test_constructor = checks(CONSTRUCTORS)
 test_eager_call = checks([*CALLS, *VALUES, *NO_TENSORS])
 test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)
+
+
+def test_a_position_outside_the_grid_is_an_error():
+    row = call(SWIN(grid=(3, 4)), np.array([[2, 3], [0, 4]]))
+    row.says("positions[..., 1]", "lie in [-inf, 4)", "4").check()

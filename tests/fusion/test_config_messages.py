@@ -34,7 +34,97 @@ class WithoutShape(keras.layers.Layer):
     """An embedding that does not say the shape of what it makes."""
 
 
+class Narrow(keras.layers.Layer):
+    """A term of a width of its own."""
+
+    output_dim = 4
+
+    def encode(self, values):
+        return values
+
+
+def term(layer, **more):
+    """Return the terms of a configuration: one, of a layer and more."""
+    return {"a": {"layer": layer, **more}}
+
+
+TABLE = mm.SegmentEmbedding(2)
+NORM = "['text']['normalization']"
+OPEN_SUM = [
+    text("be True or False", modality="no"),
+    text("be True or False", mask_token=1),
+    text("be False for another type than '2d' and '3d'", row_token=True),
+    configs(
+        {"text": TEXT, "b": {"instance_of": "text", "modality": False}},
+        "['b']",
+        "have no other keys beside 'instance_of'",
+        "['instance_of', 'modality']",
+    ),
+    text("be a dict of arguments of keras.layers.Dense, True or False", projection=1),
+    text(
+        "be left out, because dim=6 differs from unified_dim=8", dim=6, projection=False
+    ),
+    text("have no key 'units'", "'units'", projection={"units": 3}),
+    text("have only arguments of keras.layers.Dense", projection={"bias": 3}),
+    text("be a dict with keys among", normalization="layer"),
+    text("have no keys but type, epsilon", "'eps'", normalization={"eps": 1e-5}),
+    *(
+        configs({"text": {**TEXT, "normalization": norm}}, f"{NORM}{place}", *message)
+        for norm, place, *message in (
+            ({"epsilon": 0}, "['epsilon']", "be greater than 0", "0"),
+            ({"type": "batch"}, "['type']", "be one of 'layer', 'rms'", "'batch'"),
+            (
+                {"place": "end"},
+                "['place']",
+                "be one of 'features', ",
+                "'end'",
+            ),
+            ({"special": 1}, "['special']", "be True or False", "1"),
+        )
+    ),
+    text("be a dict of a layer for each term", terms=[TABLE]),
+    text("have names that start with a letter", "'1'", terms={"1": TABLE}),
+    *(
+        configs({"text": {**TEXT, "terms": terms}}, f"['text']['terms']{place}", *said)
+        for terms, place, *said in (
+            ({"a": 3}, "['a']", "be a layer with a method encode(values)", "3"),
+            (
+                {"a": keras.layers.Dense(8)},
+                "['a']",
+                "be a layer with a method encode(values)",
+                "<Dense",
+            ),
+            ({"a": Narrow()}, "['a']", "be a layer of the width unified_dim=8", "4"),
+            (term(TABLE, scale=2), "['a']", "have no keys but layer, gate", "'scale'"),
+            (
+                term(TABLE, gate="sigmoid"),
+                "['a']['gate']",
+                "be one of 'tanh', 'linear', None",
+                "'sigmoid'",
+            ),
+            (
+                term(TABLE, normalization={"place": "sum"}),
+                "['a']['normalization']",
+                "have no keys but type, epsilon",
+                "'place'",
+            ),
+        )
+    ),
+    text(
+        "have no keys but layer, gate",
+        "'scale'",
+        position={"layer": "learned", "scale": 2},
+    ),
+    configs(
+        {"text": {**TEXT, "position": {"layer": "sinusoidal", "gate": "exp"}}},
+        "['text']['position']['gate']",
+        "be one of 'tanh', 'linear', None",
+        "'exp'",
+    ),
+]
+
 CONSTRUCTORS = [
+    *OPEN_SUM,
     wrong(NAMES, "hold at least one name", modalities=[]),
     wrong(
         NAMES,
@@ -124,7 +214,7 @@ CONSTRUCTORS = [
     wrong(FUSED, "be one of 'layer', 'rms'", norm_type="batch"),
     wrong(
         FUSED,
-        "be one of 'shared', 'per_modality', 'joint', 'both', None",
+        "be one of 'shared', 'per_modality', 'both', None",
         normalization="batch",
     ),
     wrong(FUSED, "be greater than 0", epsilon=0),

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from messages import assert_message, call, checks, flags, ids, make, wrong, zeros
-from tensors import array
+from tensors import array, normal
 from weights import reloaded
 
 import keras_mmembed as mm
@@ -148,8 +148,10 @@ def test_lists_and_positional_names():
 
 
 def test_names_of_numpy_can_be_saved(tmp_path):
-    layer = mm.ModalityEmbedding(list(np.array(["text", "image"])))
-    x = keras.Input((3, 8))
-    model = keras.Model(x, layer(x, modality="image"))
+    names = np.array(["text", "image"])
+    fusion = mm.MultiModalFusion({n: {"type": "1d", "dim": 8} for n in names}, 8)
+    inputs = {name: keras.Input((3, 8), name=str(name)) for name in names}
+    model = keras.Model(inputs, fusion(inputs))
     loaded = reloaded(model, tmp_path)
-    np.testing.assert_array_equal(array(loaded(X)), array(model(X)))
+    fed = {name: normal(2, 3, 8) for name in ("text", "image")}
+    np.testing.assert_array_equal(array(loaded(fed)), array(model(fed)))

@@ -108,9 +108,9 @@ def test_root_mean_square(normalization):
     np.testing.assert_allclose(array(fusion({"text": x})), total, atol=1e-5)
 
 
-def test_one_norm_before_or_after_the_concatenation_is_the_same():
-    shared, joint, x = make(), make(normalization="joint"), features(**SHAPES)
-    np.testing.assert_allclose(array(shared(x)), array(joint(x)), atol=1e-6)
+def test_the_first_files_have_another_name_for_one_norm():
+    config = {**make().get_config(), "normalization": "joint"}
+    assert mm.MultiModalFusion.from_config(config).normalization == "shared"
 
 
 def test_order_of_the_inputs_in_call_and_predict():

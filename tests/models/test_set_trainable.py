@@ -105,6 +105,24 @@ def test_kernels_under_lora_stay_frozen(tmp_path):
     assert trained(reloaded(model, tmp_path)) == trained(model)
 
 
+@pytest.mark.skipif(
+    not hasattr(keras.optimizers, "MultiOptimizer"), reason="a newer Keras has it"
+)
+def test_parts_at_different_learning_rates():
+    model = make(dropout=0.0)
+    rates = keras.optimizers.OptimizerMap(keras.optimizers.SGD(1.0))
+    rates[".*/(audio|head)/.*"] = keras.optimizers.SGD(0.0)
+    before = {w.path: array(w) for w in model.weights}
+    model.compile(keras.optimizers.MultiOptimizer(rates), "mse")
+    model.fit(inputs(), np.ones((2, 2)), verbose=0)
+    for weight in model.trainable_weights:
+        path = weight.path
+        if "/audio/" in path or "/head/" in path:
+            np.testing.assert_array_equal(array(weight), before[path], path)
+    vector = next(w for w in model.weights if w.path.endswith("modality/text"))
+    assert (array(vector) != before[vector.path]).any()
+
+
 def mistake(model, patterns):
     return Mistake("set_trainable", lambda: mm.set_trainable(model(), patterns))
 

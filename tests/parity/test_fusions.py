@@ -128,7 +128,6 @@ def test_visual_bert_has_one_norm_for_all():
             },
             "image": {"type": "none", "dim": 12},
         },
-        normalization="joint",
         epsilon=config.layer_norm_eps,
     )
     text, image = layer.branch("text"), layer.branch("image")

@@ -79,7 +79,7 @@ def test_layoutlmv2_shares_its_tables_between_text_and_image(grid):
         "segment_ids": {"text": types},
         "terms": {
             "text": {"box": page.numpy()},
-            "image": {"box": mm.boxes_from_grid(*grid)},
+            "image": {"box": mm.BoxEmbedding.boxes_of_grid(*grid, 1000)},
         },
     }
     fusion(**call)
@@ -199,7 +199,7 @@ def test_udop_adds_cells_to_its_words():
         "inputs": {"text": WORDS, "image": patches.numpy()},
         "terms": {
             "text": {"cell": page},
-            "image": {"cell": mm.boxes_from_grid(3, 3, 1.0)},
+            "image": {"cell": mm.BoxEmbedding.boxes_of_grid(3, 3)},
         },
     }
     fusion(**call)

@@ -190,16 +190,3 @@ def test_boxes_of_pairs_of_tokens():
     assert got.shape == (1, 3, 3, 8)
     alone = array(layer.encode(pairs[0, 1, 2]))
     np.testing.assert_allclose(got[0, 1, 2], alone, atol=1e-6)
-
-
-def test_boxes_of_the_cells_of_a_grid():
-    boxes = mm.boxes_from_grid(2, 3)
-    assert boxes.dtype == "int32"
-    assert boxes[[0, 2, 4]].tolist() == [
-        [0, 0, 333, 500],
-        [666, 0, 1000, 500],
-        [333, 500, 666, 1000],
-    ]
-    fractions = mm.boxes_from_grid(2, 4, 1.0)
-    assert fractions.dtype == "float32"
-    assert fractions[5].tolist() == [0.25, 0.5, 0.5, 1.0]

@@ -26,7 +26,6 @@ RESIZED = [
 ]
 
 
-GRID = mm.boxes_from_grid
 FROM_MASK, FROM_IDS = mm.positions_from_mask, mm.positions_from_ids
 FUNCTIONS = [
     *[
@@ -54,10 +53,6 @@ FUNCTIONS = [
     make(FROM_MASK, ids(1, 2), "1").says("first_index", "be an integer", "'1'"),
     make(FROM_MASK, ids(1, 2), 1.5).says("first_index", "be an integer", "1.5"),
     make(FROM_MASK, ids(1, 2), -3).says("first_index", "be at least 0", "-3"),
-    make(GRID, 0, 2).says("height", "be at least 1", "0"),
-    make(GRID, 2, 1.5).says("width", "be an integer", "1.5"),
-    make(GRID, 2, 2, 0).says("page_size", "be greater than 0", "0"),
-    make(GRID, 2, 2, "A4").says("page_size", "be a number", "'A4'"),
     make(RESIZE, table="a").says("table", "be numbers", "'a'"),
     make(RESIZE, table=None).says("table", "be numbers", "None"),
     make(RESIZE, table=zeros(0, 8)).says("table.shape", "have no axis of size 0", "(0"),

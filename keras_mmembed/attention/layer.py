@@ -1,0 +1,475 @@
+"""Multi-head attention that uses the positions of tokens."""
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast, get_args
+
+import keras
+from keras import initializers, ops
+
+# Keras has no public function for the mask that a tensor carries
+from keras.src.backend.common.masking import get_keras_mask
+
+from keras_mmembed.attention.layer_checks import (
+    check_bias,
+    check_factor,
+    check_positions,
+    check_shapes,
+    check_tokens,
+    shared_width,
+)
+from keras_mmembed.attention.parts import (
+    BiasSpec,
+    RotarySpec,
+    Rotations,
+    build_parts,
+    make_bias,
+    make_head_norm,
+    make_projection,
+    make_rotary,
+    total_bias,
+    turn,
+    without_masks,
+)
+from keras_mmembed.attention.relative_bias import RelativePositionBias
+from keras_mmembed.attention.rotary import RotaryEmbedding
+from keras_mmembed.attention.scores import (
+    attend_with_kernel,
+    attention_weights,
+    kernel_takes_bias,
+    repeat_heads,
+    with_heads,
+)
+from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common.checks import check_float_policy
+from keras_mmembed.common.describe import describe
+from keras_mmembed.common.types import (
+    Config,
+    Initializer,
+    LayerArguments,
+    Shape,
+    Tensor,
+)
+
+WHO = "MultiModalAttention"
+
+HeadNorm: TypeAlias = Literal["rms", "layer"]
+HEAD_NORMS: tuple[HeadNorm, ...] = get_args(HeadNorm)
+
+
+@keras.saving.register_keras_serializable(package="keras_mmembed")
+class MultiModalAttention(keras.layers.MultiHeadAttention):
+    """Multi-head attention with rotary embedding, relative bias and grouped heads.
+
+    It is `keras.layers.MultiHeadAttention`, whose weights and masks it has, and
+
+        scores = scale turn(norm(query)) . turn(norm(key)) + bias
+
+    where `turn` is a rotary embedding and `bias` a relative position bias of the
+    positions of queries and keys.
+
+    Shapes:
+        query: `(batch, length, width)`.
+        value, key: `(batch, key length, any width)`.
+        attention_mask: `(batch or 1, length, key length)`, bool; or with an axis of
+            heads behind the batch.
+        positions, key_positions: as for `RotaryEmbedding` and `RelativePositionBias`.
+        attention_bias: `(batch or 1, num_heads, length, key length)`.
+        outputs: `(batch, length, width)`, compute dtype; with
+            `return_attention_scores` a pair of it and
+            `(batch, num_heads, length, key length)`.
+        query/kernel: `(width, num_heads, head_dim)`, trainable.
+        key/kernel, value/kernel: `(width, num_key_value_heads, head_dim)`, trainable.
+        attention_output/kernel: `(num_heads, head_dim, width)`, trainable.
+        query_norm/scale, key_norm/scale: `(head_dim,)` with `qk_norm`, trainable.
+
+    Args:
+        num_heads: Number of heads of queries.
+        num_key_value_heads: Number of heads of keys and values, which divides that of
+            queries; several heads of queries share one. Defaults to `None`, as many.
+        head_dim: Number of channels of a head. Defaults to `None`, the width divided by
+            `num_heads`.
+        rotary: The rotary embedding of queries and keys: the name of a convention, a
+            dict of arguments of `RotaryEmbedding`, or such a layer. Defaults to `None`,
+            none.
+        bias: The relative position bias: the name of a convention, a dict of arguments
+            of `RelativePositionBias`, or such a layer. Defaults to `None`, none.
+        qk_norm: The norm of each head of queries and keys: `"rms"`, `"layer"` or `None`
+            (default).
+        epsilon: Added to the mean square, or the variance, in these norms. Defaults to
+            1e-6.
+        scale: Factor on the product of queries and keys. Defaults to `None`,
+            `head_dim ** -0.5`; T5 has 1.
+        soft_cap: The bound `c` of scores that become `c tanh(scores / c)`. Defaults to
+            `None`, no bound.
+        dropout: Share of the attention weights that training sets to zero. Defaults to
+            0.
+        use_bias: Whether the projections have biases. Defaults to `True`.
+        use_output_bias: Whether that of the outputs has one. Defaults to `None`, as
+            `use_bias`; Qwen2 has biases but none of the outputs.
+        flash_attention: Whether to use flash attention. Defaults to `None`, where the
+            backend can.
+        kernel_initializer: Initializer of the projections. Defaults to
+            `"glorot_uniform"`.
+        bias_initializer: Initializer of their biases. Defaults to `"zeros"`.
+        seed: Seed of the dropout. Defaults to `None`, a random one.
+        **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
+
+    Call arguments:
+        query: Tokens that attend.
+        value: Tokens that are attended to. Defaults to `None`, those of `query`.
+        key: What the scores of `value` are of. Defaults to `None`, `value`.
+        query_mask: Filled in by Keras.
+        value_mask: Filled in by Keras.
+        key_mask: Filled in by Keras.
+        attention_mask: Which token may attend to which. Defaults to `None`, all.
+        positions: Positions of the queries. Defaults to `None`, which counts them, for
+            positions of one axis.
+        key_positions: Positions of the keys. Defaults to `None`: `positions` in
+            self-attention, else counted, for positions of one axis.
+        attention_bias: A bias of the scores, such as one that several layers share; it
+            is added to that of the layer. Defaults to `None`, none.
+        rotations: What `layer.rotary.rotations(positions)` returns, in place of the
+            positions of self-attention, so that several layers share it. Defaults to
+            `None`.
+        return_attention_scores: Whether to return the attention weights too. Defaults
+            to `False`.
+        training: Whether to drop anything.
+        use_causal_mask: Whether a token may attend only to itself and to those before
+            it. Defaults to `False`.
+
+    Masking: as `keras.layers.MultiHeadAttention`: the masks of the inputs and
+    `attention_mask` are joined, and the outputs carry that of `query`.
+
+    Precision: positions, turns and, with a bias, scores are computed in float32.
+
+    Raises:
+        TypeError: if an argument is of the wrong type.
+        ValueError: if heads cannot share keys, if the bias has other heads, if the
+            convention of positions is unknown, or if positions of several axes are
+            left out.
+
+    Example:
+    >>> import numpy as np
+    >>> from keras_mmembed import MultiModalAttention
+    >>> layer = MultiModalAttention(
+    ...     8, num_key_value_heads=2, rotary="pixtral", qk_norm="rms")
+    >>> patches = np.ones((2, 6, 128))
+    >>> rows_and_columns = np.array([(r, c) for r in range(2) for c in range(3)])
+    >>> tuple(layer(patches, positions=rows_and_columns).shape)
+    (2, 6, 128)
+
+    References:
+        A. Vaswani et al., "Attention Is All You Need", 2017, section 3.2.2,
+        https://arxiv.org/abs/1706.03762.
+        J. Ainslie et al., "GQA", 2023, https://arxiv.org/abs/2305.13245 (heads).
+        M. Dehghani et al., "ViT-22B", 2023, https://arxiv.org/abs/2302.05442 (norms).
+    """
+
+    query_norm: keras.layers.Layer
+    key_norm: keras.layers.Layer
+
+    def __init__(
+        self,
+        num_heads: int,
+        *,
+        num_key_value_heads: int | None = None,
+        head_dim: int | None = None,
+        rotary: RotarySpec = None,
+        bias: BiasSpec = None,
+        qk_norm: HeadNorm | None = None,
+        epsilon: float = 1e-6,
+        scale: float | None = None,
+        soft_cap: float | None = None,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        use_output_bias: bool | None = None,
+        flash_attention: bool | None = None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        heads = checks.check_integer(WHO, "num_heads", num_heads)
+        self.head_dim: int | None = checks.check_integer(
+            WHO, "head_dim", head_dim, optional=True
+        )
+        super().__init__(
+            heads,
+            # that of a width which is not known yet
+            self.head_dim or 1,
+            dropout=checks.check_number(WHO, "dropout", dropout, 0, 1, open_end=True),
+            use_bias=checks.check_flag(WHO, "use_bias", use_bias),
+            flash_attention=flash_attention,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            seed=checks.check_seed(WHO, seed),
+            # positions must not be rounded to half precision on their way in
+            autocast=False,
+            **kwargs,
+        )
+        check_float_policy(self)
+        self.num_key_value_heads: int | None = checks.check_integer(
+            WHO, "num_key_value_heads", num_key_value_heads, optional=True
+        )
+        rule = f"divide num_heads={heads}"
+        fits = heads % (self.num_key_value_heads or heads) == 0
+        checks.check(fits, WHO, "num_key_value_heads", rule, num_key_value_heads)
+        self.rotary: RotaryEmbedding | None = make_rotary(self, rotary)
+        self.bias: RelativePositionBias | None = make_bias(self, bias, heads)
+        self.qk_norm: HeadNorm | None = checks.check_choice(
+            WHO, "qk_norm", qk_norm, (None, *HEAD_NORMS)
+        )
+        self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
+        self.scale: float | None = check_factor("scale", scale)
+        self.soft_cap: float | None = check_factor("soft_cap", soft_cap)
+        self.use_output_bias: bool | None = use_output_bias
+        if use_output_bias is not None:
+            checks.check_flag(WHO, "use_output_bias", use_output_bias)
+        self.flash_attention: bool | None = flash_attention
+        self.kernel_initializer: Initializer = initializers.get(kernel_initializer)
+        self.bias_initializer: Initializer = initializers.get(bias_initializer)
+
+    def __repr__(self) -> str:
+        return describe(self)
+
+    def build(
+        self,
+        query_shape: Shape,
+        value_shape: Shape | None = None,
+        key_shape: Shape | None = None,
+    ) -> None:
+        value_shape = query_shape if value_shape is None else value_shape
+        key_shape = value_shape if key_shape is None else key_shape
+        check_shapes(query_shape, value_shape, key_shape)
+        width = cast(int, query_shape[-1])
+        head_dim = self.head_dim or shared_width(width, self.num_heads)
+        self._key_dim = self._value_dim = head_dim
+        self._inverse_sqrt_key_dim = self.scale or head_dim**-0.5
+        heads, shared = self.num_heads, self.num_key_value_heads or self.num_heads
+        self._query_dense = make_projection(self, "query", heads, query_shape)
+        self._key_dense = make_projection(self, "key", shared, key_shape)
+        self._value_dense = make_projection(self, "value", shared, value_shape)
+        # the axes of queries: batch, length, heads, channels
+        self._build_attention(4)
+        heads_shape = (*query_shape[:-1], heads, head_dim)
+        self._output_dense = make_projection(
+            self, "attention_output", width, heads_shape
+        )
+        if self.qk_norm is not None:
+            for name in ("query_norm", "key_norm"):
+                norm = make_head_norm(self, self.qk_norm, self.epsilon, name)
+                norm.build(heads_shape)
+                setattr(self, name, norm)
+        build_parts(self.rotary, self.bias, heads_shape)
+        self.built = True
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self,
+            query: Tensor,
+            value: Tensor | None = None,
+            key: Tensor | None = None,
+            query_mask: Tensor | None = None,
+            value_mask: Tensor | None = None,
+            key_mask: Tensor | None = None,
+            attention_mask: Tensor | None = None,
+            positions: Tensor | None = None,
+            key_positions: Tensor | None = None,
+            attention_bias: Tensor | None = None,
+            rotations: Rotations | None = None,
+            return_attention_scores: bool = False,
+            training: bool | None = None,
+            use_causal_mask: bool = False,
+        ) -> Any: ...
+
+    def call(
+        self,
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        key_positions: Tensor | None = None,
+        attention_bias: Tensor | None = None,
+        rotations: Rotations | None = None,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        is_self = value is None
+        if is_self:
+            # Keras fills in masks only where there are several tensors
+            query_mask = get_keras_mask(query) if query_mask is None else query_mask
+            value, value_mask = query, query_mask
+        key = value if key is None else key
+        self._check_call(query, value, key, positions, attention_bias, rotations)
+        if key_positions is None and is_self:
+            key_positions = positions
+        bias = total_bias(
+            self.bias, query, key, positions, key_positions, attention_bias
+        )
+        queries, keys, values = without_masks(
+            (self._query_dense, query),
+            (self._key_dense, key),
+            (self._value_dense, value),
+        )
+        if self.qk_norm is not None:
+            queries, keys = self.query_norm(queries), self.key_norm(keys)
+        if self.rotary is not None:
+            queries, keys = turn(
+                self.rotary, queries, keys, positions, key_positions, rotations
+            )
+        masks = (query_mask, value_mask, key_mask, attention_mask)
+        is_causal = use_causal_mask and all(mask is None for mask in masks)
+        mask = None
+        if not is_causal:
+            mask = self._compute_attention_mask(
+                query, value, *masks, use_causal_mask=use_causal_mask
+            )
+        outputs, weights = self._compute_attention(
+            queries,
+            keys,
+            values,
+            mask,
+            training,
+            return_attention_scores,
+            is_causal,
+            attention_bias=bias,
+        )
+        outputs = self._output_dense(outputs)
+        return (outputs, weights) if return_attention_scores else outputs
+
+    def _compute_attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+        attention_bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        times = self.num_heads // (self.num_key_value_heads or self.num_heads)
+        key, value = repeat_heads(key, times), repeat_heads(value, times)
+        scale, flash = self._inverse_sqrt_key_dim, self._flash_attention
+        drops = self.dropout > 0 and training is not False
+        needs_weights = return_attention_scores or self.soft_cap is not None or drops
+        if use_causal_mask and attention_bias is None and not needs_weights:
+            # without a tensor of all pairs
+            outputs = ops.dot_product_attention(
+                query, key, value, None, None, scale, True, flash
+            )
+            return outputs, None
+        if use_causal_mask:
+            attention_mask = self._compute_causal_mask(query, value)
+        if attention_bias is None and self.soft_cap is None:
+            return super()._compute_attention(
+                query, key, value, attention_mask, training, return_attention_scores
+            )
+        mask = with_heads(attention_mask)
+        if not needs_weights and kernel_takes_bias():
+            outputs = attend_with_kernel(
+                query, key, value, attention_bias, mask, scale, flash
+            )
+            return outputs, None
+        weights = attention_weights(
+            query, key, attention_bias, mask, scale, self.soft_cap
+        )
+        weights = ops.cast(weights, self.compute_dtype)
+        dropped = self._dropout_layer(weights, training=training) if drops else weights
+        return ops.einsum(self._combine_equation, dropped, value), weights
+
+    def compute_mask(self, query: Tensor, previous_mask: Any = None) -> Any:
+        return previous_mask
+
+    def compute_output_shape(
+        self,
+        query_shape: Shape,
+        value_shape: Shape | None = None,
+        key_shape: Shape | None = None,
+    ) -> Shape:
+        return tuple(query_shape)
+
+    def compute_output_spec(
+        self,
+        query: Tensor,
+        value: Tensor | None = None,
+        key: Tensor | None = None,
+        *masks: Any,
+        positions: Tensor | None = None,
+        attention_bias: Tensor | None = None,
+        rotations: Rotations | None = None,
+        return_attention_scores: bool = False,
+        **other: Any,
+    ) -> Any:
+        values: Tensor = query if value is None else value
+        keys: Tensor = values if key is None else key
+        self._check_call(query, values, keys, positions, attention_bias, rotations)
+        outputs = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
+        if not return_attention_scores:
+            return outputs
+        shape = (query.shape[0], self.num_heads, query.shape[1], keys.shape[1])
+        return outputs, keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self) -> Config:
+        def serialized(part: Any) -> Any:
+            return None if part is None else keras.saving.serialize_keras_object(part)
+
+        names = (
+            "num_heads",
+            "num_key_value_heads",
+            "head_dim",
+            "qk_norm",
+            "epsilon",
+            "scale",
+            "soft_cap",
+            "dropout",
+            "use_bias",
+            "use_output_bias",
+            "flash_attention",
+            "seed",
+        )
+        return {
+            **keras.layers.Layer.get_config(self),
+            **{name: getattr(self, name) for name in names},
+            "rotary": serialized(self.rotary),
+            "bias": serialized(self.bias),
+            "kernel_initializer": initializers.serialize(self.kernel_initializer),
+            "bias_initializer": initializers.serialize(self.bias_initializer),
+        }
+
+    @classmethod
+    def from_config(cls, config: Config) -> "MultiModalAttention":
+        config = dict(config)
+        for name in ("rotary", "bias"):
+            if config.get(name) is not None:
+                config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+    def get_build_config(self) -> Config | None:
+        if not self.built:
+            return None
+        changes = sublayer_state.changes_of(self)
+        return {"build": super().get_build_config(), "changes": changes}
+
+    def build_from_config(self, config: Config) -> None:
+        super().build_from_config(config["build"])
+        sublayer_state.repeat_changes(self, config["changes"])
+
+    def _check_call(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor,
+        positions: Tensor | None,
+        attention_bias: Tensor | None,
+        rotations: Rotations | None,
+    ) -> None:
+        check_tokens(query, value, key)
+        check_bias(self.num_heads, query, key, attention_bias)
+        parts: tuple[Any, ...] = (None if rotations else self.rotary, self.bias)
+        check_positions(parts, positions)
