@@ -48,7 +48,7 @@ def test_flava_multimodal():
     fusion = configured(
         {"image": plain, "text": plain},
         cls_token=True,
-        normalization="joint",
+        normalization="shared",
         epsilon=config.multimodal_config.layer_norm_eps,
     )
     inputs = {"image": features(image[0]), "text": features(text[0])}
