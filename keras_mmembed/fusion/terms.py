@@ -50,9 +50,10 @@ def encode_values(
         values = ops.where(valid, values, ops.zeros_like(values))
     several = pooling is not None
     vectors = mean_of_several(layer, values) if several else layer.encode(values)
+    # an axis too few would be pooled away, and one too many be added to others
+    rank, expected = len(vectors.shape), 3 if has_batch else 2
+    fits = rank == expected if several else rank <= expected
     rule = f"have {'several values' if several else 'one value'} for each token"
-    rank = len(vectors.shape)
-    fits = rank == (3 if has_batch else 2)
     checks.check(fits, WHO, f"terms[{name!r}].shape", rule, tuple(values.shape))
     return vectors
 

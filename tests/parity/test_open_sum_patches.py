@@ -17,7 +17,7 @@ import keras_mmembed as mm
 
 
 def pixels_of(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1)) / 4
 
 
 def channels_last(pixels):

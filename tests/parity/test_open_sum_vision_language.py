@@ -176,7 +176,7 @@ def test_llava_next_ends_rows_with_a_newline():
     module = models.llava_next.modeling_llava_next.LlavaNextModel(config)
     randomize(module)
     # of a wide and of a high image: the whole image, and two tiles of 4 x 4 patches
-    features = normal(2, 3, 16, 16)
+    features = normal(2, 3, 16, 16) / 4
     packed, lengths = module.pack_image_features(
         [module.multi_modal_projector(torch.tensor(one)) for one in features],
         torch.tensor([[16, 32], [32, 16]]),
