@@ -1,188 +1,43 @@
 """One entry for every public layer, and for its variants that differ in kind."""
 
-from dataclasses import dataclass, field
-
 import numpy as np
+from layer_cases import (
+    FUSION,
+    FUSION_SHAPES,
+    FUSION_UNKNOWN,
+    LEARNED,
+    MORE_TOKENS,
+    RESIZE,
+    SOUND,
+    Case,
+    attention_case,
+    bias_case,
+    boxes_case,
+    conv_case,
+    fusion_case,
+    open_sum,
+    position_case,
+    raw_case,
+    rotary_case,
+)
 
 import keras_mmembed as mm
 
-
-@dataclass
-class Case:
-    """A layer and what it is called with; shapes leave the batch axis out.
-
-    Attributes:
-        make: Makes the layer, from keyword arguments that are passed on.
-        shape: The shape of the input, or a dict of shapes by name.
-        unknown: The same with `None` for the axes that may be unknown.
-        call: Arguments of the call that are no tensors.
-        ids: Integer tensors of the call, by argument: shape and number of ids.
-        projects: Whether the layer multiplies its input by a matrix.
-        has_tokens: Whether the axes of the input are those of the tokens.
-    """
-
-    name: str
-    make: object
-    shape: object
-    unknown: object = None
-    call: dict = field(default_factory=dict)
-    ids: dict = field(default_factory=dict)
-    projects: bool = False
-    has_tokens: bool = True
-
-
-FUSION = {
-    "text": {"type": "1d", "max_len": 20, "dim": 8, "segments": 2},
-    "image": {"type": "2d", "height": 3, "width": 4, "dim": 6, "position": "learned"},
-    "video": {"type": "3d", "dim": 8},
-    "audio": {"type": "none", "dim": 5},
-}
-FUSION_SHAPES = {
-    "text": (5, 8),
-    "image": (12, 6),
-    "video": (2, 3, 2, 8),
-    "audio": (7, 5),
-}
-FUSION_UNKNOWN = {
-    "text": (None, 8),
-    "image": (12, 6),
-    "video": (None, None, None, 8),
-    "audio": (None, 5),
-}
-
-
-def _position(layer, shape, unknown=None, **kwargs):
-    options = "-".join(f"{value}" for value in kwargs.values())
-    name = f"{layer.__name__}-{options}".rstrip("-") + f"-rank{len(shape) + 1}"
-    return Case(name, lambda **more: layer(**kwargs, **more), shape, unknown or shape)
-
-
-MORE_TOKENS = {
-    "text": {**FUSION["text"], "start_token": True, "end_token": True},
-    "image": FUSION["image"],
-    "video": {"instance_of": "image"},
-    "audio": {"type": "1d", "dim": 5, "end_token": True, "count_special": True},
-}
-
-
-def _open():
-    return {
-        "text": {
-            "type": "1d",
-            "dim": 8,
-            "segments": 2,
-            "modality": False,
-            "position": {"layer": "sinusoidal", "gate": "linear"},
-            "terms": {"part": {"layer": mm.SegmentEmbedding(3), "gate": "linear"}},
-            "start_token": True,
-            "projection": {"use_bias": False},
-            "normalization": {"type": "rms", "place": "modality", "special": False},
-        },
-        "image": {**FUSION["image"], "normalization": {"place": "features"}},
-        "video": {"type": "3d", "dim": 8, "normalization": None},
-        "audio": {**FUSION["audio"], "terms": {"kind": mm.ModalityEmbedding(["a"])}},
-    }
-
-
-def _fusion(name, **kwargs):
-    return Case(
-        f"MultiModalFusion-{name}",
-        lambda **more: mm.MultiModalFusion(
-            FUSION, 8, **{"dropout": 0.0, **kwargs, **more}
-        ),
-        FUSION_SHAPES,
-        FUSION_UNKNOWN,
-        ids={"segment_ids": {"text": ((5,), 2)}},
-        projects=True,
-    )
-
-
-def _rotary(convention, head_dim, axes=1, **kwargs):
-    return Case(
-        f"RotaryEmbedding-{convention}",
-        lambda **more: mm.RotaryEmbedding(convention, **kwargs, **more),
-        (5, 2, head_dim),
-        (None, 2, head_dim),
-        ids={"positions": ((5, axes) if axes > 1 else (5,), 9)},
-        has_tokens=False,
-    )
-
-
-def _bias(convention, axes=1, **kwargs):
-    shape = (5, axes) if axes > 1 else (5,)
-    return Case(
-        f"RelativePositionBias-{convention}",
-        lambda **more: mm.RelativePositionBias(
-            2, convention=convention, **kwargs, **more
-        ),
-        shape,
-        (None, *shape[1:]),
-        has_tokens=False,
-    )
-
-
-def _attention(name, heads=2, axes=1, **kwargs):
-    return Case(
-        f"MultiModalAttention-{name}",
-        lambda **more: mm.MultiModalAttention(heads, **kwargs, **more),
-        (5, 16),
-        (None, 16),
-        ids={"positions": ((5, axes) if axes > 1 else (5,), 3)},
-        projects=True,
-    )
-
-
-def _raw(layer, *sizes, shape, unknown=None, **kwargs):
-    options = "-".join(f"{value}" for value in kwargs.values())
-    return Case(
-        f"{layer.__name__}-{options}".rstrip("-"),
-        lambda **more: layer(*sizes, 8, **kwargs, **more),
-        shape,
-        unknown or shape,
-        projects=True,
-        has_tokens=False,
-    )
-
-
-def _boxes(name, width=8, **kwargs):
-    return Case(
-        f"BoxEmbedding-{name}",
-        lambda **more: mm.BoxEmbedding(**kwargs, **more),
-        (5, width),
-        (None, width),
-        ids={"boxes": ((5, 4), 9)},
-        projects=kwargs.get("kind") == "linear" or "projection" in kwargs,
-    )
-
-
-def _conv(name, *sizes, **kwargs):
-    return Case(
-        name,
-        lambda **more: mm.ConvPositionEmbedding(*sizes, **kwargs, **more),
-        (5, 8),
-        (None, 8),
-        projects=True,
-    )
-
-
-LEARNED = {"kind": "learned", "embeddings_initializer": "random_normal"}
-RESIZE = {**LEARNED, "interpolation": "bicubic", "out_of_range": "resize"}
-
-SOUND = {"num_mel_bins": 12, "frame_length": 40, "frame_stride": 16}
-
 CASES = [
-    _position(mm.PositionEmbedding1D, (5, 8), (None, 8)),
-    _position(mm.PositionEmbedding1D, (5, 7), (None, 7)),
-    _position(mm.PositionEmbedding1D, (3, 5, 8), (3, None, 8)),
-    _position(mm.PositionEmbedding1D, (5, 8), (None, 8), max_length=6, **LEARNED),
-    _position(mm.PositionEmbedding1D, (9, 8), (None, 8), max_length=6, **RESIZE),
-    _position(mm.PositionEmbedding2D, (3, 4, 8), (None, None, 8)),
-    _position(mm.PositionEmbedding2D, (12, 7), (None, 7), height=3, width=4),
-    _position(mm.PositionEmbedding2D, (12, 8), (None, 8), height=3, width=4, **LEARNED),
-    _position(
+    position_case(mm.PositionEmbedding1D, (5, 8), (None, 8)),
+    position_case(mm.PositionEmbedding1D, (5, 7), (None, 7)),
+    position_case(mm.PositionEmbedding1D, (3, 5, 8), (3, None, 8)),
+    position_case(mm.PositionEmbedding1D, (5, 8), (None, 8), max_length=6, **LEARNED),
+    position_case(mm.PositionEmbedding1D, (9, 8), (None, 8), max_length=6, **RESIZE),
+    position_case(mm.PositionEmbedding2D, (3, 4, 8), (None, None, 8)),
+    position_case(mm.PositionEmbedding2D, (12, 7), (None, 7), height=3, width=4),
+    position_case(
+        mm.PositionEmbedding2D, (12, 8), (None, 8), height=3, width=4, **LEARNED
+    ),
+    position_case(
         mm.PositionEmbedding2D, (5, 6, 8), (None, None, 8), height=3, width=4, **RESIZE
     ),
-    _position(
+    position_case(
         mm.PositionEmbedding2D,
         (14, 8),
         (None, 8),
@@ -191,8 +46,17 @@ CASES = [
         num_prefix_tokens=2,
         **LEARNED,
     ),
-    _position(mm.PositionEmbedding3D, (2, 3, 4, 8), (None, None, None, 8)),
-    _position(
+    position_case(
+        mm.PositionEmbedding2D,
+        (16, 8),
+        (None, 8),
+        height=4,
+        width=4,
+        block_size=2,
+        **LEARNED,
+    ),
+    position_case(mm.PositionEmbedding3D, (2, 3, 4, 8), (None, None, None, 8)),
+    position_case(
         mm.PositionEmbedding3D,
         (24, 8),
         (None, 8),
@@ -202,7 +66,7 @@ CASES = [
         **LEARNED,
     ),
     *[
-        _position(
+        position_case(
             mm.PositionEmbedding3D,
             (3, 3, 5, 8),
             (None, None, None, 8),
@@ -214,8 +78,8 @@ CASES = [
         )
         for combination in ("space_time", "concat", "sum", "joint")
     ],
-    _position(mm.PositionEmbedding1D, (5, 9), (None, 9), convention="whisper"),
-    _position(
+    position_case(mm.PositionEmbedding1D, (5, 9), (None, 9), convention="whisper"),
+    position_case(
         mm.PositionEmbedding2D,
         (3, 4, 8),
         (None, None, 8),
@@ -225,7 +89,7 @@ CASES = [
         offset=0.5,
         scale=(2, 0.5),
     ),
-    _position(
+    position_case(
         mm.PositionEmbedding3D,
         (2, 3, 5, 8),
         (None, None, None, 8),
@@ -255,11 +119,15 @@ CASES = [
         (None, 8),
         ids={"segment_ids": ((5,), 3)},
     ),
-    _boxes("sum", num_positions=9),
-    _boxes("concat", 16, kind="sinusoidal", combination="concat", coordinate_width=3),
-    _boxes("fractions", numbers=4, num_positions=9, scale=0.5, combination="concat"),
-    _boxes("linear", kind="linear", numbers=8, scale=0.1),
-    _boxes(
+    boxes_case("sum", num_positions=9),
+    boxes_case(
+        "concat", 16, kind="sinusoidal", combination="concat", coordinate_width=3
+    ),
+    boxes_case(
+        "fractions", numbers=4, num_positions=9, scale=0.5, combination="concat"
+    ),
+    boxes_case("linear", kind="linear", numbers=8, scale=0.1),
+    boxes_case(
         "projected",
         combination="concat",
         num_positions=9,
@@ -267,27 +135,29 @@ CASES = [
         size_width=3,
         projection={"use_bias": False},
     ),
-    _conv("ConvPositionEmbedding", 4, groups=2, weight_norm=True),
-    _conv("ConvPositionEmbedding-stacked", 3, groups=1, num_layers=2, normalize=True),
-    _rotary("llama", 8, fraction=0.5),
-    _rotary("gptj", 8, scaling={"rope_type": "linear", "factor": 2.0}),
-    _rotary("qwen2_vl", 8, 3, sections=(2, 1, 1)),
-    _rotary("dinov3", 8, 2),
-    _rotary("vjepa2", 14, 3),
-    _bias("t5"),
-    _bias("layoutlmv3", 3, num_buckets=[8, 16, 16], scale=0.5),
-    _bias("swin", 2, grid=(4, 3)),
-    _bias("beit", 2, grid=(3, 4), interpolation="bilinear"),
-    _bias("alibi"),
-    _attention("rotary", rotary="llama", qk_norm="rms"),
-    _attention("groups", 4, 2, num_key_value_heads=2, rotary="pixtral"),
-    _attention("bias", bias="t5", scale=1.0, use_bias=False),
-    _attention("cap", bias="alibi", soft_cap=5.0, qk_norm="layer", use_bias=False),
-    _fusion("shared"),
-    _fusion("per_modality", normalization="per_modality", cls_token=True),
-    _fusion("both", normalization="both", num_registers=2, missing="token"),
-    _fusion("rms", norm_type="rms"),
-    _fusion("none", normalization=None),
+    conv_case("ConvPositionEmbedding", 4, groups=2, weight_norm=True),
+    conv_case(
+        "ConvPositionEmbedding-stacked", 3, groups=1, num_layers=2, normalize=True
+    ),
+    rotary_case("llama", 8, fraction=0.5),
+    rotary_case("gptj", 8, scaling={"rope_type": "linear", "factor": 2.0}),
+    rotary_case("qwen2_vl", 8, 3, sections=(2, 1, 1)),
+    rotary_case("dinov3", 8, 2),
+    rotary_case("vjepa2", 14, 3),
+    bias_case("t5"),
+    bias_case("layoutlmv3", 3, num_buckets=[8, 16, 16], scale=0.5),
+    bias_case("swin", 2, grid=(4, 3)),
+    bias_case("beit", 2, grid=(3, 4), interpolation="bilinear"),
+    bias_case("alibi"),
+    attention_case("rotary", rotary="llama", qk_norm="rms"),
+    attention_case("groups", 4, 2, num_key_value_heads=2, rotary="pixtral"),
+    attention_case("bias", bias="t5", scale=1.0, use_bias=False),
+    attention_case("cap", bias="alibi", soft_cap=5.0, qk_norm="layer", use_bias=False),
+    fusion_case("shared"),
+    fusion_case("per_modality", normalization="per_modality", cls_token=True),
+    fusion_case("both", normalization="both", num_registers=2, missing="token"),
+    fusion_case("rms", norm_type="rms"),
+    fusion_case("none", normalization=None),
     Case(
         "MultiModalTransformer",
         lambda **more: mm.MultiModalTransformer(
@@ -316,14 +186,14 @@ CASES = [
     ),
     Case(
         "MultiModalFusion-open",
-        lambda **more: mm.MultiModalFusion(_open(), 8, **{"dropout": 0.0, **more}),
+        lambda **more: mm.MultiModalFusion(open_sum(), 8, **{"dropout": 0.0, **more}),
         FUSION_SHAPES,
         FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
         projects=True,
     ),
-    _raw(mm.PatchEmbedding, 4, shape=(8, 12, 3)),
-    _raw(
+    raw_case(mm.PatchEmbedding, 4, shape=(8, 12, 3)),
+    raw_case(
         mm.PatchEmbedding,
         4,
         shape=(3, 9, 14),
@@ -332,7 +202,7 @@ CASES = [
         remainder="crop",
         data_format="channels_first",
     ),
-    _raw(
+    raw_case(
         mm.PatchEmbedding,
         4,
         shape=(9, 14, 3),
@@ -341,7 +211,7 @@ CASES = [
         padding=2,
         remainder="crop",
     ),
-    _raw(
+    raw_case(
         mm.TubeletEmbedding,
         (2, 4, 4),
         shape=(3, 9, 14, 3),
@@ -349,8 +219,8 @@ CASES = [
         remainder="pad",
         use_bias=False,
     ),
-    _raw(mm.AudioEmbedding, shape=(200,), unknown=(None,), **SOUND),
-    _raw(
+    raw_case(mm.AudioEmbedding, shape=(200,), unknown=(None,), **SOUND),
+    raw_case(
         mm.AudioEmbedding,
         shape=(200,),
         unknown=(None,),

@@ -219,9 +219,15 @@ class ModalityBranch(BranchLayers):
         """Return start, end and row token; they go through a norm of the features."""
         rows = (self.start, self.end, self.row_token)
         tokens = [None if row is None else ops.convert_to_tensor(row) for row in rows]
-        if self.place != "features" or self.exempts_special:
-            return tokens
-        return [None if row is None else normalize(self.norm, row) for row in tokens]
+        if self.place == "features" and not self.exempts_special:
+            tokens = [
+                None if row is None else normalize(self.norm, row) for row in tokens
+            ]
+        positions = (self.start_position, self.end_position, None)
+        return [
+            token if row is None else ops.add(token, self._gated_position(row))
+            for token, row in zip(tokens, positions, strict=True)
+        ]
 
     def _position_term(self, inputs: ModalityInputs, x: Tensor) -> list[Tensor]:
         """Return the positional encoding of tokens `x`, or nothing."""
@@ -237,8 +243,11 @@ class ModalityBranch(BranchLayers):
             )
         else:
             return []
+        return [self._gated_position(vectors)]
+
+    def _gated_position(self, vectors: Tensor) -> Tensor:
         gate, kind = getattr(self, "gate_position", None), self._gates.get("position")
-        return [gated(ops.cast(vectors, self._sum_dtype), gate, kind)]
+        return gated(ops.cast(vectors, self._sum_dtype), gate, kind)
 
     def _terms(self, inputs: ModalityInputs) -> list[Tensor]:
         """Return what segments and further terms add to the tokens."""

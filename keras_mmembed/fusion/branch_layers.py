@@ -111,11 +111,16 @@ class BranchLayers(keras.layers.Layer):
         self.missing: keras.Variable | None = None
         self.mask_token: keras.Variable | None = None
         self.row_token: keras.Variable | None = None
+        self.start_position: keras.Variable | None = None
+        self.end_position: keras.Variable | None = None
         self._gates: dict[str, Gate] = gates_of(self.config)
+        ends = [name for name in ("start", "end") if config.get(f"{name}_token")]
+        has_rows = self.config.get("count_special") and not self.counts_special
         self._vectors: tuple[str, ...] = (
-            *[name for name in ("start", "end") if config.get(f"{name}_token")],
+            *ends,
             *(["missing"] if has_stand_in else []),
             *[name for name in ("mask_token", "row_token") if config.get(name)],
+            *(f"{name}_position" for name in ends if has_rows),
         )
 
     def build(self, inputs_shape: Shape | None = None) -> None:
@@ -194,8 +199,8 @@ class BranchLayers(keras.layers.Layer):
 
     @property
     def counts_special(self) -> bool:
-        """Whether the start and the end token have positions."""
-        return bool(self.config.get("count_special"))
+        """Whether the start and the end token have positions of the sequence."""
+        return self.config["type"] == "1d" and bool(self.config.get("count_special"))
 
     @property
     def _has_vectors(self) -> bool:

@@ -212,6 +212,13 @@ def position_of(config: Mapping[str, Any]) -> tuple[Any, Gate]:
     return position, None
 
 
+def has_learned_position(config: Mapping[str, Any]) -> bool:
+    """Whether the positional encoding of a modality has a learned table."""
+    position = position_of(config)[0]
+    kind = getattr(position, "kind", position)
+    return "learned" in (kind if isinstance(kind, tuple) else (kind,))
+
+
 def has_vector(configs: Mapping[str, ModalityConfig], name: str) -> bool:
     """Whether a modality has a vector of its own."""
     return configs[name].get("modality", True)

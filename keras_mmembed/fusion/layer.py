@@ -113,8 +113,10 @@ class MultiModalFusion(KeepsSublayers, SplitsTokens, keras.layers.Layer):
         gate: Whether a modality that is placed comes in through a `ZeroGate`: at first
             the other modality keeps its own tokens at the places.
         start_token, end_token: Whether a learned token comes before, or after.
-        count_special: Whether they have positions too; of a sequence only. The start
-            token then stands at 0, and the end token behind the last valid one.
+        count_special: Whether they have positions too. In a sequence, the start token
+            then stands at 0, and the end token behind the last valid one. Beside a
+            grid with a learned table, each has a learned row of its own,
+            `start_position` and `end_position`, as the class token of ViT.
         mask_token: Whether a learned vector replaces the features that `masked` marks.
         row_token: Whether a learned token follows each row of inputs that come as
             grids, valid if any token of the row is.

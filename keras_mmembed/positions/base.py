@@ -87,6 +87,7 @@ class PositionEmbedding(keras.layers.Layer):
         out_of_range: OutOfRange,
         num_prefix_tokens: int,
         embeddings_initializer: Initializer,
+        block_size: int = 1,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # float positions must not be rounded to half precision on their way in
@@ -100,10 +101,8 @@ class PositionEmbedding(keras.layers.Layer):
         self.convention: ConventionName = options.check_convention(
             who, convention, kinds
         )
-        has_table = set(kinds) == {"learned"}
-        choices = [c for c in self.combinations if has_table or c != "joint"]
-        self.combination: Combination | None = checks.check_choice(
-            who, "combination", combination, (None, *choices)
+        self.combination: Combination | None = options.check_combination(
+            who, combination, self.combinations, kinds
         )
         self.axis_order: tuple[str, ...] | None = options.check_axis_order(
             who, axis_order, self.size_names
@@ -126,17 +125,19 @@ class PositionEmbedding(keras.layers.Layer):
         self.num_prefix_tokens: int = checks.check_integer(
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
+        self.block_size: int = checks.check_integer(who, "block_size", block_size)
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
         checks.check_float_policy(self)
         self._spec: GridSpec = options.make_spec(self, kinds, scales)
         position_checks.check_resizing(self._spec)
+        all_learned = set(kinds) == {"learned"}
         self._terms: Terms = make_terms(
             self._spec.rules,
             kinds,
             self.combination,
-            self.default_combination["learned" if has_table else "sinusoidal"],
+            self.default_combination["learned" if all_learned else "sinusoidal"],
         )
         options.check_effects(self, self._spec, self._terms)
         self._table_names: tuple[str, ...] = ()
@@ -226,10 +227,8 @@ class PositionEmbedding(keras.layers.Layer):
         spec = self._spec
         arguments = self._standardize(positions, start_index, mask, grid)
         position_checks.check_call(spec, inputs, *arguments)
-        coordinates = locate(spec, inputs, *arguments)
-        coordinates = bound(spec, coordinates)
-        vectors = self._vectors(coordinates)
-        vectors = zero_invalid(vectors, coordinates.valid)
+        coordinates = bound(spec, locate(spec, inputs, *arguments))
+        vectors = zero_invalid(self._vectors(coordinates), coordinates.valid)
         prefix = getattr(self, "prefix_embeddings", None)
         return self._arrange(vectors, inputs, coordinates.token_rank, prefix)
 
@@ -298,6 +297,8 @@ class PositionEmbedding(keras.layers.Layer):
 
     def get_config(self) -> Config:
         names = (*self.size_names, *options.NAMES)
+        if len(self.size_names) > 1:
+            names += ("block_size",)
         values = {name: getattr(self, name) for name in names}
         initializer = initializers.serialize(self.embeddings_initializer)
         return {

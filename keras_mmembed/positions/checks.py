@@ -153,6 +153,8 @@ def check_structure(
     if rank > 1 and len(shape) > 3:
         skip, rule = spec.num_prefix_tokens, "be 0 for inputs that have a grid of axes"
         checks.check(skip == 0, who, "num_prefix_tokens", rule, skip)
+        rule, fits = "be 1 for inputs that have a grid of axes", spec.block_size == 1
+        checks.check(fits, who, "block_size", rule, spec.block_size)
         rule = "be None for inputs that have a grid of axes"
         checks.check(grid is None, who, "grid", rule, grid)
     if not isinstance(start_index, int):

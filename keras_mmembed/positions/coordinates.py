@@ -122,6 +122,29 @@ def unravel(index: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
     return [index, *reversed(axes)]
 
 
+def unravel_blocks(
+    index: Tensor, sizes: Sequence[Size], block_size: int
+) -> list[Tensor]:
+    """Split an index of a grid whose tokens come block by block.
+
+    Blocks of rows and columns, and the tokens in each, come in row-major order.
+    """
+    if block_size == 1:
+        return unravel(index, sizes)
+    *outer, height, width = sizes
+    blocks = [
+        size // block_size
+        if isinstance(size, int)
+        else ops.maximum(size // block_size, 1)
+        for size in (height, width)
+    ]
+    *lead, row, column, inner_row, inner_column = unravel(
+        index, [*outer, *blocks, block_size, block_size]
+    )
+    row = row * block_size + inner_row
+    return [*lead, row, column * block_size + inner_column]
+
+
 def ravel(axes: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:
     """Join an index per axis into an index in row-major order."""
     dtypes = {str(keras.backend.standardize_dtype(axis.dtype)) for axis in axes}

@@ -34,6 +34,7 @@ class GridSpec:
         kernel: Interpolation of learned tables.
         out_of_range: Treatment of positions outside the declared sizes.
         num_prefix_tokens: Number of tokens in front of the grid.
+        block_size: Rows and columns of the blocks that flattened tokens come in.
     """
 
     who: str
@@ -46,6 +47,7 @@ class GridSpec:
     kernel: Kernel
     out_of_range: OutOfRange
     num_prefix_tokens: int
+    block_size: int
 
     @property
     def rank(self) -> int:

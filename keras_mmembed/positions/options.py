@@ -10,6 +10,7 @@ from keras_mmembed.positions.conventions import (
     CONVENTIONS,
     KINDS,
     AxisKind,
+    Combination,
     Convention,
     ConventionName,
 )
@@ -75,6 +76,18 @@ def check_cosine(who: str, cosine_first: Any) -> bool | None:
     if cosine_first is None:
         return None
     return checks.check_flag(who, "cosine_first", cosine_first)
+
+
+def check_combination(
+    who: str,
+    combination: Any,
+    combinations: Sequence[Combination],
+    kinds: Sequence[AxisKind],
+) -> Combination | None:
+    """Return how axes are combined, or `None` for that of the convention."""
+    has_table = set(kinds) == {"learned"}
+    choices = [name for name in combinations if has_table or name != "joint"]
+    return checks.check_choice(who, "combination", combination, (None, *choices))
 
 
 def shortest(values: tuple[Value, ...]) -> Value | tuple[Value, ...]:
@@ -153,6 +166,7 @@ def make_spec(
         kernel=Kernel(layer.interpolation, layer.antialias, layer.align_corners),
         out_of_range=layer.out_of_range,
         num_prefix_tokens=layer.num_prefix_tokens,
+        block_size=layer.block_size,
     )
 
 
@@ -182,6 +196,9 @@ def check_effects(layer: Any, spec: GridSpec, terms: Terms) -> None:
     fits = cosine_first is None or has_sines
     checks.check(fits, who, "cosine_first", rule, repr(cosine_first))
     _check_offset_effect(spec, offset)
+    rule = f"be 1 with convention={convention!r}, which counts valid tokens row by row"
+    fits = spec.block_size == 1 or not rules.skips_masked
+    checks.check(fits, who, "block_size", rule, spec.block_size)
     rule = f"be 1 with convention={convention!r}, which counts with the sizes of axes"
     is_same = len(set(spec.scale)) == 1
     received = spec.scale[0] if is_same else list(spec.scale)

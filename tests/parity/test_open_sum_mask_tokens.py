@@ -58,6 +58,7 @@ def test_a_mask_token_in_place_of_patches(made, size, tmp_path):
                 ),
                 "modality": False,
                 "start_token": True,
+                "count_special": True,
                 "mask_token": True,
             }
         }
@@ -71,8 +72,8 @@ def test_a_mask_token_in_place_of_patches(made, size, tmp_path):
         fusion,
         image__embedding__projection=patches(module.patch_embeddings.projection),
         image__position__embeddings=rows[1:],
-        # the class token stands at one position only
-        image__start=array(module.cls_token)[0] + rows[:1],
+        image__start=array(module.cls_token),
+        image__start_position=rows[:1],
         image__mask_token=array(module.mask_token),
     )
     values = [np.moveaxis(pixels.numpy(), 1, -1), marks.numpy()]

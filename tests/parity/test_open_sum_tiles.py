@@ -42,6 +42,7 @@ def test_mllama_gates_its_aspect_ratios_and_positions(tmp_path):
                 "type": "2d",
                 "embedding": mm.PatchEmbedding(4, width, use_bias=False),
                 "start_token": True,
+                "count_special": True,
                 "position": {
                     "layer": mm.PositionEmbedding2D(4, 4, kind="learned"),
                     "gate": "linear",
@@ -87,13 +88,14 @@ def test_mllama_gates_its_aspect_ratios_and_positions(tmp_path):
     before = module.pre_tile_positional_embedding
     positions = module.gated_positional_embedding
     rows, gate = array(positions.embedding), array(positions.gate)
-    open_share = 1 - np.tanh(gate)
     assign(
         front,
         tile_0__embedding__projection=patches(module.patch_embedding),
-        tile_0__start=array(module.class_embedding) + open_share * rows[0],
+        tile_0__start=array(module.class_embedding),
+        tile_0__start_position=rows[0],
         tile_0__position__embeddings=rows[1:],
-        tile_0__gate_position=open_share,
+        # one gate shares out both positions
+        tile_0__gate_position=1 - np.tanh(gate),
         tile_0__aspect=table(before.embedding),
         tile_0__gate_aspect=array(before.gate),
     )
