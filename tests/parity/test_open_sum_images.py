@@ -38,6 +38,7 @@ def test_pvt_normalizes_before_positions(has_class_token):
                     "special": False,
                 },
                 "start_token": has_class_token,
+                "count_special": has_class_token,
                 "modality": False,
             }
         }
@@ -47,7 +48,10 @@ def test_pvt_normalizes_before_positions(has_class_token):
     rows = numpy(module.position_embeddings)[0]
     token = {}
     if has_class_token:
-        token = {"image__start": numpy(module.cls_token)[0] + rows[:1]}
+        token = {
+            "image__start": numpy(module.cls_token),
+            "image__start_position": rows[:1],
+        }
     assign(
         fusion,
         image__embedding__projection=patches(module.projection),

@@ -53,7 +53,9 @@ def test_images_of_clip(name, size):
     embedding = mm.PatchEmbedding(
         4, 16, use_bias=False, data_format="channels_last", name="embedding"
     )
-    fusion = configured({"image": image_of(embedding, start_token=True)})
+    fusion = configured(
+        {"image": image_of(embedding, start_token=True, count_special=True)}
+    )
     inputs = {"image": channels_last(pixels)}
     fusion(inputs)
     rows = numpy(module.position_embedding.weight)
@@ -61,7 +63,8 @@ def test_images_of_clip(name, size):
         fusion,
         image__embedding__projection=patches(module.patch_embedding),
         image__position={"embeddings": rows[1:]},
-        image__start=numpy(module.class_embedding) + rows[:1],
+        image__start=numpy(module.class_embedding),
+        image__start_position=rows[:1],
     )
     expected = module(pixels, interpolate_pos_encoding=True)
     close(array(fusion(inputs)["embeddings"]), expected)
@@ -110,7 +113,7 @@ def test_llama4_has_its_class_token_last():
         4, 16, use_bias=False, data_format="channels_last", name="embedding"
     )
     fusion = configured(
-        {"image": image_of(embedding, end_token=True)},
+        {"image": image_of(embedding, end_token=True, count_special=True)},
         normalization="shared",
         epsilon=1e-5,
     )
@@ -122,7 +125,8 @@ def test_llama4_has_its_class_token_last():
         fusion,
         image__embedding__projection={"kernel": kernel.transpose(2, 3, 1, 0)},
         image__position={"embeddings": rows[:-1]},
-        image__end=numpy(module.class_embedding) + rows[-1:],
+        image__end=numpy(module.class_embedding),
+        image__end_position=rows[-1:],
         norm=norm(module.layernorm_pre),
     )
     close(array(fusion(inputs)["embeddings"]), seen[0].reshape(2, 17, 16))
@@ -143,6 +147,7 @@ def test_vivit_has_one_table_for_its_clip():
                 "embedding": embedding,
                 "position": position,
                 "start_token": True,
+                "count_special": True,
                 "modality": False,
             }
         }
@@ -154,7 +159,8 @@ def test_vivit_has_one_table_for_its_clip():
         fusion,
         video__embedding__projection=patches(module.patch_embeddings.projection),
         video__position={"embeddings": rows[1:]},
-        video__start=numpy(module.cls_token)[0] + rows[:1],
+        video__start=numpy(module.cls_token),
+        video__start_position=rows[:1],
     )
     close(array(fusion(inputs)["embeddings"]), module(frames))
 

@@ -126,6 +126,7 @@ def test_vilt_normalizes_its_text_before_the_modality():
                 "embedding": mm.PatchEmbedding(4, 16, data_format="channels_last"),
                 "position": position,
                 "start_token": True,
+                "count_special": True,
             },
         }
     )
@@ -146,7 +147,8 @@ def test_vilt_normalizes_its_text_before_the_modality():
         text__norm=norm(text.LayerNorm),
         image__embedding__projection=patches(module.patch_embeddings.projection),
         image__position={"embeddings": rows[1:]},
-        image__start=numpy(module.cls_token)[0] + rows[:1],
+        image__start=numpy(module.cls_token),
+        image__start_position=rows[:1],
         modality__text=kinds[0],
         modality__image=kinds[1],
     )
