@@ -11,10 +11,12 @@ from keras_mmembed.common.mask_layers import AttachMask, ReadMask
 from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Initializer, Shape
 from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.fusion import features
 from keras_mmembed.fusion.config import (
     Gate,
     ModalityConfig,
     Place,
+    conv_position_of,
     make_position,
     make_projection,
     position_of,
@@ -23,6 +25,8 @@ from keras_mmembed.fusion.naming import naming
 from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.fusion.terms import gates_of
 from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.tables import clone_initializer
 
 NormMaker: TypeAlias = Callable[[Mapping[str, Any], str], keras.layers.Layer]
@@ -79,6 +83,7 @@ class BranchLayers(keras.layers.Layer):
             config, unified_dim, clone(kernel_initializer), dtype
         )
         self.position: PositionEmbedding | None = make_position(config, dtype)
+        self.conv_position: ConvPositionEmbedding | None = conv_position_of(config)
         self.segment: SegmentEmbedding | None = None
         if "segments" in config:
             self.segment = SegmentEmbedding(
@@ -121,13 +126,14 @@ class BranchLayers(keras.layers.Layer):
     def build(self, inputs_shape: Shape | None = None) -> None:
         fused_shape = (None, None, self.unified_dim)
         if self.embedding is not None and not self.embedding.built:
-            needs_shape = not isinstance(self.embedding, keras.layers.Embedding)
+            known = (keras.layers.Embedding, BoxEmbedding)
+            needs_shape = not isinstance(self.embedding, known)
             rule = "be given in the first call, because its embedding is not built"
             remedy = f"Or build the embedding of modality {self.name!r} before."
             is_known = inputs_shape is not None or not needs_shape
             argument = f"inputs[{self.name!r}]"
             checks.check(is_known, WHO, argument, rule, None, remedy)
-            self.embedding.build(inputs_shape)
+            features.build(self.embedding, inputs_shape, self.config["dim"])
         if self.projection is not None and not self.projection.built:
             self.projection.build((None, None, self.config["dim"]))
         for sublayer in self._sublayers_of_the_width():
@@ -144,7 +150,7 @@ class BranchLayers(keras.layers.Layer):
     def _sublayers_of_the_width(self) -> list[keras.layers.Layer]:
         """Return the sublayers that work on tokens of the common width."""
         terms = [f"{part}_{t}" for t in self.config.get("terms", {}) for part in PARTS]
-        position = self.position if self.adds_position else None
+        position = self.position if self.adds_position else self.conv_position
         named = [getattr(self, attribute, None) for attribute in terms]
         sublayers = (position, self.segment, *named, self.gate, self.norm)
         return [sublayer for sublayer in sublayers if sublayer is not None]
@@ -182,8 +188,9 @@ class BranchLayers(keras.layers.Layer):
 
     @property
     def adds_position(self) -> bool:
-        """Whether a positional encoding is one of the terms."""
-        return self.position is not None and position_of(self.config)[0] is not None
+        """Whether an encoding of the positions is one of the terms."""
+        has_other = self.conv_position is not None or self.position is None
+        return not has_other and position_of(self.config)[0] is not None
 
     @property
     def borders(self) -> tuple[int, int]:

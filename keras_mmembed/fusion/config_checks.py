@@ -18,6 +18,7 @@ from keras_mmembed.fusion.config import (
     ModalityType,
     has_learned_position,
 )
+from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.conventions import KINDS
 
 
@@ -182,7 +183,12 @@ def _check_position(who: str, place: str, kind: str, config: Config) -> Any:
     expected = POSITION_LAYERS[kind]
     checks.check(expected is not None, who, place, rule, repr(position))
     name = getattr(expected, "__name__", None)
-    is_layer = expected is not None and isinstance(position, expected)
+    is_conv = kind == "1d" and isinstance(position, ConvPositionEmbedding)
+    is_layer = is_conv or (expected is not None and isinstance(position, expected))
+    if is_conv:
+        rule, key = "be False with a ConvPositionEmbedding", "count_special"
+        fits = not config.get(key)
+        checks.check(fits, who, place.replace("position", key), rule, True)
     rule = f"be 'sinusoidal', 'learned', None or a {name}"
     fits = is_layer or (isinstance(position, str) and position in KINDS)
     checks.check(fits, who, place, rule, repr(position))

@@ -1,7 +1,6 @@
 """Published modules as one configured fusion: its weights by their public paths."""
 
 import numpy as np
-from weights import weights_by_path
 
 import keras_mmembed as mm
 
@@ -23,7 +22,8 @@ def assign(layer, **modules):
         path = path.replace("__", "/")
         named = value.items() if isinstance(value, dict) else [("", value)]
         values.update({f"{path}/{name}".rstrip("/"): one for name, one in named})
-    weights = weights_by_path(layer)
+    # a layer that was built before keeps the path that it had
+    weights = {w.path.removeprefix(f"{layer.name}/"): w for w in layer.weights}
     assert sorted(values) == sorted(weights)
     for path, weight in weights.items():
         value = np.asarray(values[path])

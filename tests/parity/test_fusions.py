@@ -1,9 +1,8 @@
 """The fusion against published models that fuse, with small random weights."""
 
 import numpy as np
-from configured import assign, boxes, configured, dense, norm, patches, table
+from configured import assign, boxes, configured, norm, patches, table
 from published import (
-    IMAGE,
     TEXT,
     array,
     boxes_of,
@@ -19,118 +18,6 @@ import keras_mmembed as mm
 
 def tensor(x):
     return torch.tensor(np.asarray(x))
-
-
-def test_vilt_with_images_of_two_sizes():
-    config = transformers.ViltConfig(
-        **{**TEXT, **IMAGE},
-        modality_type_vocab_size=3,
-        max_image_length=-1,
-        type_vocab_size=2,
-    )
-    module = randomize(models.vilt.modeling_vilt.ViltEmbeddings(config))
-    rng = np.random.default_rng(0)
-    pixels = tensor(rng.normal(size=(2, 3, 16, 16)).astype("float32"))
-    pixel_mask = torch.ones(2, 16, 16)
-    pixel_mask[1, 12:], pixel_mask[1, :, 8:] = 0, 0
-    words = tensor(rng.integers(2, 40, (2, 5)))
-    text_mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
-    types = torch.zeros_like(words)
-    expected, expected_mask = module(
-        words, text_mask, types, pixels, pixel_mask, None, None
-    )
-
-    position = mm.PositionEmbedding2D(
-        4,
-        4,
-        kind="learned",
-        interpolation="bilinear",
-        align_corners=True,
-        out_of_range="resize",
-    )
-    layer = configured(
-        {
-            "text": {"type": "none", "dim": 16},
-            "image": {
-                "type": "2d",
-                "dim": 16,
-                "position": position,
-                "start_token": True,
-                "count_special": True,
-            },
-        }
-    )
-    inputs = {
-        "text": array(module.text_embeddings(words)).astype("float32"),
-        "image": module.patch_embeddings(pixels).permute(0, 2, 3, 1).detach().numpy(),
-    }
-    # the table is resized to each image, which its mask tells
-    mask = {"text": text_mask.numpy(), "image": pixel_mask[:, ::4, ::4].numpy()}
-    layer(inputs, mask=mask)
-    rows = array(module.position_embeddings)[0]
-    kinds = array(module.token_type_embeddings.weight)
-    assign(
-        layer,
-        modality__text=kinds[0],
-        modality__image=kinds[1],
-        image__position__embeddings=rows[1:],
-        image__start=array(module.cls_token),
-        image__start_position=rows[:1],
-    )
-    fused = layer(inputs, mask=mask)
-    got, mask = array(fused["embeddings"]), array(fused["mask"]).astype(bool)
-    for sample in range(2):
-        # ViLT shuffles the patches of the largest image
-        ours = got[sample][mask[sample]]
-        theirs = array(expected[sample])[expected_mask[sample].numpy().astype(bool)]
-        assert ours.shape == theirs.shape
-        if sample == 0:
-            ours, theirs = (x[np.argsort(x[:, 0])] for x in (ours, theirs))
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
-def test_visual_bert_has_one_norm_for_all():
-    config = transformers.VisualBertConfig(
-        **TEXT, visual_embedding_dim=12, type_vocab_size=3
-    )
-    module = models.visual_bert.modeling_visual_bert.VisualBertEmbeddings(config)
-    randomize(module)
-    rng = np.random.default_rng(0)
-    words, types = rng.integers(2, 40, (2, 5)), rng.integers(0, 3, (2, 5))
-    regions = rng.normal(size=(2, 3, 12)).astype("float32")
-    expected = module(
-        tensor(words), token_type_ids=tensor(types), visual_embeds=tensor(regions)
-    )
-    layer = configured(
-        {
-            "text": {
-                "type": "1d",
-                "max_len": 20,
-                "position": "learned",
-                "segments": 3,
-                "vocabulary_size": 40,
-                "modality": False,
-            },
-            "image": {"type": "none", "dim": 12},
-        },
-        normalization="shared",
-        epsilon=config.layer_norm_eps,
-    )
-    inputs = {"text": words.astype("int32"), "image": regions}
-    segment_ids = {"text": types.astype("int32")}
-    layer(inputs, segment_ids)
-    # all regions stand at position 0 and have the type 1
-    place = module.visual_position_embeddings.weight[0]
-    assign(
-        layer,
-        modality__image=array(place + module.visual_token_type_embeddings.weight[1]),
-        text__embedding=table(module.word_embeddings),
-        text__position=table(module.position_embeddings),
-        text__segment=table(module.token_type_embeddings),
-        image__projection=dense(module.visual_projection),
-        norm=norm(module.LayerNorm),
-    )
-    close(array(layer(inputs, segment_ids)["embeddings"]), expected)
 
 
 def test_layoutlmv3_has_a_norm_for_each_and_one_for_all():

@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from configured import assign, configured, dense, norm, numpy, patches, table
-from published import IMAGE, array, close, models, randomize, torch, transformers
+from configured import assign, configured, norm, numpy, patches, table
+from published import array, close, models, randomize, torch, transformers
 
 import keras_mmembed as mm
 
 
 def pixels_of(*shape):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1)) / 4
 
 
 def channels_last(pixels):
@@ -38,6 +38,7 @@ def test_pvt_normalizes_before_positions(has_class_token):
                     "special": False,
                 },
                 "start_token": has_class_token,
+                "count_special": has_class_token,
                 "modality": False,
             }
         }
@@ -47,7 +48,10 @@ def test_pvt_normalizes_before_positions(has_class_token):
     rows = numpy(module.position_embeddings)[0]
     token = {}
     if has_class_token:
-        token = {"image__start": numpy(module.cls_token)[0] + rows[:1]}
+        token = {
+            "image__start": numpy(module.cls_token),
+            "image__start_position": rows[:1],
+        }
     assign(
         fusion,
         image__embedding__projection=patches(module.projection),
@@ -76,7 +80,7 @@ def test_qwen3_vl_resizes_its_table_with_aligned_corners(grids):
     seen = []
     module.blocks[0].register_forward_pre_hook(lambda _, x: seen.append(x[0]))
     rng, merge = np.random.default_rng(0), config.spatial_merge_size
-    images = [rng.normal(size=(*grid, 24)).astype("float32") for grid in grids]
+    images = [rng.uniform(-1, 1, (*grid, 24)).astype("float32") for grid in grids]
     blocks = [
         image.reshape(-1, merge, image.shape[1] // merge, merge, 24).swapaxes(1, 2)
         for image in images
@@ -119,47 +123,29 @@ def test_qwen3_vl_resizes_its_table_with_aligned_corners(grids):
         np.testing.assert_allclose(got[sample, :height, :width], tokens, atol=1e-5)
 
 
-def test_llava_next_ends_rows_with_a_newline():
-    config = transformers.LlavaNextConfig(
-        vision_config=transformers.CLIPVisionConfig(**IMAGE),
-        text_config=transformers.LlamaConfig(
-            hidden_size=16,
-            num_hidden_layers=0,
-            num_attention_heads=2,
-            intermediate_size=8,
-            vocab_size=40,
-        ),
-        image_grid_pinpoints=[[16, 32], [32, 16], [32, 32]],
-        image_token_index=39,
+@pytest.mark.parametrize("size, stride, padding", [(7, 4, 2), (3, 2, 1)])
+def test_cvt_normalizes_overlapping_patches(size, stride, padding):
+    module = models.cvt.modeling_cvt.CvtEmbeddings(size, 3, 16, stride, padding, 0.0)
+    module, pixels = randomize(module), pixels_of(2, 3, 22, 27)
+    embedding = mm.PatchEmbedding(
+        size,
+        16,
+        strides=stride,
+        padding=padding,
+        remainder="crop",
+        data_format="channels_last",
     )
-    module = models.llava_next.modeling_llava_next.LlavaNextModel(config)
-    randomize(module)
-    rng = np.random.default_rng(0)
-    whole = rng.normal(size=(2, 16, 16)).astype("float32")
-    # of a wide and of a high image, cut into tiles of 4 x 4 patches each
-    tiles = rng.normal(size=(2, 2, 4, 4, 16)).astype("float32")
-    sizes = torch.tensor([[16, 32], [32, 16]])
-    raw = [
-        torch.cat([torch.tensor(one)[None], torch.tensor(tile).reshape(-1, 16, 16)])
-        for one, tile in zip(whole, tiles, strict=True)
-    ]
-    projected = [module.multi_modal_projector(x) for x in raw]
-    expected, lengths = module.pack_image_features(
-        projected, sizes, "full", module.image_newline
+    config = {"type": "2d", "embedding": embedding, "position": None}
+    fusion = configured(
+        {"image": {**config, "modality": False}}, normalization="shared", epsilon=1e-5
     )
-    assert lengths.tolist() == [16 + 4 * 9, 16 + 8 * 5]
-
-    grids = [
-        tiles[0].transpose(1, 0, 2, 3).reshape(4, 8, 16),
-        tiles[1].reshape(8, 4, 16),
-    ]
-    words = np.full((2, 60), 39)
-    words[0, 16 + 36 :], words[1, 16 + 40 :] = 3, 3
-    words[:, -1] = [5, 6]
-    import keras
-
-    def projector():
-        layers = [keras.layers.Dense(16, "gelu"), keras.layers.Dense(16)]
-        return keras.Sequential(layers, name="projector")
-
-    print(expected, projector, grids, words)
+    inputs = {"image": channels_last(pixels)}
+    fusion(inputs)
+    convolution = module.convolution_embeddings
+    assign(
+        fusion,
+        image__embedding__projection=patches(convolution.projection),
+        norm=norm(convolution.normalization),
+    )
+    expected = module(pixels).flatten(2).transpose(1, 2)
+    close(array(fusion(inputs)["embeddings"]), expected)
