@@ -143,14 +143,13 @@ CASES = [
     rotary_case("gptj", 8, scaling={"rope_type": "linear", "factor": 2.0}),
     rotary_case("qwen2_vl", 8, 3, sections=(2, 1, 1)),
     rotary_case("dinov3", 8, 2),
-    rotary_case("vjepa2", 14, 3),
     bias_case("t5"),
     bias_case("layoutlmv3", 3, num_buckets=[8, 16, 16], scale=0.5),
-    bias_case("swin", 2, grid=(4, 3)),
     bias_case("beit", 2, grid=(3, 4), interpolation="bilinear"),
     bias_case("alibi"),
-    attention_case("rotary", rotary="llama", qk_norm="rms"),
-    attention_case("groups", 4, 2, num_key_value_heads=2, rotary="pixtral"),
+    attention_case(
+        "groups", 4, 2, num_key_value_heads=2, rotary="pixtral", qk_norm="rms"
+    ),
     attention_case("bias", bias="t5", scale=1.0, use_bias=False),
     attention_case("cap", bias="alibi", soft_cap=5.0, qk_norm="layer", use_bias=False),
     fusion_case("shared"),
