@@ -9,15 +9,21 @@ from keras import ops
 # Keras has no public functions for the mask that a tensor carries
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 
+from keras_mmembed.attention.bias_conventions import BiasConventionName
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
+from keras_mmembed.attention.rotary_conventions import RotaryConventionName
 from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Shape, Tensor
 
 # the name of a convention, arguments, or a layer
-RotarySpec: TypeAlias = str | Mapping[str, Any] | RotaryEmbedding | None
-BiasSpec: TypeAlias = str | Mapping[str, Any] | RelativePositionBias | None
+RotarySpec: TypeAlias = (
+    RotaryConventionName | Mapping[str, Any] | RotaryEmbedding | None
+)
+BiasSpec: TypeAlias = (
+    BiasConventionName | Mapping[str, Any] | RelativePositionBias | None
+)
 # cosines and sines
 Rotations: TypeAlias = tuple[Tensor, Tensor]
 

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_mmembed.attention.rotary_conventions import Pairing, RotaryConvention
+from keras_mmembed.common.sequences import product
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.sinusoid import Sinusoid
 
@@ -165,10 +167,10 @@ class Rotation:
         else:
             positions = positions[..., :1]
         angles = 2 * np.pi * self.sinusoid.turns(positions)
-        cosines, sines = ops.cos(angles), ops.sin(angles)
-        if self.factor != 1.0:
-            cosines, sines = self.factor * cosines, self.factor * sines
-        return cosines, sines
+        both = ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
+        both = computed_once(both if self.factor == 1.0 else self.factor * both)
+        width = len(self.sinusoid.frequencies)
+        return both[..., :width], both[..., width:]
 
     def apply(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         """Return channels turned by their angles; those past the last pass.
@@ -223,6 +225,21 @@ class Rotation:
             parts += [first[..., span], second[..., span]]
             start += size
         return ops.concatenate([*parts, *rest], axis=-1)
+
+
+def computed_once(x: Tensor) -> Tensor:
+    """Return `(..., channels)` as it is, by an operation that XLA does not fuse.
+
+    It would compute the sines anew for every head that they turn.
+    """
+    backend, shape = keras.backend.backend(), ops.shape(x)
+    rows = product(shape[:-1])
+    # a number that JAX does not know is that of an export of unknown length
+    is_known = isinstance(rows, int) or backend == "tensorflow"
+    if backend == "torch" or isinstance(x, keras.KerasTensor) or not is_known:
+        return x
+    flat = ops.reshape(x, (rows, shape[-1]))
+    return ops.reshape(ops.segment_sum(flat, ops.arange(rows), rows), shape)
 
 
 def center_coordinates(positions: Tensor, grid: Tensor) -> Tensor:

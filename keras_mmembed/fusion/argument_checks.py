@@ -45,14 +45,15 @@ def check_terms(
         check_is_tensor(f"{place}[{term!r}]", value)
         shape = checks.known_shape(value.shape)
         batch, tokens = features_shape[:1], features_shape[1:-1]
-        options = [batch + tokens, (*batch, known_product(tokens)), tokens]
-        options += [(known_product(tokens),)]
+        count = known_product(tokens)
+        options = [batch + tokens, (*batch, count), (*batch, 1), tokens, (count,)]
+        options.append((*batch, *(1 for _ in tokens)))
         fits = any(
             len(shape) >= len(option)
             and checks.shapes_match(shape[: len(option)], option)
             for option in options
         )
-        listed = " or ".join(map(str, dict.fromkeys(options[:2])))
+        listed = " or ".join(map(str, dict.fromkeys(options[:3])))
         rule = f"begin with {listed}"
         layer = branch.config["terms"][term]["layer"]
         if type(layer) in AXES_OF_VALUES:

@@ -22,6 +22,7 @@ from keras_mmembed.fusion.tokens import (
     pad,
     repeat,
 )
+from keras_mmembed.positions.box import BoxEmbedding
 
 
 class ModalityBranch(BranchLayers):
@@ -35,14 +36,18 @@ class ModalityBranch(BranchLayers):
 
     def features_shape(self, shape: Shape) -> Shape:
         """Return the shape of the features of inputs."""
-        return features.features_shape(self.embedding, shape, self._has_vectors)
+        return features.features_shape(
+            self.embedding, shape, self.config["dim"], self._has_vectors
+        )
 
     def features_like(self, x: Tensor) -> Tensor:
         """Return a tensor with the axes and the mask of the features of inputs."""
         is_placed = "into" in self.config
         if is_placed and "padding_id" in self.config:
             return self.attach_mask([x, ops.not_equal(x, self.config["padding_id"])])
-        like = features.features_like(self.embedding, x, self.name, is_placed)
+        like = features.features_like(
+            self.embedding, x, self.name, self.config["dim"], is_placed
+        )
         has_ids = isinstance(self.embedding, keras.layers.Embedding)
         return like if has_ids else features.as_tokens(like, self._has_vectors)
 
@@ -50,6 +55,8 @@ class ModalityBranch(BranchLayers):
         """Whether a mask is the Keras mask of raw inputs, which an embedding gets."""
         if not getattr(self.embedding, "supports_masking", False):
             return False
+        if isinstance(self.embedding, BoxEmbedding):
+            return False  # a box is a token
         if isinstance(x, keras.KerasTensor):
             return mask is getattr(x, "_keras_mask", None)
         return mask is self.read_mask(x)
@@ -78,7 +85,7 @@ class ModalityBranch(BranchLayers):
                 x = ops.clip(ops.cast(x, "int32"), 0, last)
             elif present is not None:
                 x = self._blank(x, present)
-            x = self.embedding(x)
+            x = features.embed(self.embedding, x, arguments.mask.get(name))
             mask = self.read_mask(x)
         x = features.as_tokens(x, self._has_vectors)
         mask = arguments.mask.get(name, mask)
@@ -132,12 +139,13 @@ class ModalityBranch(BranchLayers):
         norm = None if self.place == "features" else self.norm
         if self.counts_special:
             x = surround(_sum([x, *terms]), start, end, 0.0)
-            total = _sum([x, _sum([*self._position_term(inputs), *early])])
+            total = _sum([x, _sum([*self._position_term(inputs, x), *early])])
             exempt = self.borders if self.exempts_special else (0, 0)
             total = normalize_inside(norm, total, exempt)
         else:
             # what all samples share is added up once
-            total = _sum([x, _sum([*self._position_term(inputs), *early, *terms])])
+            shared = [*self._position_term(inputs, x), *early, *terms]
+            total = _sum([x, _sum(shared)])
             total = normalize(norm, total) if self.exempts_special else total
             beside = early[0] if early else 0.0
             if row is not None:
@@ -211,18 +219,35 @@ class ModalityBranch(BranchLayers):
         """Return start, end and row token; they go through a norm of the features."""
         rows = (self.start, self.end, self.row_token)
         tokens = [None if row is None else ops.convert_to_tensor(row) for row in rows]
-        if self.place != "features" or self.exempts_special:
-            return tokens
-        return [None if row is None else normalize(self.norm, row) for row in tokens]
+        if self.place == "features" and not self.exempts_special:
+            tokens = [
+                None if row is None else normalize(self.norm, row) for row in tokens
+            ]
+        positions = (self.start_position, self.end_position, None)
+        return [
+            token if row is None else ops.add(token, self._gated_position(row))
+            for token, row in zip(tokens, positions, strict=True)
+        ]
 
-    def _position_term(self, inputs: ModalityInputs) -> list[Tensor]:
-        if self.position is None or not self.adds_position:
+    def _position_term(self, inputs: ModalityInputs, x: Tensor) -> list[Tensor]:
+        """Return the positional encoding of tokens `x`, or nothing."""
+        if self.conv_position is not None:
+            mask, present = inputs.mask, inputs.present
+            if mask is not None and present is not None and self.missing is not None:
+                # the tokens that stand in are valid
+                mask = ops.logical_or(mask, ops.logical_not(present[:, None]))
+            vectors = self.conv_position.encode(x, mask)
+        elif self.position is not None and self.adds_position:
+            vectors = position_term.encode(
+                self.position, inputs, self.borders, self.counts_special
+            )
+        else:
             return []
-        vectors = position_term.encode(
-            self.position, inputs, self.borders, self.counts_special
-        )
+        return [self._gated_position(vectors)]
+
+    def _gated_position(self, vectors: Tensor) -> Tensor:
         gate, kind = getattr(self, "gate_position", None), self._gates.get("position")
-        return [gated(ops.cast(vectors, self._sum_dtype), gate, kind)]
+        return gated(ops.cast(vectors, self._sum_dtype), gate, kind)
 
     def _terms(self, inputs: ModalityInputs) -> list[Tensor]:
         """Return what segments and further terms add to the tokens."""
@@ -236,7 +261,8 @@ class ModalityBranch(BranchLayers):
             terms.append(encode_values(self.segment, values, x, valid))
         for name, options in self.config.get("terms", {}).items():
             layer, values = options["layer"], inputs.terms.get(name)
-            vectors = encode_values(layer, values, x, valid)
+            pooling = options.get("pooling")
+            vectors = encode_values(layer, values, x, valid, name, pooling)
             if vectors is None:
                 continue
             check_width(name, vectors, self.unified_dim)

@@ -11,10 +11,12 @@ from keras_mmembed.common.mask_layers import AttachMask, ReadMask
 from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Initializer, Shape
 from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.fusion import features
 from keras_mmembed.fusion.config import (
     Gate,
     ModalityConfig,
     Place,
+    conv_position_of,
     make_position,
     make_projection,
     position_of,
@@ -23,6 +25,8 @@ from keras_mmembed.fusion.naming import naming
 from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.fusion.terms import gates_of
 from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.tables import clone_initializer
 
 NormMaker: TypeAlias = Callable[[Mapping[str, Any], str], keras.layers.Layer]
@@ -79,6 +83,7 @@ class BranchLayers(keras.layers.Layer):
             config, unified_dim, clone(kernel_initializer), dtype
         )
         self.position: PositionEmbedding | None = make_position(config, dtype)
+        self.conv_position: ConvPositionEmbedding | None = conv_position_of(config)
         self.segment: SegmentEmbedding | None = None
         if "segments" in config:
             self.segment = SegmentEmbedding(
@@ -106,23 +111,29 @@ class BranchLayers(keras.layers.Layer):
         self.missing: keras.Variable | None = None
         self.mask_token: keras.Variable | None = None
         self.row_token: keras.Variable | None = None
+        self.start_position: keras.Variable | None = None
+        self.end_position: keras.Variable | None = None
         self._gates: dict[str, Gate] = gates_of(self.config)
+        ends = [name for name in ("start", "end") if config.get(f"{name}_token")]
+        has_rows = self.config.get("count_special") and not self.counts_special
         self._vectors: tuple[str, ...] = (
-            *[name for name in ("start", "end") if config.get(f"{name}_token")],
+            *ends,
             *(["missing"] if has_stand_in else []),
             *[name for name in ("mask_token", "row_token") if config.get(name)],
+            *(f"{name}_position" for name in ends if has_rows),
         )
 
     def build(self, inputs_shape: Shape | None = None) -> None:
         fused_shape = (None, None, self.unified_dim)
         if self.embedding is not None and not self.embedding.built:
-            needs_shape = not isinstance(self.embedding, keras.layers.Embedding)
+            known = (keras.layers.Embedding, BoxEmbedding)
+            needs_shape = not isinstance(self.embedding, known)
             rule = "be given in the first call, because its embedding is not built"
             remedy = f"Or build the embedding of modality {self.name!r} before."
             is_known = inputs_shape is not None or not needs_shape
             argument = f"inputs[{self.name!r}]"
             checks.check(is_known, WHO, argument, rule, None, remedy)
-            self.embedding.build(inputs_shape)
+            features.build(self.embedding, inputs_shape, self.config["dim"])
         if self.projection is not None and not self.projection.built:
             self.projection.build((None, None, self.config["dim"]))
         for sublayer in self._sublayers_of_the_width():
@@ -139,7 +150,7 @@ class BranchLayers(keras.layers.Layer):
     def _sublayers_of_the_width(self) -> list[keras.layers.Layer]:
         """Return the sublayers that work on tokens of the common width."""
         terms = [f"{part}_{t}" for t in self.config.get("terms", {}) for part in PARTS]
-        position = self.position if self.adds_position else None
+        position = self.position if self.adds_position else self.conv_position
         named = [getattr(self, attribute, None) for attribute in terms]
         sublayers = (position, self.segment, *named, self.gate, self.norm)
         return [sublayer for sublayer in sublayers if sublayer is not None]
@@ -177,8 +188,9 @@ class BranchLayers(keras.layers.Layer):
 
     @property
     def adds_position(self) -> bool:
-        """Whether a positional encoding is one of the terms."""
-        return self.position is not None and position_of(self.config)[0] is not None
+        """Whether an encoding of the positions is one of the terms."""
+        has_other = self.conv_position is not None or self.position is None
+        return not has_other and position_of(self.config)[0] is not None
 
     @property
     def borders(self) -> tuple[int, int]:
@@ -187,8 +199,8 @@ class BranchLayers(keras.layers.Layer):
 
     @property
     def counts_special(self) -> bool:
-        """Whether the start and the end token have positions."""
-        return bool(self.config.get("count_special"))
+        """Whether the start and the end token have positions of the sequence."""
+        return self.config["type"] == "1d" and bool(self.config.get("count_special"))
 
     @property
     def _has_vectors(self) -> bool:

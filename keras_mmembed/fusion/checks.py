@@ -110,7 +110,7 @@ def check_positions(
         branch = branches[name]
         if branch.position is None:
             continue
-        if branch.config.get("count_special") and shape[1] is not None:
+        if branch.counts_special and shape[1] is not None:
             shape = (shape[0], shape[1] + sum(branch.borders), shape[2])
         positions = arguments.positions.get(name)
         start_index = arguments.start_index.get(name)

@@ -12,6 +12,7 @@ from keras.src.backend.common import global_state
 
 from keras_mmembed.common.types import Config, DType, Initializer, Shape
 from keras_mmembed.positions.base import PositionEmbedding
+from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.layers import (
     PositionEmbedding1D,
     PositionEmbedding2D,
@@ -24,6 +25,7 @@ NormType: TypeAlias = Literal["layer", "rms"]
 Missing: TypeAlias = Literal["mask", "token"]
 Gate: TypeAlias = Literal["tanh", "linear"] | None
 Place: TypeAlias = Literal["features", "modality", "sum"]
+Pooling: TypeAlias = Literal["mean"] | None
 DropRates: TypeAlias = float | Mapping[str, float]
 
 
@@ -42,12 +44,18 @@ class TermConfig(TypedDict, total=False):
     layer: Required[keras.layers.Layer | Config]
     gate: Gate
     normalization: NormConfig | None
+    pooling: Pooling
 
 
 class PositionConfig(TypedDict, total=False):
     """A positional encoding with a gate."""
 
-    layer: Required[Literal["sinusoidal", "learned"] | PositionEmbedding | Config]
+    layer: Required[
+        Literal["sinusoidal", "learned"]
+        | PositionEmbedding
+        | ConvPositionEmbedding
+        | Config
+    ]
     gate: Gate
 
 
@@ -63,6 +71,7 @@ class ModalityConfig(TypedDict, total=False):
     position: (
         Literal["sinusoidal", "learned"]
         | PositionEmbedding
+        | ConvPositionEmbedding
         | PositionConfig
         | Config
         | None
@@ -172,9 +181,15 @@ def make_position(config: ModalityConfig, dtype: DType) -> PositionEmbedding | N
     if layer_class is None or isinstance(position, PositionEmbedding):
         return position if layer_class else None
     sizes = [config.get(key) for key in SIZE_KEYS[config["type"]]]
-    # without an encoding, the layer only tells the coordinates of the tokens
-    kind = "sinusoidal" if position is None else position
+    # beside another encoding or none, it only tells the coordinates of the tokens
+    kind = position if isinstance(position, str) else "sinusoidal"
     return layer_class(*sizes, kind=kind, dtype=dtype, name="position")
+
+
+def conv_position_of(config: ModalityConfig) -> ConvPositionEmbedding | None:
+    """Return the convolutional positional encoding of a modality, if it has one."""
+    position = position_of(config)[0]
+    return position if isinstance(position, ConvPositionEmbedding) else None
 
 
 def make_projection(
@@ -195,6 +210,13 @@ def position_of(config: Mapping[str, Any]) -> tuple[Any, Gate]:
     if isinstance(position, dict):
         return position["layer"], position.get("gate")
     return position, None
+
+
+def has_learned_position(config: Mapping[str, Any]) -> bool:
+    """Whether the positional encoding of a modality has a learned table."""
+    position = position_of(config)[0]
+    kind = getattr(position, "kind", position)
+    return "learned" in (kind if isinstance(kind, tuple) else (kind,))
 
 
 def has_vector(configs: Mapping[str, ModalityConfig], name: str) -> bool:

@@ -16,7 +16,9 @@ from keras_mmembed.fusion.config import (
     SIZE_KEYS,
     ModalityConfig,
     ModalityType,
+    has_learned_position,
 )
+from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.conventions import KINDS
 
 
@@ -74,6 +76,10 @@ def _check_config(who: str, name: str, config: Any, unified_dim: int) -> Any:
     _check_flags(who, place, config)
     if "position" in config:
         config["position"] = _check_position(who, place, kind, config)
+    if config.get("count_special") and kind != "1d":
+        rule = f"be False with type {kind!r} and no learned position table"
+        fits = has_learned_position(config)
+        checks.check(fits, who, f"{place}['count_special']", rule, True)
     if "modality" in config:
         config["modality"] = checks.check_flag(
             who, f"{place}['modality']", config["modality"]
@@ -133,8 +139,8 @@ def _check_flags(who: str, place: str, config: Config) -> None:
     checks.check(has_rows, who, f"{place}['row_token']", rule, True)
     tokens = [key for key in ("start_token", "end_token") if config.get(key)]
     counted = config.get("count_special", False)
-    rule = "be False without a start or end token, or with another type than '1d'"
-    fits = not counted or bool(tokens and config["type"] == "1d")
+    rule = "be False without a start or end token"
+    fits = bool(tokens) or not counted
     checks.check(fits, who, f"{place}['count_special']", rule, counted)
     is_placed = "into" in config
     for key in tokens:
@@ -177,7 +183,12 @@ def _check_position(who: str, place: str, kind: str, config: Config) -> Any:
     expected = POSITION_LAYERS[kind]
     checks.check(expected is not None, who, place, rule, repr(position))
     name = getattr(expected, "__name__", None)
-    is_layer = expected is not None and isinstance(position, expected)
+    is_conv = kind == "1d" and isinstance(position, ConvPositionEmbedding)
+    is_layer = is_conv or (expected is not None and isinstance(position, expected))
+    if is_conv:
+        rule, key = "be False with a ConvPositionEmbedding", "count_special"
+        fits = not config.get(key)
+        checks.check(fits, who, place.replace("position", key), rule, True)
     rule = f"be 'sinusoidal', 'learned', None or a {name}"
     fits = is_layer or (isinstance(position, str) and position in KINDS)
     checks.check(fits, who, place, rule, repr(position))

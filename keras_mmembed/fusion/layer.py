@@ -73,7 +73,8 @@ class MultiModalFusion(
         grids: by name, an integer for each axis, `(axes,)` or `(batch, axes)`.
         start_index: by name, an integer or `(batch,)`, integer.
         terms: by name, a dict by term, of the axes of the tokens, then those of a
-            value: none for ids, one for boxes.
+            value: none for ids, one for boxes; with `pooling` another before these.
+            `(batch, 1)`, and so on for grids, is one value of a sample.
         masked: by name, the axes of the tokens, bool.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
             is that of all tokens, and of class, register, start and end tokens.
@@ -82,9 +83,10 @@ class MultiModalFusion(
         type: `"1d"`, `"2d"`, `"3d"`, or `"none"` for no positions.
         dim: The width of the features. Another than `unified_dim` is projected.
         max_len, or height and width, and frames: The sizes, as for the position layer.
-        position: `"sinusoidal"`, `"learned"` or a position layer; `None` adds nothing,
-            but the tokens keep their positions in the metadata. A dict with the keys
-            `layer` and `gate` scales it, as for `terms`.
+        position: `"sinusoidal"`, `"learned"` or a position layer, of a sequence also
+            a `ConvPositionEmbedding`; `None` adds nothing, but the tokens keep their
+            positions in the metadata. A dict with the keys `layer` and `gate` scales
+            it, as for `terms`.
         modality: `False` for a modality without a modality vector.
         projection: `True` for a projection though the widths are equal, `False` for
             none, or a dict of arguments of `keras.layers.Dense`, such as `use_bias`.
@@ -97,14 +99,17 @@ class MultiModalFusion(
         terms: A dict by name of further terms of the sum: layers with a method
             `encode(values)`, such as `SegmentEmbedding` or `BoxEmbedding`, or dicts of
             `layer`, `gate` (`"linear"`, a learned factor that starts at 1, `"tanh"`,
-            one that starts at 0) and `normalization` (`type` and `epsilon`).
+            one that starts at 0), `normalization` (`type` and `epsilon`) and `pooling`
+            (`"mean"`, of several values for each token, of which negative ones are
+            none, the mean of their vectors).
         vocabulary_size: The inputs are integer ids, `(batch, length)`, and embedded;
             `dim` is then `unified_dim` by default.
         padding_id: The id of padding, such as 0 (BERT) or 1 (RoBERTa): a padding mask
             is made of the ids, and joined to the one of the call, if any.
         embedding: A layer that makes features of raw inputs, such as
             `PatchEmbedding`, or `keras.layers.Embedding` with a mask. It is given the
-            mask of its inputs; its own is that of the tokens.
+            mask of its inputs; its own is that of the tokens. With a `BoxEmbedding`
+            the inputs are the boxes of the tokens.
         into: The name of another modality, at whose `placeholders` the tokens are
             placed in their order, instead of being concatenated. A place that is left
             over is masked, a token that is left over goes nowhere; where both numbers
@@ -112,8 +117,10 @@ class MultiModalFusion(
         gate: Whether a modality that is placed comes in through a `ZeroGate`: at first
             the other modality keeps its own tokens at the places.
         start_token, end_token: Whether a learned token comes before, or after.
-        count_special: Whether they have positions too; of a sequence only. The start
-            token then stands at 0, and the end token behind the last valid one.
+        count_special: Whether they have positions too. In a sequence, the start token
+            then stands at 0, and the end token behind the last valid one. Beside a
+            grid with a learned table, each has a learned row of its own,
+            `start_position` and `end_position`, as the class token of ViT.
         mask_token: Whether a learned vector replaces the features that `masked` marks.
         row_token: Whether a learned token follows each row of inputs that come as
             grids, valid if any token of the row is.

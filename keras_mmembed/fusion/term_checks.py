@@ -9,6 +9,7 @@ from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
 from keras_mmembed.fusion.config import Gate, NormType, Place
 
+TERM_KEYS = ("layer", "gate", "normalization", "pooling")
 GATES = ("tanh", "linear", None)
 NORM_KEYS = ("type", "epsilon", "place", "special")
 
@@ -88,9 +89,9 @@ def check_keys(
 
 
 def _check_term(who: str, place: str, term: Any, unified_dim: int) -> Config:
-    """Return one term as a dict with the keys layer, gate and normalization."""
+    """Return one term as a dict with its layer, and the other keys that it has."""
     config = term if isinstance(term, dict) and "layer" in term else {"layer": term}
-    check_keys(who, place, config, ("layer", "gate", "normalization"))
+    check_keys(who, place, config, TERM_KEYS)
     layer = config["layer"]
     if isinstance(layer, dict) and "class_name" in layer:
         layer = keras.saving.deserialize_keras_object(layer)
@@ -102,6 +103,10 @@ def _check_term(who: str, place: str, term: Any, unified_dim: int) -> Config:
     rule = f"be a layer of the width unified_dim={unified_dim}"
     checks.check(width == unified_dim, who, place, rule, width)
     checked: Config = {"layer": layer}
+    if config.get("pooling") is not None:
+        checked["pooling"] = checks.check_choice(
+            who, f"{place}['pooling']", config["pooling"], ("mean", None)
+        )
     if config.get("gate") is not None:
         checked["gate"] = check_gate(who, place, config["gate"])
     if config.get("normalization") is not None:

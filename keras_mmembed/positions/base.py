@@ -28,6 +28,7 @@ from keras_mmembed.positions.call_arguments import (
 )
 from keras_mmembed.positions.combination import Terms, concatenate, make_terms
 from keras_mmembed.positions.conventions import (
+    AxisKind,
     AxisKinds,
     Combination,
     ConventionName,
@@ -40,7 +41,7 @@ from keras_mmembed.positions.grid_spec import (
     GridSpec,
     OutOfRange,
 )
-from keras_mmembed.positions.interpolation import INTERPOLATIONS, Interpolation, Kernel
+from keras_mmembed.positions.interpolation import INTERPOLATIONS, Interpolation
 from keras_mmembed.positions.learned_encoding import combined_vectors, table_shapes
 from keras_mmembed.positions.locate import locate, split_positions
 from keras_mmembed.positions.out_of_range import bound
@@ -85,6 +86,7 @@ class PositionEmbedding(keras.layers.Layer):
         out_of_range: OutOfRange,
         num_prefix_tokens: int,
         embeddings_initializer: Initializer,
+        block_size: int = 1,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # float positions must not be rounded to half precision on their way in
@@ -92,28 +94,22 @@ class PositionEmbedding(keras.layers.Layer):
         super().__init__(autocast=False, **checks.layer_options(who, kwargs))
         self.supports_masking = True
         kinds = options.check_kinds(who, kind, self.size_names)
-        self.kind: Kind | tuple[Kind, ...] = kinds if len(set(kinds)) > 1 else kinds[0]
+        self.kind: AxisKind | tuple[AxisKind, ...] = options.shortest(kinds)
         for name, size, one in zip(self.size_names, sizes, kinds, strict=True):
             setattr(self, name, position_checks.check_size(who, name, size, one))
         self.convention: ConventionName = options.check_convention(
             who, convention, kinds
         )
-        has_table = set(kinds) == {"learned"}
-        choices = [c for c in self.combinations if has_table or c != "joint"]
-        self.combination: Combination | None = checks.check_choice(
-            who, "combination", combination, (None, *choices)
+        self.combination: Combination | None = options.check_combination(
+            who, combination, self.combinations, kinds
         )
         self.axis_order: tuple[str, ...] | None = options.check_axis_order(
             who, axis_order, self.size_names
         )
-        self.cosine_first: bool | None = cosine_first
-        if cosine_first is not None:
-            self.cosine_first = checks.check_flag(who, "cosine_first", cosine_first)
+        self.cosine_first: bool | None = options.check_cosine(who, cosine_first)
         self.offset: float | None = options.check_offset(who, offset)
         scales = options.check_scale(who, scale, self.size_names)
-        self.scale: float | tuple[float, ...] = (
-            scales if len(set(scales)) > 1 else scales[0]
-        )
+        self.scale: float | tuple[float, ...] = options.shortest(scales)
         self.max_wavelength: float = checks.check_number(
             who, "max_wavelength", max_wavelength, 0
         )
@@ -130,51 +126,23 @@ class PositionEmbedding(keras.layers.Layer):
         self.num_prefix_tokens: int = checks.check_integer(
             who, "num_prefix_tokens", num_prefix_tokens, minimum=0
         )
+        self.block_size: int = checks.check_integer(who, "block_size", block_size)
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, who
         )
-        self._spec: GridSpec = self._make_spec(kinds, scales)
+        self._spec: GridSpec = options.make_spec(self, kinds, scales)
         position_checks.check_resizing(self._spec)
         self._terms: Terms = make_terms(
             self._spec.rules,
             kinds,
             self.combination,
-            self.default_combination["learned" if has_table else "sinusoidal"],
+            self.default_combination[self._spec.main_kind],
         )
-        options.check_effects(
-            self._spec,
-            self._terms,
-            self.combination,
-            self.axis_order,
-            self.cosine_first,
-            self.offset,
-        )
+        options.check_effects(self, self._spec, self._terms)
         self._table_names: tuple[str, ...] = ()
         self._fixed_encoding: FixedEncoding | None = None
         self._sinusoids: list[SinusoidTerm] = []
         self._width: int | None = None
-
-    def _make_spec(
-        self, kinds: tuple[Kind, ...], scales: tuple[float, ...]
-    ) -> GridSpec:
-        return GridSpec(
-            who=type(self).__name__,
-            size_names=self.size_names,
-            sizes=tuple(getattr(self, name) for name in self.size_names),
-            kinds=kinds,
-            convention=self.convention,
-            rules=options.resolve(
-                self.convention,
-                self.size_names,
-                self.axis_order,
-                self.cosine_first,
-                self.offset,
-            ),
-            scale=scales,
-            kernel=Kernel(self.interpolation, self.antialias, self.align_corners),
-            out_of_range=self.out_of_range,
-            num_prefix_tokens=self.num_prefix_tokens,
-        )
 
     def build(self, inputs_shape: Shape) -> None:
         width = position_checks.check_width(self._spec, inputs_shape)
@@ -261,15 +229,11 @@ class PositionEmbedding(keras.layers.Layer):
         all samples have the same, so that they can be added to other terms before they
         are broadcast. The arguments are those of a call.
         """
-        spec, arguments = (
-            self._spec,
-            self._standardize(positions, start_index, mask, grid),
-        )
+        spec = self._spec
+        arguments = self._standardize(positions, start_index, mask, grid)
         position_checks.check_call(spec, inputs, *arguments)
-        coordinates = locate(spec, inputs, *arguments)
-        coordinates = bound(spec, coordinates)
-        vectors = self._vectors(coordinates)
-        vectors = zero_invalid(vectors, coordinates.valid)
+        coordinates = bound(spec, locate(spec, inputs, *arguments))
+        vectors = zero_invalid(self._vectors(coordinates), coordinates.valid)
         prefix = getattr(self, "prefix_embeddings", None)
         return self._arrange(vectors, inputs, coordinates.token_rank, prefix)
 
@@ -337,22 +301,9 @@ class PositionEmbedding(keras.layers.Layer):
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 
     def get_config(self) -> Config:
-        names = (
-            *self.size_names,
-            "kind",
-            "convention",
-            "combination",
-            "axis_order",
-            "cosine_first",
-            "offset",
-            "scale",
-            "max_wavelength",
-            "interpolation",
-            "antialias",
-            "align_corners",
-            "out_of_range",
-            "num_prefix_tokens",
-        )
+        names = (*self.size_names, *options.NAMES)
+        if len(self.size_names) > 1:
+            names += ("block_size",)
         values = {name: getattr(self, name) for name in names}
         initializer = initializers.serialize(self.embeddings_initializer)
         return {

@@ -294,6 +294,26 @@ class BoxEmbedding(keras.layers.Layer):
         self._check_numbers(boxes)
         return self._vectors(boxes)
 
+    @staticmethod
+    def boxes_of_grid(
+        height: int, width: int, page_size: int | None = None
+    ) -> np.ndarray:
+        """Return the boxes of the cells of a grid on a page, such as image patches.
+
+        They are `(height * width, 4)`, row by row: x0, y0, x1, y1.
+
+        Args:
+            height: Number of rows.
+            width: Number of columns.
+            page_size: Position of the end of the page, for integer boxes that are
+                rounded down, such as 1000 in LayoutLMv2. Defaults to `None`, fractions
+                of the page as in UDOP, for a layer with a `scale`.
+        """
+        height = checks.check_integer(WHO, "height", height)
+        width = checks.check_integer(WHO, "width", width)
+        page_size = checks.check_integer(WHO, "page_size", page_size, optional=True)
+        return box_numbers.boxes_of_cells(height, width, page_size)
+
     def _vectors(self, boxes: Tensor) -> Tensor:
         if self.kind == "linear":
             boxes = ops.cast(boxes, "float32") * self.scale

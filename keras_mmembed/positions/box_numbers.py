@@ -3,6 +3,7 @@
 from typing import Any, Literal, TypeAlias, get_args
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks, tensors
@@ -36,6 +37,25 @@ def split_numbers(boxes: Tensor, numbers: Numbers) -> list[Tensor]:
         return [boxes[..., i] for i in FOUR_CORNERS]
     x0, y0, x1, y1 = (boxes[..., i] for i in range(4))
     return [x0, y0, x1, y1, y1 - y0, x1 - x0]
+
+
+def boxes_of_cells(height: int, width: int, page_size: int | None) -> np.ndarray:
+    """Return the boxes of the cells of a page, row by row.
+
+    Shapes:
+        result: `(height * width, 4)`, int32 for a page of so many positions, rounded
+            down, or float32 fractions of a page without `page_size`.
+    """
+    edges = [
+        np.arange(size + 1, dtype="float32") / size
+        if page_size is None
+        else np.arange(size + 1, dtype="int32") * page_size // size
+        for size in (height, width)
+    ]
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    y, x = edges
+    corners = [x[columns], y[rows], x[columns + 1], y[rows + 1]]
+    return np.stack(corners, axis=-1).reshape(height * width, 4)
 
 
 def whole_rows(boxes: Tensor, scale: float) -> Tensor:

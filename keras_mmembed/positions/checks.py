@@ -7,7 +7,7 @@ import keras
 
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
-from keras_mmembed.positions.conventions import CONVENTIONS, Kind
+from keras_mmembed.positions.conventions import CONVENTIONS, AxisKind
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.interpolation import check_kernel
 from keras_mmembed.positions.position_forms import Form, form_of
@@ -18,7 +18,7 @@ from keras_mmembed.positions.size_checks import (
 )
 
 
-def check_size(who: str, name: str, size: Any, kind: Kind) -> int | None:
+def check_size(who: str, name: str, size: Any, kind: AxisKind) -> int | None:
     """Return a size that is an integer of at least 1, and known if it is of a table."""
     size = checks.check_integer(who, name, size, optional=True)
     rule = "be given with kind='learned', because the table has this size"
@@ -156,6 +156,8 @@ def check_structure(
     if rank > 1 and len(shape) > 3:
         skip, rule = spec.num_prefix_tokens, "be 0 for inputs that have a grid of axes"
         checks.check(skip == 0, who, "num_prefix_tokens", rule, skip)
+        rule, fits = "be 1 for inputs that have a grid of axes", spec.block_size == 1
+        checks.check(fits, who, "block_size", rule, spec.block_size)
         rule = "be None for inputs that have a grid of axes"
         checks.check(grid is None, who, "grid", rule, grid)
     if not isinstance(start_index, int):

@@ -1,14 +1,19 @@
 """The terms of an encoding of several axes, and how they share the channels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.positions.conventions import Combination, Convention, Kind
+from keras_mmembed.positions.conventions import (
+    AxisKind,
+    Combination,
+    Convention,
+    Kind,
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ Terms: TypeAlias = tuple[Term, ...]
 
 def make_terms(
     rules: Convention,
-    kinds: Sequence[Kind],
+    kinds: Sequence[AxisKind],
     combination: Combination | None,
     default: Combination,
 ) -> Terms:
@@ -35,25 +40,34 @@ def make_terms(
 
     Args:
         rules: The convention.
-        kinds: The kind of encoding of each axis of the layer.
+        kinds: The kind of encoding of each axis of the layer, `None` for an axis
+            that is not encoded.
         combination: The argument of the layer.
         default: The combination where neither the argument nor the convention says.
     """
     rank = 1 if rules.indexing == "flat" else len(kinds)
     combination = combination or rules.combination.get(rank, default)
     if rank == 1 or combination == "joint":
-        return ((Part(kinds[0], tuple(range(rank))),),)
-    alone = [Part(kind, (axis,)) for axis, kind in enumerate(kinds)]
+        return ((Part(cast(Kind, kinds[0]), tuple(range(rank))),),)
+    alone = {axis: (Part(k, (axis,)),) for axis, k in enumerate(kinds) if k}
     if combination == "sum":
-        return tuple((part,) for part in alone)
+        return tuple(alone.values())
+    order = rules.axis_order.get(rank, range(rank))
     if combination == "concat":
-        return (tuple(alone[axis] for axis in rules.axis_order.get(rank, range(rank))),)
-    temporal, *spatial = alone
-    order = rules.axis_order.get(2, (0, 1))
-    is_table = all(part.kind == "learned" for part in spatial)
+        return (_side_by_side(alone, order),)
+    temporal = alone.get(0, ())
+    spatial = _side_by_side(
+        alone, [1 + axis for axis in rules.axis_order.get(2, (0, 1))]
+    )
+    is_table = tuple(kinds[1:]) == ("learned", "learned")
     if is_table and rules.combination.get(2) != "concat":
-        return (temporal,), (Part("learned", (1, 2)),)
-    return (temporal,), tuple(spatial[axis] for axis in order)
+        spatial = (Part("learned", (1, 2)),)
+    return tuple(term for term in (temporal, spatial) if term)
+
+
+def _side_by_side(alone: Mapping[int, Term], order: Iterable[int]) -> Term:
+    """Return the parts of the axes that are encoded, in channel order."""
+    return tuple(part for axis in order for part in alone.get(axis, ()))
 
 
 def split_width(width: int, parts: int) -> list[int]:

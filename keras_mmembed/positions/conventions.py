@@ -6,8 +6,10 @@ from typing import Literal, TypeAlias, get_args
 
 Kind: TypeAlias = Literal["sinusoidal", "learned"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# of one axis beside others: `None` for an axis that is not encoded
+AxisKind: TypeAlias = Kind | None
 # one kind for all axes, or one for each: in order, or by the name of its size
-AxisKinds: TypeAlias = Kind | Sequence[Kind] | Mapping[str, Kind]
+AxisKinds: TypeAlias = Kind | Sequence[AxisKind] | Mapping[str, AxisKind]
 
 Combination: TypeAlias = Literal["space_time", "concat", "sum", "joint"]
 

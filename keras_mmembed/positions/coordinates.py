@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.positions.conventions import Indexing
+from keras_mmembed.positions.conventions import AxisKind, Indexing
 
 Size: TypeAlias = int | Tensor
 # a `range` where the size is known: its ends are known while a step is traced
@@ -72,6 +72,18 @@ class Coordinates:
         return replace(self, valid=valid)
 
 
+def on_all_tokens(
+    vectors: Tensor, coordinates: Coordinates, kinds: Sequence[AxisKind]
+) -> Tensor:
+    """Return encodings repeated along the axes that are not encoded."""
+    if None not in kinds:
+        return vectors
+    for axis, kind in zip(coordinates.per_token().axes, kinds, strict=True):
+        if kind is None:
+            vectors = vectors + ops.zeros_like(ops.cast(axis, "float32")[..., None])
+    return vectors
+
+
 def _per_token(size: Size, rank: int) -> Size:
     """Return a size per sample, `(batch, 1)`, with an axis for each of the tokens."""
     if rank == 1 or not is_per_sample(size):
@@ -120,6 +132,29 @@ def unravel(index: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
         axes.append(index % size)
         index = index // size
     return [index, *reversed(axes)]
+
+
+def unravel_blocks(
+    index: Tensor, sizes: Sequence[Size], block_size: int
+) -> list[Tensor]:
+    """Split an index of a grid whose tokens come block by block.
+
+    Blocks of rows and columns, and the tokens in each, come in row-major order.
+    """
+    if block_size == 1:
+        return unravel(index, sizes)
+    *outer, height, width = sizes
+    blocks = [
+        size // block_size
+        if isinstance(size, int)
+        else ops.maximum(size // block_size, 1)
+        for size in (height, width)
+    ]
+    *lead, row, column, inner_row, inner_column = unravel(
+        index, [*outer, *blocks, block_size, block_size]
+    )
+    row = row * block_size + inner_row
+    return [*lead, row, column * block_size + inner_column]
 
 
 def ravel(axes: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.positions.conventions import (
+    AxisKind,
     Convention,
     ConventionName,
     Kind,
@@ -27,25 +28,27 @@ class GridSpec:
         who: Name of the layer, for error messages.
         size_names: Name of the size of each axis, such as `("height", "width")`.
         sizes: Declared size of each axis, or `None`.
-        kinds: `"sinusoidal"` or `"learned"`, for each axis.
+        kinds: `"sinusoidal"` or `"learned"`, for each axis; `None` for no encoding.
         convention: Name of the convention.
         rules: The rules of the convention, with those that options replace.
         scale: For each axis, the factor of its positions.
         kernel: Interpolation of learned tables.
         out_of_range: Treatment of positions outside the declared sizes.
         num_prefix_tokens: Number of tokens in front of the grid.
+        block_size: Rows and columns of the blocks that flattened tokens come in.
     """
 
     who: str
     size_names: tuple[str, ...]
     sizes: tuple[int | None, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[AxisKind, ...]
     convention: ConventionName
     rules: Convention
     scale: tuple[float, ...]
     kernel: Kernel
     out_of_range: OutOfRange
     num_prefix_tokens: int
+    block_size: int
 
     @property
     def rank(self) -> int:
@@ -56,6 +59,11 @@ class GridSpec:
     def has_tables(self) -> bool:
         """Whether any axis has a learned table."""
         return "learned" in self.kinds
+
+    @property
+    def main_kind(self) -> Kind:
+        """The kind whose default combination the layer has: learned for tables only."""
+        return "learned" if set(self.kinds) == {"learned"} else "sinusoidal"
 
     @property
     def first_row(self) -> int:

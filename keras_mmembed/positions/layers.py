@@ -238,6 +238,9 @@ class PositionEmbedding2D(PositionEmbedding):
         num_prefix_tokens: Number of tokens in front of a flattened grid, such as a
             class token. They have rows of their own if learned, else no encoding.
             Defaults to 0.
+        block_size: Rows and columns of the blocks that flattened tokens come in, one
+            block after the other, as for a model that merges 2 x 2 patches (Qwen2-VL,
+            Qwen3-VL). Defaults to 1, row by row.
         embeddings_initializer: Initializer of the learned tables. Defaults to `None`,
             a normal distribution of standard deviation 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
@@ -312,6 +315,7 @@ class PositionEmbedding2D(PositionEmbedding):
         align_corners: bool = False,
         out_of_range: OutOfRange = "error",
         num_prefix_tokens: int = 0,
+        block_size: int = 1,
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
@@ -330,6 +334,7 @@ class PositionEmbedding2D(PositionEmbedding):
             align_corners=align_corners,
             out_of_range=out_of_range,
             num_prefix_tokens=num_prefix_tokens,
+            block_size=block_size,
             embeddings_initializer=embeddings_initializer,
             **kwargs,
         )
@@ -371,7 +376,8 @@ class PositionEmbedding3D(PositionEmbedding):
         width: Number of columns. Defaults to `None`, as `frames`.
         kind: `"sinusoidal"` (default) or `"learned"`, or a kind for each axis, in order
             or by name: `("sinusoidal", "learned", "learned")` for a learned table of
-            space and sinusoids of time.
+            space and sinusoids of time. `None` for an axis that is not encoded:
+            `("learned", None, None)` for a vector of each frame.
         convention: Whose formula: `"transformer"` (default), `"videomae"`,
             `"scenic"`, ...; see `keras_mmembed.positions.conventions`.
         combination: `"space_time"` as above; `"concat"` or `"sum"` of an encoding per
@@ -404,6 +410,9 @@ class PositionEmbedding3D(PositionEmbedding):
         num_prefix_tokens: Number of tokens in front of a flattened clip, such as a
             class token. They have rows of their own if learned, else no encoding.
             Defaults to 0.
+        block_size: Rows and columns of the blocks that flattened tokens come in, one
+            block after the other, as for a model that merges 2 x 2 patches (Qwen2-VL,
+            Qwen3-VL). Defaults to 1, row by row.
         embeddings_initializer: Initializer of the learned tables. Defaults to `None`,
             a normal distribution of standard deviation 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
@@ -485,6 +494,7 @@ class PositionEmbedding3D(PositionEmbedding):
         align_corners: bool = False,
         out_of_range: OutOfRange = "error",
         num_prefix_tokens: int = 0,
+        block_size: int = 1,
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
@@ -503,6 +513,7 @@ class PositionEmbedding3D(PositionEmbedding):
             align_corners=align_corners,
             out_of_range=out_of_range,
             num_prefix_tokens=num_prefix_tokens,
+            block_size=block_size,
             embeddings_initializer=embeddings_initializer,
             **kwargs,
         )

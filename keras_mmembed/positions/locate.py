@@ -15,7 +15,7 @@ from keras_mmembed.positions.coordinates import (
     Coordinates,
     as_tensor,
     shift,
-    unravel,
+    unravel_blocks,
 )
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.position_forms import (
@@ -70,7 +70,7 @@ def count_tokens(spec: GridSpec, inputs: Tensor, grid: GridSizes) -> Coordinates
     if spec.rank == 1:
         return locate_axes(inputs, [rank - 2], skip)
     if rank == 3:
-        return locate_flat(inputs, grid, skip)
+        return locate_flat(inputs, grid, skip, spec.block_size)
     return locate_axes(inputs, range(1, rank - 1))
 
 
@@ -84,17 +84,22 @@ def locate_axes(
     return Coordinates(axes, sizes, len(axes), is_grid=True)
 
 
-def locate_flat(inputs: Tensor, grid: GridSizes, skip: int = 0) -> Coordinates:
-    """Return the coordinates of a grid whose tokens lie along axis 1, row by row.
+def locate_flat(
+    inputs: Tensor, grid: GridSizes, skip: int = 0, block_size: int = 1
+) -> Coordinates:
+    """Return the coordinates of a grid whose tokens lie along axis 1.
 
+    They come row by row, or block by block and row by row in each.
     Tokens beyond a grid that is smaller than the largest of the batch have no encoding.
     """
     if isinstance(grid, (tuple, list)):
         length = inputs.shape[1]
-        if isinstance(length, int) and length == skip + math.prod(grid):
+        is_whole = isinstance(length, int) and length == skip + math.prod(grid)
+        if is_whole and block_size == 1:
             axes = tuple(range(size) for size in grid)
             return Coordinates(axes, tuple(grid), len(axes), is_grid=True)
         sizes, index = tuple(grid), count(inputs, 1, skip)
+        valid = None if is_whole else index < math.prod(sizes)
     else:
         sizes_of_all = ops.cast(ops.convert_to_tensor(grid), "int32")
         rank = sizes_of_all.shape[-1]
@@ -103,10 +108,7 @@ def locate_flat(inputs: Tensor, grid: GridSizes, skip: int = 0) -> Coordinates:
         valid = index < math.prod(true_sizes)
         # a grid without tokens still divides
         sizes = tuple(ops.maximum(size, 1) for size in true_sizes)
-        return Coordinates(
-            tuple(unravel(index, sizes)), sizes, 1, is_grid=False, valid=valid
-        )
-    axes, valid = tuple(unravel(index, sizes)), index < math.prod(sizes)
+    axes = tuple(unravel_blocks(index, sizes, block_size))
     return Coordinates(axes, sizes, 1, is_grid=False, valid=valid)
 
 

@@ -2,24 +2,44 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from keras_mmembed.common import checks
 from keras_mmembed.positions.combination import Terms
 from keras_mmembed.positions.conventions import (
     CONVENTIONS,
     KINDS,
+    AxisKind,
     Combination,
     Convention,
     ConventionName,
-    Kind,
 )
 from keras_mmembed.positions.grid_spec import GridSpec
+from keras_mmembed.positions.interpolation import Kernel
 from keras_mmembed.positions.size_checks import LARGEST
 
+Value = TypeVar("Value")
 
-def check_kinds(who: str, kind: Any, names: Sequence[str]) -> tuple[Kind, ...]:
-    """Return the kind of encoding of each axis, by the names of their sizes."""
+# the arguments of a position layer but sizes and initializer, as configurations list
+NAMES = (
+    "kind",
+    "convention",
+    "combination",
+    "axis_order",
+    "cosine_first",
+    "offset",
+    "scale",
+    "max_wavelength",
+    "interpolation",
+    "antialias",
+    "align_corners",
+    "out_of_range",
+    "num_prefix_tokens",
+)
+
+
+def check_kinds(who: str, kind: Any, names: Sequence[str]) -> tuple[AxisKind, ...]:
+    """Return the kind of encoding of each axis, `None` for an axis without one."""
     if isinstance(kind, Mapping):
         rule = f"have a kind for each of {tuple(names)}"
         checks.check(set(kind) == set(names), who, "kind", rule, dict(kind))
@@ -27,7 +47,10 @@ def check_kinds(who: str, kind: Any, names: Sequence[str]) -> tuple[Kind, ...]:
     if isinstance(kind, (list, tuple)):
         rule = f"have a kind for each of {tuple(names)}"
         checks.check(len(kind) == len(names), who, "kind", rule, list(kind))
-        return tuple(checks.check_choice(who, "kind", one, KINDS) for one in kind)
+        rule = "encode one axis at least"
+        checks.check(any(kind), who, "kind", rule, list(kind))
+        choices = (*KINDS, None)
+        return tuple(checks.check_choice(who, "kind", one, choices) for one in kind)
     return (checks.check_choice(who, "kind", kind, KINDS),) * len(names)
 
 
@@ -48,6 +71,30 @@ def check_offset(who: str, offset: Any) -> float | None:
     return int(value) if value == int(value) else value
 
 
+def check_cosine(who: str, cosine_first: Any) -> bool | None:
+    """Return whether cosines come first, or `None` for the order of the convention."""
+    if cosine_first is None:
+        return None
+    return checks.check_flag(who, "cosine_first", cosine_first)
+
+
+def check_combination(
+    who: str,
+    combination: Any,
+    combinations: Sequence[Combination],
+    kinds: Sequence[AxisKind],
+) -> Combination | None:
+    """Return how axes are combined, or `None` for that of the convention."""
+    has_table = set(kinds) == {"learned"}
+    choices = [name for name in combinations if has_table or name != "joint"]
+    return checks.check_choice(who, "combination", combination, (None, *choices))
+
+
+def shortest(values: tuple[Value, ...]) -> Value | tuple[Value, ...]:
+    """Return the value of all axes, or those of each."""
+    return values if len(set(values)) > 1 else values[0]
+
+
 def check_axis_order(
     who: str, axis_order: Any, names: Sequence[str]
 ) -> tuple[str, ...] | None:
@@ -62,7 +109,7 @@ def check_axis_order(
 
 
 def check_convention(
-    who: str, convention: Any, kinds: Sequence[Kind]
+    who: str, convention: Any, kinds: Sequence[AxisKind]
 ) -> ConventionName:
     """Return the name of a convention that has encodings of these kinds and axes."""
     checks.check_choice(who, "convention", convention, tuple(CONVENTIONS))
@@ -74,7 +121,7 @@ def check_convention(
     return checks.check_choice(who, "convention", convention, fitting)
 
 
-def _has_kinds(rules: Convention, kinds: set[Kind]) -> bool:
+def _has_kinds(rules: Convention, kinds: set[AxisKind]) -> bool:
     """Whether a convention has encodings of one kind, or of several at once."""
     if len(kinds) == 1:
         return kinds <= set(rules.kinds)
@@ -100,16 +147,40 @@ def resolve(
     return rules if offset is None else replace(rules, first_index=offset)
 
 
-def check_effects(
-    spec: GridSpec,
-    terms: Terms,
-    combination: Combination | None,
-    axis_order: Sequence[str] | None,
-    cosine_first: bool | None,
-    offset: float | None,
-) -> None:
-    """Raise for options that would have no effect, or none that is defined."""
+def make_spec(
+    layer: Any, kinds: tuple[AxisKind, ...], scales: tuple[float, ...]
+) -> GridSpec:
+    """Return the arguments of a position layer as one value."""
+    names = layer.size_names
+    rules = resolve(
+        layer.convention, names, layer.axis_order, layer.cosine_first, layer.offset
+    )
+    return GridSpec(
+        who=type(layer).__name__,
+        size_names=names,
+        sizes=tuple(getattr(layer, name) for name in names),
+        kinds=kinds,
+        convention=layer.convention,
+        rules=rules,
+        scale=scales,
+        kernel=Kernel(layer.interpolation, layer.antialias, layer.align_corners),
+        out_of_range=layer.out_of_range,
+        num_prefix_tokens=layer.num_prefix_tokens,
+        block_size=layer.block_size,
+    )
+
+
+def check_effects(layer: Any, spec: GridSpec, terms: Terms) -> None:
+    """Raise for options that would have no effect, or none that is defined.
+
+    Args:
+        layer: The position layer, with the arguments of its constructor.
+        spec: The same arguments as one value.
+        terms: The terms of its encoding.
+    """
     who, rules, convention = spec.who, spec.rules, spec.convention
+    combination, axis_order = layer.combination, layer.axis_order
+    cosine_first, offset = layer.cosine_first, layer.offset
     is_joined = any(len(term) > 1 for term in terms)
     if CONVENTIONS[convention].combination.get(2) == "concat":
         rule = (
@@ -125,6 +196,9 @@ def check_effects(
     fits = cosine_first is None or has_sines
     checks.check(fits, who, "cosine_first", rule, repr(cosine_first))
     _check_offset_effect(spec, offset)
+    rule = f"be 1 with convention={convention!r}, which counts valid tokens row by row"
+    fits = spec.block_size == 1 or not rules.skips_masked
+    checks.check(fits, who, "block_size", rule, spec.block_size)
     rule = f"be 1 with convention={convention!r}, which counts with the sizes of axes"
     is_same = len(set(spec.scale)) == 1
     received = spec.scale[0] if is_same else list(spec.scale)

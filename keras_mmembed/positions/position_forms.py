@@ -47,6 +47,8 @@ def _form_of_coordinates(spec: GridSpec, shape: Shape, received: Shape) -> Form 
     count = None if None in tokens else math.prod(cast(tuple[int, ...], tokens))
     if _holds(received, tokens, batch):
         return "tokens"
+    if spec.block_size > 1:
+        return None  # a grid has its rows one after the other
     if len(shape) > 3:
         return "list" if _holds(received, (count,), batch) else None
     sizes = received[-spec.rank :]

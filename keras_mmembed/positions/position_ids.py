@@ -1,5 +1,6 @@
 """Position ids of padded and packed sequences: pure functions."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -52,11 +53,13 @@ def positions_from_ids(ids: Tensor) -> Tensor:
     Token `t` has as its position the number of tokens before it in its example.
 
     Shapes:
-        ids: `(batch, length)`, integer; the tokens of one example stand together.
+        ids: `(batch, length)`, or `(batch, length, numbers)` for an id of several
+            numbers, integer; the tokens of one example stand together.
         result: `(batch, length)`, int32.
 
     Args:
-        ids: Id of the example of each token.
+        ids: Id of the example of each token, such as the column and the row of a cell
+            of a table.
 
     Example:
     >>> import numpy as np
@@ -65,9 +68,12 @@ def positions_from_ids(ids: Tensor) -> Tensor:
     >>> np.array(positions_from_ids(packed)).tolist()
     [[0, 1, 2, 0, 1, 0]]
     """
-    ids = _standardize("positions_from_ids", "ids", ids)
+    axes = ("(batch, length)", "(batch, length, numbers)")
+    ids = _standardize("positions_from_ids", "ids", ids, axes)
     tensors.check_kind("positions_from_ids", "ids", ids, "integer")
     changed = ops.not_equal(ids[:, 1:], ids[:, :-1])
+    if len(ids.shape) == 3:
+        changed, ids = ops.any(changed, axis=-1), ids[..., 0]
     # each row starts an example, so the examples of all rows are numbered in one line
     first = ops.ones_like(ids[:, :1], dtype="bool")
     starts = ops.cast(ops.concatenate([first, changed], axis=-1), "int32")
@@ -82,10 +88,13 @@ def positions_from_ids(ids: Tensor) -> Tensor:
     return ops.take(positions, row * ops.sum(ones[:1, :]) + column, axis=0)
 
 
-def _standardize(who: str, argument: str, value: Any) -> Tensor:
-    """Return numbers of shape `(batch, length)` as a tensor."""
+def _standardize(
+    who: str, argument: str, value: Any, axes: Sequence[str] = ("(batch, length)",)
+) -> Tensor:
+    """Return numbers of shape `(batch, length)`, and so on, as a tensor."""
     rule = "be numbers, as an array, a tensor or lists of one length"
     value = as_array(who, argument, value, rule)
     shape = checks.known_shape(value.shape)
-    checks.check_rank(who, f"{argument}.shape", shape, (2,), "(batch, length)")
+    ranks = tuple(range(2, 2 + len(axes)))
+    checks.check_rank(who, f"{argument}.shape", shape, ranks, " or ".join(axes))
     return ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value

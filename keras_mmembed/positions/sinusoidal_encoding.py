@@ -14,6 +14,7 @@ from keras_mmembed.positions.coordinates import (
     Size,
     int_or_tensor,
     is_per_sample,
+    on_all_tokens,
     reindex,
 )
 from keras_mmembed.positions.grid_spec import GridSpec
@@ -47,7 +48,8 @@ class SinusoidalEncoding:
         )
         self.precomputed: PrecomputedGrid | None = None
         first = spec.rules.first_index
-        if not spec.rules.normalize and isinstance(first, int):
+        is_whole = None not in spec.kinds
+        if is_whole and not spec.rules.normalize and isinstance(first, int):
             declared = [range(first, first + size) for size in spec.sizes if size]
             is_declared = len(declared) == spec.rank
             self.precomputed = PrecomputedGrid(
@@ -66,7 +68,9 @@ class SinusoidalEncoding:
         rules = self.spec.rules
         if rules.normalize:
             axes = normalize(axes, sizes, rules)
-        return sinusoidal_vectors(reindex(axes, sizes, rules.indexing), self.terms)
+        axes = reindex(axes, sizes, rules.indexing)
+        vectors = sinusoidal_vectors(axes, self.terms)
+        return on_all_tokens(vectors, coordinates, self.spec.kinds)
 
     def _precomputed_at(self, coordinates: Coordinates) -> Tensor | None:
         """Return the encoding of a regular grid of known sizes, or `None`."""
@@ -130,6 +134,8 @@ def make_sinusoids(
     """Return the sinusoids of each term, whose axes share the channels evenly."""
     rules, made = spec.rules, []
     for term in terms:
+        if all(part.kind == "learned" for part in term):
+            continue
         _check_width(spec, width, len(term))
         sinusoids = {}
         for part, share in zip(term, split_width(width, len(term)), strict=True):
@@ -140,8 +146,7 @@ def make_sinusoids(
                 share, rules.layout, rules.endpoint, max_wavelength, rules.cosine_first
             )
             sinusoids[axis] = Sinusoid(frequencies * spec.scale[axis], phases)
-        if sinusoids:
-            made.append(sinusoids)
+        made.append(sinusoids)
     return made
 
 

@@ -1,6 +1,7 @@
 """The checks of the sizes and values of a call of a position layer."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 from keras_mmembed.common import checks, tensors
@@ -98,6 +99,7 @@ def check_grid(
         remedy = "Pass the grid of the inputs as `grid`."
         fits = tokens is None or tokens == expected
         checks.check(fits, spec.who, "inputs.shape[1]", rule, tokens, remedy)
+    check_blocks(spec, sizes)
     if spec.out_of_range != "error":
         return sizes[0]
     # a part of the rows, where the call says at which it starts
@@ -120,6 +122,13 @@ def check_grid(
     )
     checks.check(fits, spec.who, "grid", rule, tuple(sizes), remedy)
     return sizes[0]
+
+
+def check_blocks(spec: GridSpec, sizes: Sequence[int | None]) -> None:
+    """Raise for a grid that is not made of whole blocks."""
+    rule = f"have rows and columns divisible by block_size={spec.block_size}"
+    fits = all(size is None or size % spec.block_size == 0 for size in sizes[-2:])
+    checks.check(fits, spec.who, "grid", rule, tuple(sizes))
 
 
 def check_values(
@@ -181,6 +190,7 @@ def check_grids(spec: GridSpec, shape: Shape, grid: Tensor) -> None:
         rule = f"have at most {tokens} cells, one for each token"
         fits = math.prod(sizes) <= tokens
         checks.check(fits, spec.who, "grid", rule, tuple(sizes))
+        check_blocks(spec, sizes)
         if spec.out_of_range != "error" or 0 in sizes:
             continue
         rule = f"be that of the layer, {spec.sizes}"

@@ -237,6 +237,14 @@ def test_grid_of_each_sample():
     np.testing.assert_allclose(array(layer(x, positions, grids)), expected, atol=1e-5)
 
 
+def test_no_tokens_and_no_samples():
+    layer = mm.RotaryEmbedding("dinov3")
+    for batch, length in ((2, 0), (0, 3)):
+        x = np.zeros((batch, length, 3, HEAD), "float32")
+        positions = np.zeros((batch, length, 2), "int32")
+        assert tuple(layer(x, positions).shape) == x.shape
+
+
 def test_rotations_are_shared_by_queries_keys_and_layers():
     layer, x = mm.RotaryEmbedding("qwen2_vl"), queries()
     positions = positions_of("qwen2_vl")

@@ -187,6 +187,12 @@ CONSTRUCTORS = [
     ),
     audio("be False for a modality that is not placed into another", gate=True),
     audio("be False without a start or end token", count_special=True),
+    text(
+        "be False with type '2d' and no learned position table",
+        type="2d",
+        start_token=True,
+        count_special=True,
+    ),
     audio("be True or False", end_token=1),
     audio("be at least 1", vocabulary_size=0),
     audio("be a Keras layer that makes features of raw inputs", embedding="conv"),

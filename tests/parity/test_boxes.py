@@ -95,6 +95,20 @@ def test_layoutlmv2_tables():
     close(added(layer, boxes), expected)
 
 
+def test_boxes_of_a_grid():
+    from types import SimpleNamespace
+
+    config = SimpleNamespace(image_feature_pool_shape=[7, 3, 256])
+    owner = SimpleNamespace(config=config)
+    calculate = models.layoutlmv2.modeling_layoutlmv2.LayoutLMv2Model._calc_visual_bbox
+    ids = torch.zeros(1, 1, 4, dtype=torch.long)
+    expected = calculate(owner, config.image_feature_pool_shape, ids, "cpu", (1, 4))
+    got = mm.BoxEmbedding.boxes_of_grid(7, 3, page_size=1000)
+    np.testing.assert_array_equal(got, array(expected[0]))
+    expected = models.udop.modeling_udop.get_visual_bbox(96, 16)
+    close(mm.BoxEmbedding.boxes_of_grid(6, 6), expected, atol=1e-7)
+
+
 @pytest.mark.parametrize("corners", [4, 8])
 def test_bros_boxes_of_pairs(corners):
     from transformers import BrosConfig

@@ -1,8 +1,8 @@
 """Each convention against a published implementation with small random weights."""
 
-import keras
 import numpy as np
 import pytest
+from configured import assign, boxes, configured, norm, table
 from published import (
     IMAGE,
     TEXT,
@@ -10,7 +10,6 @@ from published import (
     boxes_of,
     close,
     copy_boxes,
-    learned,
     models,
     randomize,
     torch,
@@ -23,6 +22,37 @@ import keras_mmembed as mm
 
 def encoding(layer, *shape, **call):
     return array(layer(np.zeros(shape, "float32"), **call))
+
+
+def tensor(x):
+    return torch.tensor(np.asarray(x)).long()
+
+
+def text_of(config, module, weights=None, **text):
+    """Return the configured fusion of the embeddings of BERT and its like."""
+    text = {
+        "type": "1d",
+        "vocabulary_size": config.vocab_size,
+        "segments": config.type_vocab_size,
+        "modality": False,
+        **text,
+    }
+    fusion = configured(
+        {"text": text},
+        normalization="shared",
+        epsilon=config.layer_norm_eps,
+        return_dict=False,
+    )
+    fusion.build({"text": (None, None)})
+    assign(
+        fusion,
+        text__embedding=table(module.word_embeddings),
+        text__position=table(module.position_embeddings),
+        text__segment=table(module.token_type_embeddings),
+        norm=norm(module.LayerNorm),
+        **(weights or {}),
+    )
+    return fusion
 
 
 def test_whisper():
@@ -77,19 +107,11 @@ def test_kosmos2():
 def test_roberta():
     config = transformers.RobertaConfig(**TEXT, pad_token_id=1, type_vocab_size=2)
     module = randomize(models.roberta.modeling_roberta.RobertaEmbeddings(config))
-    ids = np.array([[5, 6, 7, 1, 1, 1], [9, 2, 3, 4, 5, 6]])
-    words = module.word_embeddings(torch.tensor(ids))
-    types = module.token_type_embeddings(torch.zeros_like(torch.tensor(ids)))
-    layer = learned(
-        mm.PositionEmbedding1D(20, kind="learned", convention="roberta"),
-        module.position_embeddings.weight,
-        16,
-    )
-    x = array(words + types).astype("float32")
-    norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps)
-    norm.build((None, None, 16))
-    norm.set_weights([array(w) for w in module.LayerNorm.parameters()])
-    close(array(norm(layer(x, mask=ids != 1))), module(torch.tensor(ids)))
+    ids = np.array([[5, 6, 7, 1, 1, 1], [9, 2, 3, 4, 5, 6]], "int32")
+    position = mm.PositionEmbedding1D(20, kind="learned", convention="roberta")
+    fusion = text_of(config, module, position=position, padding_id=1)
+    valid = ids != 1
+    close(array(fusion({"text": ids}))[valid], array(module(tensor(ids)))[valid])
 
 
 def test_bert():
@@ -97,33 +119,11 @@ def test_bert():
     module = randomize(models.bert.modeling_bert.BertEmbeddings(config))
     rng = np.random.default_rng(0)
     ids, types = rng.integers(0, 40, (2, 7)), rng.integers(0, 3, (2, 7))
-    words = array(module.word_embeddings(torch.tensor(ids))).astype("float32")
-    fusion = mm.MultiModalFusion(
-        {
-            "text": {
-                "type": "1d",
-                "dim": 16,
-                "max_len": 20,
-                "position": "learned",
-                "segments": 3,
-            }
-        },
-        16,
-        epsilon=config.layer_norm_eps,
-        embeddings_initializer="zeros",
+    fusion = text_of(config, module, max_len=20, position="learned")
+    got = fusion(
+        {"text": ids.astype("int32")}, segment_ids={"text": types.astype("int32")}
     )
-    fusion.build({"text": words.shape})
-    fusion.branch("text").position.embeddings.assign(
-        array(module.position_embeddings.weight)
-    )
-    fusion.branch("text").segment.embeddings.assign(
-        array(module.token_type_embeddings.weight)
-    )
-    fusion.norm.gamma.assign(array(module.LayerNorm.weight))
-    fusion.norm.beta.assign(array(module.LayerNorm.bias))
-    got = fusion({"text": words}, segment_ids={"text": types.astype("int32")})
-    expected = module(torch.tensor(ids), token_type_ids=torch.tensor(types))
-    close(array(got), expected)
+    close(array(got), module(tensor(ids), token_type_ids=tensor(types)))
 
 
 def test_perceiver():
@@ -216,21 +216,20 @@ def test_factorised_sum_of_gemma4():
 
 
 def test_layoutlm_box_sum():
-    module = models.layoutlm.modeling_layoutlm.LayoutLMEmbeddings(
-        models.layoutlm.LayoutLMConfig(**TEXT, max_2d_position_embeddings=64)
-    )
+    config = models.layoutlm.LayoutLMConfig(**TEXT, max_2d_position_embeddings=64)
+    module = models.layoutlm.modeling_layoutlm.LayoutLMEmbeddings(config)
     randomize(module)
-    boxes, words = boxes_of(), torch.zeros(2, 6, 16)
-    layer = mm.BoxEmbedding(num_positions=64)
-    copy_boxes(module, layer)
-    expected = module(bbox=torch.tensor(boxes), inputs_embeds=words)
-    text = array(module.position_embeddings.weight)[:6]
-    text = text + array(module.token_type_embeddings.weight)[0]
-    total = layer(np.broadcast_to(text, (2, 6, 16)).astype("float32"), boxes)
-    norm = keras.layers.LayerNormalization(epsilon=module.LayerNorm.eps)
-    norm.build((None, None, 16))
-    norm.set_weights([array(module.LayerNorm.weight), array(module.LayerNorm.bias)])
-    np.testing.assert_allclose(array(norm(total)), array(expected), atol=1e-5)
+    places, ids = boxes_of(), np.arange(12).reshape(2, 6).astype("int32")
+    fusion = text_of(
+        config,
+        module,
+        {"text__box": boxes(module)},
+        max_len=20,
+        position="learned",
+        terms={"box": mm.BoxEmbedding(num_positions=64)},
+    )
+    got = fusion({"text": ids}, terms={"text": {"box": places}})
+    close(array(got), module(tensor(ids), bbox=tensor(places).long()))
 
 
 def test_layoutlmv3_box_concat():

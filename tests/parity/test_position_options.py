@@ -94,3 +94,29 @@ def test_florence2_projector(width):
     time = array(module.visual_temporal_embed(torch.zeros(1, 2, width)))
     expected = space[:, None] + time[None, :, None, None]
     close(added(layer, 1, 2, 3, 4, width), expected)
+
+
+@pytest.mark.parametrize("is_per_sample", [False, True])
+def test_qwen3_vl_table_in_blocks(is_per_sample):
+    vision = pytest.importorskip("transformers.vision_utils")
+    table = torch.randn(36, 16, generator=torch.Generator().manual_seed(0))
+    grids = [(4, 10), (8, 2)] if is_per_sample else [(4, 6)]
+    layer = mm.PositionEmbedding2D(
+        6,
+        6,
+        kind="learned",
+        interpolation="bilinear",
+        align_corners=True,
+        out_of_range="resize",
+        block_size=2,
+    )
+    layer = learned(layer, table, 16)
+    sizes = np.array(grids, "int32") if is_per_sample else grids[0]
+    length = max(height * width for height, width in grids)
+    got = added(layer, len(grids), length, 16, grid=sizes)
+    for sample, grid in zip(got, grids, strict=True):
+        indices, weights = vision.get_vision_interpolation_indices_and_weights(
+            torch.tensor([[1, *grid]]), 6, "bilinear", True, 2
+        )
+        expected = (table[indices] * weights[..., None]).sum(1)
+        close(sample[: len(expected)], expected)

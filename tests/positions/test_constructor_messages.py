@@ -72,6 +72,7 @@ CONSTRUCTORS = [
     ),
     wrong(TWO, "have a kind for each of", kind={"height": "learned"}),
     wrong(TWO, "be one of 'sinusoidal', 'learned'", "'sine'", kind=("learned", "sine")),
+    wrong(TWO, "encode one axis at least", "[None, None]", kind=(None, None)),
     make(TWO, 3, kind=("sinusoidal", "learned")).says(
         "width", "be given with kind='learned'", "None"
     ),

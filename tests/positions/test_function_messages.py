@@ -42,8 +42,11 @@ FUNCTIONS = [
         make(function, ids(*shape)).says(
             f"{argument}.shape", "be (batch, length)", shape
         )
-        for function, argument in ((FROM_MASK, "mask"), (FROM_IDS, "ids"))
-        for shape in ((), (3,), (2, 3, 4))
+        for function, argument, last in (
+            (FROM_MASK, "mask", (2, 3, 4)),
+            (FROM_IDS, "ids", (2, 3, 4, 5)),
+        )
+        for shape in ((), (3,), last)
     ],
     make(FROM_MASK, zeros(1, 2) * np.nan).says("mask", "lie in", "nan"),
     make(FROM_IDS, zeros(1, 2)).says("ids.dtype", "be integer", "float32"),

@@ -175,3 +175,99 @@ def test_tables_of_space_are_resized_and_those_of_time_go_on():
     table = mm.resize_positions(layer.height_width_embeddings, (6, 4), "bilinear")
     expected = table + interleaved(np.arange(3), 8)[:, None, None]
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("kind", ["learned", "sinusoidal"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_axes_without_an_encoding(axis, kind, flat):
+    sizes = (3, 2, 4)
+    kinds = tuple(kind if one == axis else None for one in range(3))
+    layer = mm.PositionEmbedding3D(*sizes, kind=kinds)
+    layer.build((None, None, 8))
+    if kind == "learned":
+        (table,) = layer.weights
+        assert table.name == f"{layer.size_names[axis]}_embeddings"
+        assert tuple(table.shape) == (sizes[axis], 8)
+        rows = array(table)
+    else:
+        rows = interleaved(np.arange(sizes[axis]), 8)
+    shape = [sizes[axis] if one == axis else 1 for one in range(3)]
+    expected = np.broadcast_to(rows.reshape(*shape, 8), (1, *sizes, 8))
+    lead = (1, 24) if flat else (1, *sizes)
+    got = added(layer, *lead, 8).reshape(1, *sizes, 8)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    positions = np.stack(np.indices(sizes), axis=-1).reshape(24, 3)
+    got = array(layer.encode(positions)).reshape(1, *sizes, 8)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+
+
+def test_axes_without_an_encoding_beside_others():
+    layer = mm.PositionEmbedding3D(
+        None,
+        2,
+        3,
+        kind=(None, "learned", "learned"),
+        combination="sum",
+        interpolation="bilinear",
+        out_of_range="resize_longer",
+    )
+    got = added(layer, 2, 4, 2, 3, 8, start_index=np.array([0, 1]))
+    rows, columns = array(layer.height_embeddings), array(layer.width_embeddings)
+    expected = np.broadcast_to(rows[:, None] + columns, got.shape)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert added(layer, 1, 1, 5, 2, 8).shape == (1, 1, 5, 2, 8)
+    layer = mm.PositionEmbedding2D(kind={"height": None, "width": "sinusoidal"})
+    expected = np.broadcast_to(interleaved(np.arange(3), 8), (2, 4, 3, 8))
+    got = added(layer, 2, 4, 3, 8, start_index=1)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+BLOCKS = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3)]
+BLOCKS = np.array(BLOCKS + [(row + 2, column) for row, column in BLOCKS])
+
+
+@pytest.mark.parametrize("grid", [None, (4, 4), np.array([[4, 4], [2, 4]], "int32")])
+def test_tokens_that_come_block_by_block(grid):
+    layer = mm.PositionEmbedding2D(4, 4, block_size=2, out_of_range="clip")
+    layer.build((None, None, 8))
+    expected = np.stack([array(layer.encode(BLOCKS))] * 2)
+    if hasattr(grid, "shape"):
+        expected[1, 8:] = 0.0
+    got = added(layer, 2, 16, 8, grid=grid)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    x = np.zeros((2, 16, 8), "float32")
+    positions = array(layer.token_positions(x, grid=(4, 4)))
+    np.testing.assert_array_equal(positions, BLOCKS)
+
+
+def test_frames_of_blocks():
+    layer = mm.PositionEmbedding3D(2, 4, 4, block_size=2, num_prefix_tokens=1)
+    layer.build((None, None, 8))
+    frames = np.repeat([0, 1], 16)[:, None]
+    positions = np.concatenate([frames, np.tile(BLOCKS, (2, 1))], axis=1)
+    got = added(layer, 1, 33, 8)[0]
+    np.testing.assert_array_equal(got[0], 0)
+    np.testing.assert_allclose(got[1:], array(layer.encode(positions)), atol=1e-6)
+    times = np.array([0.5, 7.0], "float32")
+    got = added(layer, 1, 33, 8, positions=times * 0.1)[0, 1:]
+    positions = np.concatenate(
+        [(times * 0.1)[[0] * 16 + [1] * 16, None], np.tile(BLOCKS, (2, 1))], 1
+    )
+    np.testing.assert_allclose(got, array(layer.encode(positions)), atol=1e-6)
+
+
+def test_messages_of_blocks():
+    layer = mm.PositionEmbedding2D(block_size=2)
+    with pytest.raises(ValueError, match="divisible by block_size=2"):
+        added(layer, 1, 12, 8, grid=(3, 4))
+    with pytest.raises(ValueError, match="divisible by block_size=2"):
+        added(layer, 1, 12, 8, grid=np.array([[3, 4]]))
+    with pytest.raises(ValueError, match="be 1 for inputs that have a grid of axes"):
+        added(layer, 1, 2, 4, 8)
+    with pytest.raises(ValueError, match="be 1 with convention='detr'"):
+        mm.PositionEmbedding2D(block_size=2, convention="detr")
+    with pytest.raises(ValueError, match="be at least 1"):
+        mm.PositionEmbedding2D(block_size=0)

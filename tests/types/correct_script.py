@@ -33,6 +33,20 @@ fused = fusion(inputs, present=present, training=True)
 parts = fusion.split(fused["embeddings"], like=inputs, grids=True)
 widths: list[int] = [len(part.shape) for part in parts.values()]
 allowed = mm.AttentionMask(fusion.modalities, causal=True, prefix=["image"])(fused)
+positions = mm.rotary_positions(
+    fused, "qwen2_vl", modalities=fusion.modalities, grids=["image", "video"]
+)
+attention = mm.MultiModalAttention(
+    8,
+    num_key_value_heads=2,
+    rotary={"convention": "qwen2_vl", "sections": (1, 1, 2)},
+    bias=mm.RelativePositionBias(8, convention="swin", grid=(7, 7)),
+    qk_norm="rms",
+)
+mixed = attention(fused["embeddings"], attention_mask=allowed, positions=positions)
+turned = mm.RotaryEmbedding("llama", scaling={"rope_type": "linear", "factor": 2.0})(
+    np.zeros((1, 5, 8, 8), "float32"), np.arange(5)
+)
 name: str = fusion.name
 layer = mm.PositionEmbedding2D(
     14, 14, kind="learned", interpolation="bicubic", out_of_range="resize"
