@@ -21,7 +21,8 @@ from bad_input_subject import Subject, X
 import keras_mmembed as mm
 
 # arguments of a call that Keras fills in
-OF_KERAS = {"self", "kwargs", "inputs_mask", "training"}
+MASKS = {"inputs_mask", "query_mask", "value_mask", "key_mask"}
+OF_KERAS = {"self", "kwargs", "training", *MASKS}
 # what is said of the known: nothing is left to be mended
 MOST_KNOWN = 0
 

@@ -28,6 +28,8 @@ def _is_default(value: Any, default: Any) -> bool:
     # an object, such as an initializer, was made of what the caller wrote
     is_plain = isinstance(value, (str, int, float, bool, list, tuple, dict))
     is_plain = is_plain or value is None
+    if isinstance(value, tuple) and value == (default,) * len(value):
+        return True
     return not is_plain or value == default or not (value or default)
 
 

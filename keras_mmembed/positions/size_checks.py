@@ -115,6 +115,9 @@ def check_grid(
     if is_times:
         allowed, limits[0] = (None, *allowed[1:]), None
     rule = f"be that of the layer, {spec.sizes}"
+    if any(scale != 1 for scale in spec.scale):
+        scale, most = list(spec.scale), tuple(limits)
+        rule = f"be at most {most}, for {spec.sizes} of the layer at scale={scale}"
     remedy = _remedy(spec, "sizes")
     fits = checks.shapes_match(tuple(sizes), allowed) and all(
         size is None or limit is None or size <= limit

@@ -40,21 +40,21 @@ test_calls = checks(
             "terms['other']", "come with inputs['other']", "inputs without it"
         ),
         call(FUSION, X, terms={"text": 3}).says(
-            "terms['text']", "be a dict of values for the terms ['row', 'box']", "int"
+            "terms['text']", "be a dict of values by term", "int"
         ),
         terms(column=ids(2, 3)).says(
             "terms['text']", "name only the terms ['row', 'box']", "'column'"
         ),
-        terms(row=ids(2, 4)).says(
-            "terms['text']['row'].shape", "begin with (2, 3)", "(2, 4)"
-        ),
+        terms(row=ids(2, 4)).says("terms['text']['row'].shape", "be (2, 3)", "(2, 4)"),
         terms(row=[ids(2), ids(3)]).says(
             "terms['text']['row']", "be a tensor or an array with one shape", "list"
         ),
-        terms(row=zeros(2, 3)).says("segment_ids.dtype", "be integer", "float32"),
+        terms(row=zeros(2, 3)).says(
+            "terms['text']['row'].dtype", "be integer", "float32"
+        ),
         terms(row=np.full((2, 3), 3)).says("segment_ids", "lie in [0, 3)", "3"),
         terms(box=ids(2, 3, 5)).says(
-            "boxes.shape", "have a last axis of 4", "(2, 3, 5)"
+            "terms['text']['box'].shape", "be (2, 3), then (4,)", "(2, 3, 5)"
         ),
         call(FUSION, OTHER, terms={"other": {"wide": ids(2, 3)}}).says(
             "terms['wide']", "be a layer of the width unified_dim=8", "(4,)"

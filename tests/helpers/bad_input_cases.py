@@ -4,6 +4,7 @@ import functools
 import tempfile
 from pathlib import Path
 
+from bad_input_attention import attention_subjects
 from bad_input_functions import function_subjects
 from bad_input_fusions import fusion_subjects
 from bad_input_layers import layer_subjects, position_subjects
@@ -15,6 +16,7 @@ def subjects():
     every = [
         *position_subjects(),
         *layer_subjects(),
+        *attention_subjects(),
         *fusion_subjects(),
         *function_subjects(Path(tempfile.mkdtemp())),
     ]

@@ -106,7 +106,9 @@ def make(function, /, *arguments, **named):
     """Return the mistake to call a class, a method or a function in this way."""
     called = getattr(function, "func", function)
     # Keras wraps the bound methods of layers in functions
-    owner = getattr(called, "__self__", getattr(inspect.unwrap(called), "__self__", None))
+    owner = getattr(
+        called, "__self__", getattr(inspect.unwrap(called), "__self__", None)
+    )
     where = inspect.unwrap(called).__name__ if owner is None else type(owner).__name__
     return Mistake(where, functools.partial(function, *arguments, **named))
 
