@@ -6,7 +6,6 @@ from keras import ops
 
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.positions.coordinates import Coordinates
 
 
 def zero_invalid(vectors: Tensor, valid: Tensor) -> Tensor:
@@ -14,13 +13,6 @@ def zero_invalid(vectors: Tensor, valid: Tensor) -> Tensor:
     if valid is None:
         return vectors
     return ops.where(ops.expand_dims(valid, -1), vectors, ops.zeros_like(vectors))
-
-
-def on_all_tokens(vectors: Tensor, coordinates: Coordinates) -> Tensor:
-    """Return encodings repeated along the axes that are not encoded."""
-    for axis in coordinates.per_token().axes:
-        vectors = vectors + ops.zeros_like(ops.cast(axis, "float32")[..., None])
-    return vectors
 
 
 def arrange(

@@ -17,11 +17,7 @@ from keras_mmembed.common.types import (
 )
 from keras_mmembed.positions import checks as position_checks
 from keras_mmembed.positions import options, tables
-from keras_mmembed.positions.arrangement import (
-    arrange,
-    on_all_tokens,
-    zero_invalid,
-)
+from keras_mmembed.positions.arrangement import arrange, zero_invalid
 from keras_mmembed.positions.call_arguments import (
     standardize_grid,
     standardize_mask,
@@ -132,12 +128,11 @@ class PositionEmbedding(keras.layers.Layer):
         checks.check_float_policy(self)
         self._spec: GridSpec = options.make_spec(self, kinds, scales)
         position_checks.check_resizing(self._spec)
-        all_learned = set(kinds) == {"learned"}
         self._terms: Terms = make_terms(
             self._spec.rules,
             kinds,
             self.combination,
-            self.default_combination["learned" if all_learned else "sinusoidal"],
+            self.default_combination[self._spec.main_kind],
         )
         options.check_effects(self, self._spec, self._terms)
         self._table_names: tuple[str, ...] = ()
@@ -329,15 +324,11 @@ class PositionEmbedding(keras.layers.Layer):
     def _vectors(self, coordinates: Coordinates) -> Tensor:
         """Return the encoding of coordinates, in float32."""
         if self._fixed_encoding is not None:
-            vectors = self._fixed_encoding.at(coordinates)
-        else:
-            weights = [ops.cast(getattr(self, n), "float32") for n in self._table_names]
-            vectors = combined_vectors(
-                self._spec, coordinates, weights, self._terms, self._sinusoids
-            )
-        if None in self._spec.kinds:
-            vectors = on_all_tokens(vectors, coordinates)
-        return vectors
+            return self._fixed_encoding.at(coordinates)
+        weights = [ops.cast(getattr(self, n), "float32") for n in self._table_names]
+        return combined_vectors(
+            self._spec, coordinates, weights, self._terms, self._sinusoids
+        )
 
     def _arrange(
         self, vectors: Tensor, inputs: Tensor, token_rank: int, prefix: Tensor = None

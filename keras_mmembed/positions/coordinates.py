@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.positions.conventions import Indexing
+from keras_mmembed.positions.conventions import AxisKind, Indexing
 
 Size: TypeAlias = int | Tensor
 # a `range` where the size is known: its ends are known while a step is traced
@@ -70,6 +70,18 @@ class Coordinates:
         if self.valid is not None:
             valid = ops.logical_and(self.valid, valid)
         return replace(self, valid=valid)
+
+
+def on_all_tokens(
+    vectors: Tensor, coordinates: Coordinates, kinds: Sequence[AxisKind]
+) -> Tensor:
+    """Return encodings repeated along the axes that are not encoded."""
+    if None not in kinds:
+        return vectors
+    for axis, kind in zip(coordinates.per_token().axes, kinds, strict=True):
+        if kind is None:
+            vectors = vectors + ops.zeros_like(ops.cast(axis, "float32")[..., None])
+    return vectors
 
 
 def _per_token(size: Size, rank: int) -> Size:

@@ -9,6 +9,7 @@ from keras_mmembed.positions.conventions import (
     AxisKind,
     Convention,
     ConventionName,
+    Kind,
 )
 from keras_mmembed.positions.interpolation import Kernel
 
@@ -58,6 +59,11 @@ class GridSpec:
     def has_tables(self) -> bool:
         """Whether any axis has a learned table."""
         return "learned" in self.kinds
+
+    @property
+    def main_kind(self) -> Kind:
+        """The kind whose default combination the layer has: learned for tables only."""
+        return "learned" if set(self.kinds) == {"learned"} else "sinusoidal"
 
     @property
     def first_row(self) -> int:

@@ -14,7 +14,11 @@ from keras_mmembed.positions.combination import (
     concatenate,
     split_width,
 )
-from keras_mmembed.positions.coordinates import Coordinates, as_tensor
+from keras_mmembed.positions.coordinates import (
+    Coordinates,
+    as_tensor,
+    on_all_tokens,
+)
 from keras_mmembed.positions.grid_spec import GridSpec
 from keras_mmembed.positions.interpolation import (
     Kernel,
@@ -76,7 +80,7 @@ def combined_vectors(
             for part in term
         ]
         vectors.append(concatenate(parts))
-    return add_up(vectors)
+    return on_all_tokens(add_up(vectors), coordinates, spec.kinds)
 
 
 def rescale(spec: GridSpec, coordinates: Coordinates) -> Coordinates:

@@ -14,6 +14,7 @@ from keras_mmembed.positions.coordinates import (
     Size,
     int_or_tensor,
     is_per_sample,
+    on_all_tokens,
     reindex,
 )
 from keras_mmembed.positions.grid_spec import GridSpec
@@ -67,7 +68,9 @@ class SinusoidalEncoding:
         rules = self.spec.rules
         if rules.normalize:
             axes = normalize(axes, sizes, rules)
-        return sinusoidal_vectors(reindex(axes, sizes, rules.indexing), self.terms)
+        axes = reindex(axes, sizes, rules.indexing)
+        vectors = sinusoidal_vectors(axes, self.terms)
+        return on_all_tokens(vectors, coordinates, self.spec.kinds)
 
     def _precomputed_at(self, coordinates: Coordinates) -> Tensor | None:
         """Return the encoding of a regular grid of known sizes, or `None`."""
