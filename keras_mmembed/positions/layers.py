@@ -204,7 +204,8 @@ class PositionEmbedding2D(PositionEmbedding):
             do flattened inputs without `grid`.
         width: Number of columns. Defaults to `None`, as `height`.
         kind: `"sinusoidal"` (default) or `"learned"`, or a kind for each axis, in order
-            or by name: `{"height": "learned", "width": "sinusoidal"}`.
+            or by name: `{"height": "learned", "width": "sinusoidal"}`. `None` for an
+            axis that is not encoded: `("learned", None)` for a vector of each row.
         convention: Whose formula: `"transformer"` (default), `"mae"`, `"detr"`,
             `"simple_vit"`, `"mocov3"`, ...; see `keras_mmembed.positions.conventions`.
         combination: How the encodings of row and column are combined: `"concat"`,
