@@ -13,6 +13,7 @@ from layer_cases import (
     attention_case,
     bias_case,
     boxes_case,
+    conv_and_boxes,
     conv_case,
     fusion_case,
     open_sum,
@@ -189,6 +190,15 @@ CASES = [
         FUSION_SHAPES,
         FUSION_UNKNOWN,
         ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    ),
+    Case(
+        "MultiModalFusion-conv-boxes",
+        lambda **more: mm.MultiModalFusion(
+            conv_and_boxes(), 8, **{"dropout": 0.0, **more}
+        ),
+        {**FUSION_SHAPES, "audio": (7, 4)},
+        {**FUSION_UNKNOWN, "audio": (None, 4)},
         projects=True,
     ),
     raw_case(mm.PatchEmbedding, 4, shape=(8, 12, 3)),

@@ -140,6 +140,9 @@ class BranchLayers(keras.layers.Layer):
             if not sublayer.built:
                 with naming(self.name):
                     sublayer.build(fused_shape)
+        if self.position is not None and not self.adds_position:
+            # it tells coordinates alone, and Keras looks for layers that are not built
+            self.position.built = True
         initializer = self.embeddings_initializer
         for name in self._vectors:
             self._add(name, (1, self.unified_dim), clone_initializer(initializer))

@@ -85,8 +85,8 @@ class PositionEmbedding(keras.layers.Layer):
         align_corners: bool,
         out_of_range: OutOfRange,
         num_prefix_tokens: int,
+        block_size: int,
         embeddings_initializer: Initializer,
-        block_size: int = 1,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         # float positions must not be rounded to half precision on their way in
@@ -302,8 +302,6 @@ class PositionEmbedding(keras.layers.Layer):
 
     def get_config(self) -> Config:
         names = (*self.size_names, *options.NAMES)
-        if len(self.size_names) > 1:
-            names += ("block_size",)
         values = {name: getattr(self, name) for name in names}
         initializer = initializers.serialize(self.embeddings_initializer)
         return {

@@ -74,6 +74,7 @@ class PositionEmbedding1D(PositionEmbedding):
         num_prefix_tokens: Number of tokens in front, such as a class token, that are
             not counted. They have rows of their own if learned, else no encoding.
             Defaults to 0.
+        block_size: 1 (default); a single axis has no blocks.
         embeddings_initializer: Initializer of the learned tables. Defaults to `None`,
             a normal distribution of standard deviation 0.02.
         **kwargs: `name`, `dtype`, `trainable`, as for every Keras layer.
@@ -147,6 +148,7 @@ class PositionEmbedding1D(PositionEmbedding):
         align_corners: bool = False,
         out_of_range: OutOfRange = "error",
         num_prefix_tokens: int = 0,
+        block_size: int = 1,
         embeddings_initializer: Initializer = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
@@ -165,6 +167,7 @@ class PositionEmbedding1D(PositionEmbedding):
             align_corners=align_corners,
             out_of_range=out_of_range,
             num_prefix_tokens=num_prefix_tokens,
+            block_size=block_size,
             embeddings_initializer=embeddings_initializer,
             **kwargs,
         )
@@ -201,7 +204,8 @@ class PositionEmbedding2D(PositionEmbedding):
             do flattened inputs without `grid`.
         width: Number of columns. Defaults to `None`, as `height`.
         kind: `"sinusoidal"` (default) or `"learned"`, or a kind for each axis, in order
-            or by name: `{"height": "learned", "width": "sinusoidal"}`.
+            or by name: `{"height": "learned", "width": "sinusoidal"}`. `None` for an
+            axis that is not encoded: `("learned", None)` for a vector of each row.
         convention: Whose formula: `"transformer"` (default), `"mae"`, `"detr"`,
             `"simple_vit"`, `"mocov3"`, ...; see `keras_mmembed.positions.conventions`.
         combination: How the encodings of row and column are combined: `"concat"`,

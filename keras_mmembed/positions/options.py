@@ -35,6 +35,7 @@ NAMES = (
     "align_corners",
     "out_of_range",
     "num_prefix_tokens",
+    "block_size",
 )
 
 
@@ -196,6 +197,9 @@ def check_effects(layer: Any, spec: GridSpec, terms: Terms) -> None:
     fits = cosine_first is None or has_sines
     checks.check(fits, who, "cosine_first", rule, repr(cosine_first))
     _check_offset_effect(spec, offset)
+    rule = "be 1 for a single axis, which has no blocks"
+    fits = spec.block_size == 1 or spec.rank > 1
+    checks.check(fits, who, "block_size", rule, spec.block_size)
     rule = f"be 1 with convention={convention!r}, which counts valid tokens row by row"
     fits = spec.block_size == 1 or not rules.skips_masked
     checks.check(fits, who, "block_size", rule, spec.block_size)

@@ -32,6 +32,11 @@ def test_the_mean_of_several_values():
     expected = x + mean_of(rows, SEVERAL >= 0)
     got = embeddings(layer, x, terms={"word": SEVERAL})
     np.testing.assert_allclose(got, expected, atol=1e-5)
+    # in a model that knows no sizes
+    inputs = keras.Input((None, WIDTH)), keras.Input((None, None), dtype="int32")
+    fused = layer({"x": inputs[0]}, terms={"x": {"word": inputs[1]}})
+    model = keras.Model(inputs, fused["embeddings"])
+    np.testing.assert_allclose(model.predict((x, SEVERAL)), expected, atol=1e-5)
     # for all samples the same, and none at all
     got = embeddings(layer, x, terms={"word": SEVERAL[0]})
     np.testing.assert_allclose(got[0], expected[0], atol=1e-5)

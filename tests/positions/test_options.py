@@ -271,3 +271,5 @@ def test_messages_of_blocks():
         mm.PositionEmbedding2D(block_size=2, convention="detr")
     with pytest.raises(ValueError, match="be at least 1"):
         mm.PositionEmbedding2D(block_size=0)
+    with pytest.raises(ValueError, match="be 1 for a single axis"):
+        mm.PositionEmbedding1D(block_size=2)

@@ -82,6 +82,21 @@ def open_sum():
     }
 
 
+def conv_and_boxes():
+    """Return a text with convolutional positions, and boxes as inputs."""
+    box = mm.BoxEmbedding(kind="linear", numbers=4)
+    return {
+        **FUSION,
+        "text": {
+            "type": "1d",
+            "dim": 8,
+            "position": mm.ConvPositionEmbedding(3, groups=2),
+            "start_token": True,
+        },
+        "audio": {"type": "none", "dim": 8, "embedding": box},
+    }
+
+
 def fusion_case(name, **kwargs):
     return Case(
         f"MultiModalFusion-{name}",
