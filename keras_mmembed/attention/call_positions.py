@@ -21,6 +21,8 @@ def standardize_axes(who: str, argument: str, positions: Any, axes: int) -> Tens
     tensors.check_kind(who, argument, positions, "number", "Cast them to numbers.")
     shape = checks.known_shape(positions.shape)
     check_axes(who, argument, shape, axes)
+    # NaN and infinity lie nowhere
+    tensors.check_range(who, argument, positions, -(2**31), 2**31)
     positions = tensors.widen(ops.convert_to_tensor(positions))
     is_bare = axes == 1 and len(shape) < 3
     return ops.expand_dims(positions, -1) if is_bare else positions

@@ -11,10 +11,14 @@ from keras.src.backend.common.masking import get_keras_mask
 from keras_mmembed.attention.layer_checks import (
     check_bias,
     check_factor,
+    check_optional_flag,
     check_positions,
+    check_rotations,
     check_shapes,
     check_tokens,
+    check_masks,
     shared_width,
+    standardize_call,
 )
 from keras_mmembed.attention.parts import (
     BiasSpec,
@@ -197,9 +201,13 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             self.head_dim or 1,
             dropout=checks.check_number(WHO, "dropout", dropout, 0, 1, open_end=True),
             use_bias=checks.check_flag(WHO, "use_bias", use_bias),
-            flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
+            flash_attention=check_optional_flag("flash_attention", flash_attention),
+            kernel_initializer=checks.check_initializer(
+                WHO, "kernel_initializer", kernel_initializer
+            ),
+            bias_initializer=checks.check_initializer(
+                WHO, "bias_initializer", bias_initializer
+            ),
             seed=checks.check_seed(WHO, seed),
             # positions must not be rounded to half precision on their way in
             autocast=False,
@@ -219,9 +227,9 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
         self.scale: float | None = check_factor("scale", scale)
         self.soft_cap: float | None = check_factor("soft_cap", soft_cap)
-        self.use_output_bias: bool | None = use_output_bias
-        if use_output_bias is not None:
-            checks.check_flag(WHO, "use_output_bias", use_output_bias)
+        self.use_output_bias: bool | None = check_optional_flag(
+            "use_output_bias", use_output_bias
+        )
         self.flash_attention: bool | None = flash_attention
         self.kernel_initializer: Initializer = initializers.get(kernel_initializer)
         self.bias_initializer: Initializer = initializers.get(bias_initializer)
@@ -280,6 +288,12 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             use_causal_mask: bool = False,
         ) -> Any: ...
 
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = standardize_call(args, kwargs)
+            return super().__call__(*args, **kwargs)
+
     def call(
         self,
         query: Tensor,
@@ -304,6 +318,7 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             value, value_mask = query, query_mask
         key = value if key is None else key
         self._check_call(query, value, key, positions, attention_bias, rotations)
+        check_masks(query, key, query_mask, value_mask, key_mask, attention_mask)
         if key_positions is None and is_self:
             key_positions = positions
         bias = total_bias(
@@ -407,6 +422,9 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         values: Tensor = query if value is None else value
         keys: Tensor = values if key is None else key
         self._check_call(query, values, keys, positions, attention_bias, rotations)
+        names = ("query_mask", "value_mask", "key_mask", "attention_mask")
+        named = {**other, **dict(zip(names, masks, strict=False))}
+        check_masks(query, keys, *(named.get(name) for name in names))
         outputs = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return outputs
@@ -469,5 +487,6 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
     ) -> None:
         check_tokens(query, value, key)
         check_bias(self.num_heads, query, key, attention_bias)
+        check_rotations(self.rotary, query, rotations)
         parts: tuple[Any, ...] = (None if rotations else self.rotary, self.bias)
         check_positions(parts, positions)

@@ -1,12 +1,90 @@
 """The arguments of `MultiModalAttention`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from keras_mmembed.common import checks, tensors
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 
 WHO = "MultiModalAttention"
+MASKS = ("query_mask", "value_mask", "key_mask", "attention_mask")
+TENSORS = ("value", "key", *MASKS, "positions", "key_positions", "attention_bias")
+FLAGS = ("return_attention_scores", "use_causal_mask")
+NAMES = ("query", *TENSORS, "rotations", FLAGS[0], "training", FLAGS[1])
+
+
+def standardize_call(
+    args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> call_arguments.Arguments:
+    """Return the arguments of a call as tensors or arrays."""
+    args, kwargs = call_arguments.standardize(WHO, args, kwargs, ("query",), TENSORS)
+    named = {**dict(zip(NAMES, args, strict=False)), **kwargs}
+    for name in FLAGS:
+        checks.check_flag(WHO, name, named.get(name, False))
+    training = named.get("training")
+    fits = training is None or isinstance(training, (bool, int))
+    rule = "be True, False or None"
+    checks.check(fits, WHO, "training", rule, repr(training), error=TypeError)
+    rotations = named.get("rotations")
+    rule = "be what layer.rotary.rotations(positions) returns"
+    is_pair = isinstance(rotations, (list, tuple)) and len(rotations) == 2
+    fits = rotations is None or (
+        is_pair and all(hasattr(r, "shape") for r in rotations)
+    )
+    checks.check(fits, WHO, "rotations", rule, type(rotations).__name__)
+    return args, kwargs
+
+
+def check_optional_flag(argument: str, value: Any) -> bool | None:
+    """Return `True`, `False` or `None`."""
+    return None if value is None else checks.check_flag(WHO, argument, value)
+
+
+def check_rotations(rotary: Any, query: Tensor, rotations: Any) -> None:
+    """Raise unless shared rotations are those of the queries."""
+    if rotations is None:
+        return
+    rule = "be None without `rotary`, which would use them"
+    checks.check(rotary is not None, WHO, "rotations", rule, "tables")
+    batch, length = checks.known_shape(query.shape)[:2]
+    for table in rotations:
+        tensors.check_kind(WHO, "rotations", table, "float")
+        shape = checks.known_shape(table.shape)
+        lead, rule = shape[:-2], f"be ({length}, 1, channels), or of each sample"
+        fits = any(
+            checks.shapes_match(lead, option)
+            for option in ((length,), (1, length), (batch, length))
+        )
+        fits = fits and shape[-2] in (None, 1)
+        checks.check(fits, WHO, "rotations.shape", rule, shape)
+
+
+def check_masks(query: Tensor, key: Tensor, *masks: Tensor | None) -> None:
+    """Raise unless masks are those of the tokens.
+
+    Args:
+        query: Tokens that attend.
+        key: Tokens that are attended to.
+        *masks: Those of query, value and key, and that of pairs.
+    """
+    batch, length = checks.known_shape(query.shape)[:2]
+    (keys,) = checks.known_shape(key.shape)[1:2]
+    for name, mask in zip(MASKS, masks, strict=True):
+        if mask is None:
+            continue
+        tensors.check_flags(WHO, name, mask)
+        shape, size = checks.known_shape(mask.shape), keys
+        if name == "query_mask":
+            size = length
+        options = [(batch, size), (1, size)]
+        rule = f"be {(batch, size)}"
+        if name == "attention_mask":
+            rule = f"be {(batch, length, keys)}, with an axis of heads or without"
+            pairs = [(n, keys) for n in (length, 1)]
+            leads = [(batch,), (1,), (batch, None), (1, None)]
+            options = [(*lead, *pair) for lead in leads for pair in pairs]
+        fits = any(checks.shapes_match(shape, option) for option in options)
+        checks.check(fits, WHO, f"{name}.shape", rule, shape)
 
 
 def check_factor(argument: str, value: Any) -> float | None:
@@ -36,12 +114,21 @@ def check_tokens(query: Tensor, value: Tensor, key: Tensor) -> None:
     check_shapes(query.shape, value.shape, key.shape)
     for name, tokens in {"query": query, "value": value, "key": key}.items():
         tensors.check_kind(WHO, name, tokens, "float", "Cast them to floats.")
+    batch = checks.known_shape(query.shape)[0]
+    length = checks.known_shape(value.shape)[1]
+    for name, tokens in {"value": value, "key": key}.items():
+        shape = checks.known_shape(tokens.shape)
+        rule = f"be ({batch}, {length}, width)"
+        fits = checks.shapes_match(shape[:2], (batch, length))
+        checks.check(fits, WHO, f"{name}.shape", rule, shape)
 
 
 def check_bias(num_heads: int, query: Tensor, key: Tensor, bias: Tensor | None) -> None:
     """Raise unless a bias has an entry for each head, query and key."""
     if bias is None:
         return
+    remedy = "Cast it to floats."
+    tensors.check_kind(WHO, "attention_bias", bias, "float", remedy)
     shape = checks.known_shape(bias.shape)
     batch, length = checks.known_shape(query.shape)[:2]
     (keys,) = checks.known_shape(key.shape)[1:2]

@@ -25,6 +25,7 @@ from keras_mmembed.attention.offsets import (
     slope_bias,
 )
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.call_arguments import standardize
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
     Config,
@@ -35,7 +36,12 @@ from keras_mmembed.common.types import (
 )
 from keras_mmembed.positions import tables
 from keras_mmembed.positions.call_arguments import as_array
-from keras_mmembed.positions.interpolation import Interpolation, Kernel, check_kernel
+from keras_mmembed.positions.interpolation import (
+    INTERPOLATIONS,
+    Interpolation,
+    Kernel,
+    check_kernel,
+)
 
 WHO = "RelativePositionBias"
 
@@ -177,6 +183,9 @@ class RelativePositionBias(keras.layers.Layer):
             WHO, "align_corners", align_corners
         )
         self._kernel: Kernel = Kernel(interpolation, antialias, align_corners)
+        checks.check_choice(
+            WHO, "interpolation", interpolation, (*INTERPOLATIONS, None)
+        )
         if interpolation is not None:
             check_kernel(WHO, self._kernel)
         self.scale: float = checks.check_number(WHO, "scale", scale, 0)
@@ -226,6 +235,13 @@ class RelativePositionBias(keras.layers.Layer):
             key_positions: Tensor | None = None,
             grid: Sequence[int] | None = None,
         ) -> Tensor: ...
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            names = ("positions",)
+            args, kwargs = standardize(WHO, args, kwargs, names, ("key_positions",))
+            return super().__call__(*args, **kwargs)
 
     def call(
         self,
@@ -369,7 +385,7 @@ class RelativePositionBias(keras.layers.Layer):
     ) -> tuple[int, ...]:
         """Raise for a wrong call; return the sizes of its grid."""
         sizes = self._sizes_of(grid)
-        values = {"positions": positions, "key_positions": key_positions}
+        values, batches = {"positions": positions, "key_positions": key_positions}, []
         for argument, value in values.items():
             if value is None:
                 continue
@@ -377,6 +393,7 @@ class RelativePositionBias(keras.layers.Layer):
             tensors.check_kind(WHO, argument, value, "number", "Cast it to numbers.")
             shape = checks.known_shape(value.shape)
             check_axes(WHO, argument, shape, self.num_axes)
+            batches.append(self._batch_of(shape))
             known = tensors.known_values(value)
             if known is None or self._rules.kind != "grid":
                 continue
@@ -384,7 +401,16 @@ class RelativePositionBias(keras.layers.Layer):
             for axis, size in enumerate(sizes):
                 name = f"{argument}[..., {axis}]"
                 tensors.check_range(WHO, name, known[:, axis], -np.inf, size)
+        sizes_known = {batch for batch in batches if batch not in (None, 1)}
+        rule = "be positions of the same samples as positions"
+        fits = len(sizes_known) < 2
+        checks.check(fits, WHO, "key_positions", rule, f"those of {batches[-1]}")
         return sizes
+
+    def _batch_of(self, shape: Shape) -> int | None:
+        """Return the number of samples of positions, 1 for the same of all."""
+        is_bare = self.num_axes == 1 and len(shape) < 3
+        return shape[0] if len(shape) == (2 if is_bare else 3) else 1
 
     def _sizes_of(self, grid: Any) -> tuple[int, ...]:
         if grid is None:

@@ -28,6 +28,7 @@ from keras_mmembed.attention.rotation import (
     rotary_channels,
 )
 from keras_mmembed.common import checks, tensors
+from keras_mmembed.common.call_arguments import standardize
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
 from keras_mmembed.positions.call_arguments import as_array
@@ -178,6 +179,13 @@ class RotaryEmbedding(keras.layers.Layer):
         def __call__(
             self, inputs: Tensor, positions: Tensor, grid: Tensor | None = None
         ) -> Tensor: ...
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            names = ("inputs", "positions")
+            args, kwargs = standardize(WHO, args, kwargs, names, ("grid",))
+            return super().__call__(*args, **kwargs)
 
     def call(
         self, inputs: Tensor, positions: Tensor, grid: Tensor | None = None
@@ -359,6 +367,10 @@ class RotaryEmbedding(keras.layers.Layer):
         rule = f"be ({axes},) or (batch, {axes})"
         fits = len(shape) in (1, 2) and shape[-1] in (None, axes)
         checks.check(fits, WHO, "grid.shape", rule, shape)
+        rule = f"hold sizes for each of the {batch} samples, or the same for all"
+        agrees = len(shape) == 1 or shape[0] in (None, 1, batch) or batch is None
+        checks.check(agrees, WHO, "grid.shape", rule, shape)
+        tensors.check_range(WHO, "grid", sizes, 1, checks.LARGEST)
 
 
 def _standardize_grid(grid: Any) -> Tensor:

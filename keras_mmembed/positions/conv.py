@@ -117,8 +117,8 @@ class ConvPositionEmbedding(keras.layers.Layer):
 
     def build(self, inputs_shape: Shape) -> None:
         (width,) = tuple(inputs_shape)[-1:] or (None,)
-        rule = "have a last axis of known size"
-        checks.check(width is not None, WHO, "inputs.shape", rule, tuple(inputs_shape))
+        rule = "have a last axis of known size, at least 1"
+        checks.check(bool(width), WHO, "inputs.shape", rule, tuple(inputs_shape))
         width = cast(int, width)
         rule = f"be divisible by groups={self.groups}"
         fits = width % self.groups == 0

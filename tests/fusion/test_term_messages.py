@@ -54,7 +54,7 @@ test_calls = checks(
         ),
         terms(row=np.full((2, 3), 3)).says("segment_ids", "lie in [0, 3)", "3"),
         terms(box=ids(2, 3, 5)).says(
-            "terms['text']['box'].shape", "be (2, 3), then (4,)", "(2, 3, 5)"
+            "terms['text']['box'].shape", "be (2, 3) or (2, 1), then (4,)", "(2, 3, 5)"
         ),
         call(FUSION, OTHER, terms={"other": {"wide": ids(2, 3)}}).says(
             "terms['wide']", "be a layer of the width unified_dim=8", "(4,)"
