@@ -11,12 +11,14 @@ from keras.src.backend.common.masking import get_keras_mask
 from keras_mmembed.attention.layer_checks import (
     check_bias,
     check_factor,
+    check_flash,
+    check_masks,
     check_optional_flag,
     check_positions,
     check_rotations,
     check_shapes,
     check_tokens,
-    check_masks,
+    check_widths,
     shared_width,
     standardize_call,
 )
@@ -192,6 +194,7 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         **kwargs: Unpack[LayerArguments],
     ) -> None:
         heads = checks.check_integer(WHO, "num_heads", num_heads)
+        check_flash(flash_attention, dropout)
         self.head_dim: int | None = checks.check_integer(
             WHO, "head_dim", head_dim, optional=True
         )
@@ -201,7 +204,7 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             self.head_dim or 1,
             dropout=checks.check_number(WHO, "dropout", dropout, 0, 1, open_end=True),
             use_bias=checks.check_flag(WHO, "use_bias", use_bias),
-            flash_attention=check_optional_flag("flash_attention", flash_attention),
+            flash_attention=flash_attention,
             kernel_initializer=checks.check_initializer(
                 WHO, "kernel_initializer", kernel_initializer
             ),
@@ -317,7 +320,8 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             query_mask = get_keras_mask(query) if query_mask is None else query_mask
             value, value_mask = query, query_mask
         key = value if key is None else key
-        self._check_call(query, value, key, positions, attention_bias, rotations)
+        parts = positions, key_positions, attention_bias, rotations
+        self._check_call(query, value, key, *parts)
         check_masks(query, key, query_mask, value_mask, key_mask, attention_mask)
         if key_positions is None and is_self:
             key_positions = positions
@@ -421,7 +425,8 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
     ) -> Any:
         values: Tensor = query if value is None else value
         keys: Tensor = values if key is None else key
-        self._check_call(query, values, keys, positions, attention_bias, rotations)
+        parts = positions, other.get("key_positions"), attention_bias, rotations
+        self._check_call(query, values, keys, *parts)
         names = ("query_mask", "value_mask", "key_mask", "attention_mask")
         named = {**other, **dict(zip(names, masks, strict=False))}
         check_masks(query, keys, *(named.get(name) for name in names))
@@ -482,11 +487,13 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         value: Tensor,
         key: Tensor,
         positions: Tensor | None,
+        key_positions: Tensor | None,
         attention_bias: Tensor | None,
         rotations: Rotations | None,
     ) -> None:
         check_tokens(query, value, key)
+        check_widths(self, query, value, key)
         check_bias(self.num_heads, query, key, attention_bias)
         check_rotations(self.rotary, query, rotations)
         parts: tuple[Any, ...] = (None if rotations else self.rotary, self.bias)
-        check_positions(parts, positions)
+        check_positions(parts, positions, key_positions, query, key)

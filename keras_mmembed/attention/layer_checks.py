@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from keras_mmembed.attention.call_positions import check_axes
 from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 
@@ -28,16 +29,27 @@ def standardize_call(
     rotations = named.get("rotations")
     rule = "be what layer.rotary.rotations(positions) returns"
     is_pair = isinstance(rotations, (list, tuple)) and len(rotations) == 2
-    fits = rotations is None or (
-        is_pair and all(hasattr(r, "shape") for r in rotations)
-    )
-    checks.check(fits, WHO, "rotations", rule, type(rotations).__name__)
+    fits = rotations is None or is_pair
+    checks.check(fits, WHO, "rotations", rule, repr(rotations), error=TypeError)
+    for i, table in enumerate(rotations or ()):
+        call_arguments.as_array(WHO, f"rotations[{i}]", table)
+        rule, fits = "be a tensor or an array", hasattr(table, "shape")
+        received = type(table).__name__
+        checks.check(fits, WHO, f"rotations[{i}]", rule, received, error=TypeError)
     return args, kwargs
 
 
 def check_optional_flag(argument: str, value: Any) -> bool | None:
     """Return `True`, `False` or `None`."""
     return None if value is None else checks.check_flag(WHO, argument, value)
+
+
+def check_flash(flash_attention: Any, dropout: Any) -> None:
+    """Raise for flash attention with a dropout, which it does not have."""
+    check_optional_flag("flash_attention", flash_attention)
+    rule = "be False or None with dropout, which no flash attention has"
+    fits = not flash_attention or dropout == 0
+    checks.check(fits, WHO, "flash_attention", rule, flash_attention)
 
 
 def check_rotations(rotary: Any, query: Tensor, rotations: Any) -> None:
@@ -47,15 +59,16 @@ def check_rotations(rotary: Any, query: Tensor, rotations: Any) -> None:
     rule = "be None without `rotary`, which would use them"
     checks.check(rotary is not None, WHO, "rotations", rule, "tables")
     batch, length = checks.known_shape(query.shape)[:2]
+    width = rotary.rotations_width
     for table in rotations:
         tensors.check_kind(WHO, "rotations", table, "float")
         shape = checks.known_shape(table.shape)
-        lead, rule = shape[:-2], f"be ({length}, 1, channels), or of each sample"
+        lead, rule = shape[:-2], f"be ({length}, 1, {width}), or of each sample"
         fits = any(
             checks.shapes_match(lead, option)
             for option in ((length,), (1, length), (batch, length))
         )
-        fits = fits and shape[-2] in (None, 1)
+        fits = fits and checks.shapes_match(shape[-2:], (1, width))
         checks.check(fits, WHO, "rotations.shape", rule, shape)
 
 
@@ -97,8 +110,8 @@ def check_shapes(*shapes: Shape) -> None:
     for name, shape in zip(("query", "value", "key"), shapes, strict=True):
         known, axes = checks.known_shape(shape), "(batch, length, width)"
         checks.check_rank(WHO, f"{name}.shape", known, (3,), axes)
-        rule = "have a last axis of known size"
-        checks.check(known[-1:] != (None,), WHO, f"{name}.shape", rule, known)
+        rule = "have a last axis of known size, at least 1"
+        checks.check(bool(known[-1]), WHO, f"{name}.shape", rule, known)
 
 
 def shared_width(width: int, num_heads: int) -> int:
@@ -110,8 +123,10 @@ def shared_width(width: int, num_heads: int) -> int:
 
 
 def check_tokens(query: Tensor, value: Tensor, key: Tensor) -> None:
-    """Raise unless query, value and key are tokens."""
-    check_shapes(query.shape, value.shape, key.shape)
+    """Raise unless query, value and key are tokens of the same samples."""
+    for name, tokens in {"query": query, "value": value, "key": key}.items():
+        shape, axes = checks.known_shape(tokens.shape), "(batch, length, width)"
+        checks.check_rank(WHO, f"{name}.shape", shape, (3,), axes)
     for name, tokens in {"query": query, "value": value, "key": key}.items():
         tensors.check_kind(WHO, name, tokens, "float", "Cast them to floats.")
     batch = checks.known_shape(query.shape)[0]
@@ -140,8 +155,49 @@ def check_bias(num_heads: int, query: Tensor, key: Tensor, bias: Tensor | None) 
     checks.check(fits, WHO, "attention_bias.shape", rule, shape)
 
 
-def check_positions(parts: Iterable[Any], positions: Tensor | None) -> None:
-    """Raise if positions are left out that cannot be counted."""
-    axes = max((part.num_axes for part in parts if part is not None), default=1)
+def check_positions(
+    parts: Iterable[Any],
+    positions: Tensor | None,
+    key_positions: Tensor | None,
+    query: Tensor,
+    key: Tensor,
+) -> None:
+    """Raise unless there are positions of the tokens where they cannot be counted."""
+    used = [part for part in parts if part is not None]
+    axes = max((part.num_axes for part in used), default=1)
     rule = f"be passed for positions of {axes} axes"
     checks.check(axes == 1 or positions is not None, WHO, "positions", rule, None)
+    if used:
+        _check_positions_of("positions", positions, axes, query)
+        _check_positions_of("key_positions", key_positions, axes, key)
+
+
+def _check_positions_of(
+    argument: str, positions: Tensor | None, axes: int, tokens: Tensor
+) -> None:
+    """Raise unless positions are one for each token, or the same for all samples."""
+    if positions is None:
+        return
+    tensors.check_kind(WHO, argument, positions, "number", "Cast them to numbers.")
+    shape = checks.known_shape(positions.shape)
+    check_axes(WHO, argument, shape, axes)
+    bare = shape if axes == 1 and len(shape) < 3 else shape[:-1]
+    batch, length = checks.known_shape(tokens.shape)[:2]
+    rule = f"hold a position for each of the {length} tokens"
+    fits = checks.shapes_match(bare[-1:], (length,))
+    checks.check(fits, WHO, f"{argument}.shape", rule, shape)
+    rule = f"hold positions for each of the {batch} samples, or the same for all"
+    fits = bare[:-1] in ((), (1,)) or checks.shapes_match(bare[:-1], (batch,))
+    checks.check(fits, WHO, f"{argument}.shape", rule, shape)
+
+
+def check_widths(layer: Any, *tokens: Tensor) -> None:
+    """Raise unless query, value and key have the widths that a layer was built for."""
+    if not layer.built:
+        return
+    for name, one in zip(("query", "value", "key"), tokens, strict=True):
+        width = getattr(layer, f"_{name}_dense").kernel.shape[0]
+        received = checks.known_shape(one.shape)[-1]
+        rule = f"be {width}, as the layer was built for"
+        fits = received in (None, width)
+        checks.check(fits, WHO, f"{name}.shape[-1]", rule, received)

@@ -97,6 +97,8 @@ def _arguments(
     rule = f"be a dict of arguments, the name of a convention, or a layer {name}"
     fits = isinstance(value, (str, dict))
     checks.check(fits, who, argument, rule, repr(value), error=TypeError)
+    fits = isinstance(value, str) or all(isinstance(key, str) for key in value)
+    checks.check(fits, who, argument, "have keys that are strings", repr(value))
     arguments = {"convention": value} if isinstance(value, str) else dict(value)
     return {"dtype": layer.dtype_policy, "name": argument, **arguments}
 

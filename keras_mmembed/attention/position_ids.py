@@ -8,6 +8,7 @@ from keras import ops
 from keras_mmembed.attention.position_checks import (
     check_rotary_call,
     standardize_first,
+    standardize_fused,
     standardize_rates,
 )
 from keras_mmembed.attention.position_rules import (
@@ -134,6 +135,7 @@ def rotary_positions(
         J. Xu et al., "Qwen2.5-Omni", 2025, section 2.2,
         https://arxiv.org/abs/2503.20215.
     """
+    fused = standardize_fused(fused, modalities)
     grid_ids, audio_ids = check_rotary_call(
         fused, rule, modalities, grids, audio, example_ids, repeats, return_next
     )

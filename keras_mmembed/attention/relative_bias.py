@@ -241,6 +241,7 @@ class RelativePositionBias(keras.layers.Layer):
         def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
             names = ("positions",)
             args, kwargs = standardize(WHO, args, kwargs, names, ("key_positions",))
+            self._sizes_of(args[2] if len(args) > 2 else kwargs.get("grid"))
             return super().__call__(*args, **kwargs)
 
     def call(

@@ -238,6 +238,11 @@ class RotaryEmbedding(keras.layers.Layer):
             "scaling": None if self.scaling is None else dict(self.scaling),
         }
 
+    @property
+    def rotations_width(self) -> int:
+        """Number of channels of what `rotations` returns of a built layer."""
+        return len(self._built_rotation().sinusoid.frequencies)
+
     def _built_rotation(self) -> Rotation:
         rule = "be built, by a call or by `build`"
         checks.check(self._rotation is not None, WHO, "layer", rule, "an unbuilt layer")

@@ -2,6 +2,7 @@
 
 import fnmatch
 
+from bad_input_allowed_attention import ATTENTION_ROWS
 from bad_input_allowed_fusions import FUSION_ROWS
 from bad_input_meanings import (
     ANY,
@@ -205,6 +206,19 @@ ROWS = [
     ("plot_layout: fused['positions']", "2**40 values", RIGHT),
     ("plot_layout: modalities", "of a", "any names"),
     *FUSION_ROWS,
+    *ATTENTION_ROWS,
+    # convolutions
+    ("ConvPositionEmbedding: kernel_size", "one", RIGHT),
+    ("ConvPositionEmbedding: groups", "one", RIGHT),
+    ("ConvPositionEmbedding: num_layers", "one", RIGHT),
+    ("ConvPositionEmbedding: weight_norm", "bool", RIGHT),
+    ("ConvPositionEmbedding: normalize", "bool", RIGHT),
+    ("ConvPositionEmbedding: activation", "None", "no activation"),
+    ("ConvPositionEmbedding: epsilon", "2**40, one, float, float for int", RIGHT),
+    ("ConvPositionEmbedding: inputs", f"{BATCHES}, {LENGTHS}", SIZES),
+    ("ConvPositionEmbedding: mask", "None, symbolic None", NONE),
+    ("ConvPositionEmbedding: mask", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
+    ("ConvPositionEmbedding: mask", "bools, floats, integers, bytes, lists", TRUTH),
     # samples of one batch
     ("pad_batch: samples", "too long, too short", "any number of samples"),
     ("pad_batch: samples[[][01]]", "empty dict, without a key, one key more", NONE),

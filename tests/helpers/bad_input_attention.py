@@ -124,7 +124,7 @@ def attention_subjects():
             "MultiModalAttention-rotations",
             turned,
             {},
-            {"query": X, "rotations": (floats(2, 3, 1, 4), floats(2, 3, 1, 4))},
+            {"query": X, "rotations": [floats(2, 3, 1, 2), floats(2, 3, 1, 2)]},
         ),
         Subject(
             "rotary_positions",
