@@ -149,6 +149,8 @@ def projection_options(who: str, projection: Any, is_needed: bool) -> Config | N
         return {} if projection or is_needed else None
     fits = isinstance(projection, dict)
     checks.check(fits, who, "projection", rule, repr(projection))
+    use_bias = projection.get("use_bias", True)
+    checks.check_flag(who, "projection['use_bias']", use_bias)
     rule = "have no key 'units', 'name' or 'dtype', which the layer knows"
     for key in ("units", "name", "dtype"):
         checks.check(key not in projection, who, "projection", rule, repr(key))

@@ -51,6 +51,11 @@ ATTENTION_ROWS = [
     ("MultiModalAttention: num_key_value_heads", "None, one", RIGHT),
     ("MultiModalAttention: head_dim", "None", DEFAULT),
     ("MultiModalAttention: rotary", "None, empty dict, without a key", DEFAULT),
+    (
+        "MultiModalAttention: rotary['max_wavelength']",
+        "2**40, float, float for int",
+        RIGHT,
+    ),
     ("MultiModalAttention: bias", "None, empty dict, without a key", DEFAULT),
     ("MultiModalAttention: qk_norm", "None", DEFAULT),
     ("MultiModalAttention: scale", f"None, {NUMBER}", RIGHT),
