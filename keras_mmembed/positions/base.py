@@ -117,9 +117,8 @@ class PositionEmbedding(keras.layers.Layer):
             who, "interpolation", interpolation, (*INTERPOLATIONS, None)
         )
         self.antialias: bool = checks.check_flag(who, "antialias", antialias)
-        self.align_corners: bool = checks.check_flag(
-            who, "align_corners", align_corners
-        )
+        named = (who, "align_corners", align_corners)
+        self.align_corners: bool = checks.check_flag(*named)
         self.out_of_range: OutOfRange = checks.check_choice(
             who, "out_of_range", out_of_range, OUT_OF_RANGE
         )
