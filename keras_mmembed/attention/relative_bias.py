@@ -1,6 +1,7 @@
 """The layer that computes a bias of attention scores from relative positions."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
@@ -167,15 +168,12 @@ class RelativePositionBias(keras.layers.Layer):
         self.max_distance: int | tuple[int, ...] | None = self._check_per_term(
             "max_distance", max_distance
         )
-        self.bidirectional: bool = checks.check_flag(
-            WHO, "bidirectional", bidirectional
-        )
+        check_flag = partial(checks.check_flag, WHO)
+        self.bidirectional: bool = check_flag("bidirectional", bidirectional)
         self.grid: tuple[int, ...] | None = self._check_grid(grid)
         self.interpolation: Interpolation | None = interpolation
-        self.antialias: bool = checks.check_flag(WHO, "antialias", antialias)
-        self.align_corners: bool = checks.check_flag(
-            WHO, "align_corners", align_corners
-        )
+        self.antialias: bool = check_flag("antialias", antialias)
+        self.align_corners: bool = check_flag("align_corners", align_corners)
         self._kernel: Kernel = Kernel(interpolation, antialias, align_corners)
         if interpolation is not None:
             check_kernel(WHO, self._kernel)
@@ -184,9 +182,9 @@ class RelativePositionBias(keras.layers.Layer):
             embeddings_initializer, WHO
         )
         self._terms: list[BiasTerm] = self._make_terms()
+        sizes = [(term.num_buckets, term.max_distance) for term in self._terms]
         self._buckets: list[np.ndarray] = [
-            log_buckets(term.num_buckets, term.max_distance, self.bidirectional)
-            for term in self._terms
+            log_buckets(*size, self.bidirectional) for size in sizes
         ]
 
     def __repr__(self) -> str:
@@ -218,15 +216,6 @@ class RelativePositionBias(keras.layers.Layer):
             setattr(self, name, weight)
         self.built = True
 
-    if TYPE_CHECKING:
-
-        def __call__(
-            self,
-            positions: Tensor,
-            key_positions: Tensor | None = None,
-            grid: Sequence[int] | None = None,
-        ) -> Tensor: ...
-
     def call(
         self,
         positions: Tensor,
@@ -243,6 +232,9 @@ class RelativePositionBias(keras.layers.Layer):
             bias = self.scale * bias
         bias = ops.transpose(bias, (0, 3, 1, 2))
         return ops.cast(bias, self.compute_dtype)
+
+    if TYPE_CHECKING:
+        __call__ = call
 
     def compute_mask(self, positions: Tensor, previous_mask: Any = None) -> None:
         # a bias has no tokens
