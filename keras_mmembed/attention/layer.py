@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast, get_args
 
 import keras
-from keras import initializers, ops
+from keras import initializers
 
 # Keras has no public function for the mask that a tensor carries
 from keras.src.backend.common.masking import get_keras_mask
 
+from keras_mmembed.attention.biased_attention import BiasedAttention
 from keras_mmembed.attention.layer_checks import (
     check_bias,
     check_factor,
@@ -37,15 +38,9 @@ from keras_mmembed.attention.parts import (
 )
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
-from keras_mmembed.attention.scores import (
-    attend_with_kernel,
-    attention_weights,
-    kernel_takes_bias,
-    repeat_heads,
-    with_heads,
-)
-from keras_mmembed.common import checks, sublayer_state
+from keras_mmembed.common import checks
 from keras_mmembed.common.describe import describe
+from keras_mmembed.common.sublayer_state import KeepsSublayers
 from keras_mmembed.common.types import (
     Config,
     Initializer,
@@ -61,7 +56,7 @@ HEAD_NORMS: tuple[HeadNorm, ...] = get_args(HeadNorm)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
-class MultiModalAttention(keras.layers.MultiHeadAttention):
+class MultiModalAttention(KeepsSublayers, BiasedAttention):
     """Multi-head attention with rotary embedding, relative bias and grouped heads.
 
     It is `keras.layers.MultiHeadAttention`, whose weights and masks it has, and
@@ -271,32 +266,6 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         build_parts(self.rotary, self.bias, heads_shape)
         self.built = True
 
-    if TYPE_CHECKING:
-
-        def __call__(
-            self,
-            query: Tensor,
-            value: Tensor | None = None,
-            key: Tensor | None = None,
-            query_mask: Tensor | None = None,
-            value_mask: Tensor | None = None,
-            key_mask: Tensor | None = None,
-            attention_mask: Tensor | None = None,
-            positions: Tensor | None = None,
-            key_positions: Tensor | None = None,
-            attention_bias: Tensor | None = None,
-            rotations: Rotations | None = None,
-            return_attention_scores: bool = False,
-            training: bool | None = None,
-            use_causal_mask: bool = False,
-        ) -> Any: ...
-
-    else:
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Any:
-            args, kwargs = standardize_call(args, kwargs)
-            return super().__call__(*args, **kwargs)
-
     def call(
         self,
         query: Tensor,
@@ -359,46 +328,14 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
         outputs = self._output_dense(outputs)
         return (outputs, weights) if return_attention_scores else outputs
 
-    def _compute_attention(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attention_mask: Tensor | None = None,
-        training: bool | None = None,
-        return_attention_scores: bool = False,
-        use_causal_mask: bool = False,
-        attention_bias: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        times = self.num_heads // (self.num_key_value_heads or self.num_heads)
-        key, value = repeat_heads(key, times), repeat_heads(value, times)
-        scale, flash = self._inverse_sqrt_key_dim, self._flash_attention
-        drops = self.dropout > 0 and training is not False
-        needs_weights = return_attention_scores or self.soft_cap is not None or drops
-        if use_causal_mask and attention_bias is None and not needs_weights:
-            # without a tensor of all pairs
-            outputs = ops.dot_product_attention(
-                query, key, value, None, None, scale, True, flash
-            )
-            return outputs, None
-        if use_causal_mask:
-            attention_mask = self._compute_causal_mask(query, value)
-        if attention_bias is None and self.soft_cap is None:
-            return super()._compute_attention(
-                query, key, value, attention_mask, training, return_attention_scores
-            )
-        mask = with_heads(attention_mask)
-        if not needs_weights and kernel_takes_bias():
-            outputs = attend_with_kernel(
-                query, key, value, attention_bias, mask, scale, flash
-            )
-            return outputs, None
-        weights = attention_weights(
-            query, key, attention_bias, mask, scale, self.soft_cap
-        )
-        weights = ops.cast(weights, self.compute_dtype)
-        dropped = self._dropout_layer(weights, training=training) if drops else weights
-        return ops.einsum(self._combine_equation, dropped, value), weights
+    if TYPE_CHECKING:
+        __call__ = call
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = standardize_call(args, kwargs)
+            return super().__call__(*args, **kwargs)
 
     def compute_mask(self, query: Tensor, previous_mask: Any = None) -> Any:
         return previous_mask
@@ -470,16 +407,6 @@ class MultiModalAttention(keras.layers.MultiHeadAttention):
             if config.get(name) is not None:
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-    def get_build_config(self) -> Config | None:
-        if not self.built:
-            return None
-        changes = sublayer_state.changes_of(self)
-        return {"build": super().get_build_config(), "changes": changes}
-
-    def build_from_config(self, config: Config) -> None:
-        super().build_from_config(config["build"])
-        sublayer_state.repeat_changes(self, config["changes"])
 
     def _check_call(
         self,

@@ -1,6 +1,7 @@
 """The layer that computes a bias of attention scores from relative positions."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
@@ -173,15 +174,12 @@ class RelativePositionBias(keras.layers.Layer):
         self.max_distance: int | tuple[int, ...] | None = self._check_per_term(
             "max_distance", max_distance
         )
-        self.bidirectional: bool = checks.check_flag(
-            WHO, "bidirectional", bidirectional
-        )
+        check_flag = partial(checks.check_flag, WHO)
+        self.bidirectional: bool = check_flag("bidirectional", bidirectional)
         self.grid: tuple[int, ...] | None = self._check_grid(grid)
         self.interpolation: Interpolation | None = interpolation
-        self.antialias: bool = checks.check_flag(WHO, "antialias", antialias)
-        self.align_corners: bool = checks.check_flag(
-            WHO, "align_corners", align_corners
-        )
+        self.antialias: bool = check_flag("antialias", antialias)
+        self.align_corners: bool = check_flag("align_corners", align_corners)
         self._kernel: Kernel = Kernel(interpolation, antialias, align_corners)
         checks.check_choice(
             WHO, "interpolation", interpolation, (*INTERPOLATIONS, None)
@@ -193,9 +191,9 @@ class RelativePositionBias(keras.layers.Layer):
             embeddings_initializer, WHO
         )
         self._terms: list[BiasTerm] = self._make_terms()
+        sizes = [(term.num_buckets, term.max_distance) for term in self._terms]
         self._buckets: list[np.ndarray] = [
-            log_buckets(term.num_buckets, term.max_distance, self.bidirectional)
-            for term in self._terms
+            log_buckets(*size, self.bidirectional) for size in sizes
         ]
 
     def __repr__(self) -> str:
@@ -227,23 +225,6 @@ class RelativePositionBias(keras.layers.Layer):
             setattr(self, name, weight)
         self.built = True
 
-    if TYPE_CHECKING:
-
-        def __call__(
-            self,
-            positions: Tensor,
-            key_positions: Tensor | None = None,
-            grid: Sequence[int] | None = None,
-        ) -> Tensor: ...
-
-    else:
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-            names = ("positions",)
-            args, kwargs = standardize(WHO, args, kwargs, names, ("key_positions",))
-            self._sizes_of(args[2] if len(args) > 2 else kwargs.get("grid"))
-            return super().__call__(*args, **kwargs)
-
     def call(
         self,
         positions: Tensor,
@@ -260,6 +241,17 @@ class RelativePositionBias(keras.layers.Layer):
             bias = self.scale * bias
         bias = ops.transpose(bias, (0, 3, 1, 2))
         return ops.cast(bias, self.compute_dtype)
+
+    if TYPE_CHECKING:
+        __call__ = call
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            named = {"required": ("positions",), "optional": ("key_positions",)}
+            args, kwargs = standardize(WHO, args, kwargs, **named)
+            self._sizes_of(args[2] if len(args) > 2 else kwargs.get("grid"))
+            return super().__call__(*args, **kwargs)
 
     def compute_mask(self, positions: Tensor, previous_mask: Any = None) -> None:
         # a bias has no tokens

@@ -1,7 +1,7 @@
 """What a layer saves of its vectors, and of changes to its sublayers."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import keras
 from keras import ops
@@ -9,7 +9,10 @@ from keras import ops
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
 
-Layer = keras.layers.Layer if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    Layer: TypeAlias = keras.layers.Layer
+else:
+    Layer = object
 
 
 class KeepsSublayers(Layer):

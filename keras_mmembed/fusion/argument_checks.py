@@ -16,7 +16,6 @@ from keras_mmembed.positions.box import BoxEmbedding
 
 WHO = "MultiModalFusion"
 # of what these layers embed, the axes that each token has
-AXES_OF_VALUES: dict[Any, Shape] = {SegmentEmbedding: (), BoxEmbedding: (4,)}
 
 
 def check_is_tensor(argument: str, value: Any) -> None:
@@ -55,15 +54,30 @@ def check_terms(
         )
         listed = " or ".join(map(str, dict.fromkeys(options[:3])))
         rule = f"begin with {listed}"
-        layer = branch.config["terms"][term]["layer"]
-        if type(layer) in AXES_OF_VALUES:
-            axes = AXES_OF_VALUES[type(layer)]
-            tensors.check_kind(
-                WHO, f"{place}[{term!r}]", value, "number" if axes else "integer"
+        config = branch.config["terms"][term]
+        axes = _axes_of_values(config)
+        if axes:
+            has_boxes = type(config["layer"]) is BoxEmbedding
+            kind = "number" if has_boxes else "integer"
+            tensors.check_kind(WHO, f"{place}[{term!r}]", value, kind)
+            fits = any(
+                checks.shapes_match(shape, (*one, *more))
+                for one in options
+                for more in axes
             )
-            fits = any(checks.shapes_match(shape, (*one, *axes)) for one in options)
-            rule = f"be {listed}" if not axes else f"be {listed}, then {axes}"
+            more = " or ".join(map(str, axes))
+            rule = f"be {listed}" if axes == [()] else f"be {listed}, then {more}"
         checks.check(fits, WHO, f"{place}[{term!r}].shape", rule, shape)
+
+
+def _axes_of_values(config: Mapping[str, Any]) -> list[Shape]:
+    """Return the axes that a value of a term may have; none if unknown."""
+    layer, several = config["layer"], (None,) if config.get("pooling") else ()
+    if type(layer) is SegmentEmbedding:
+        return [several]
+    if type(layer) is BoxEmbedding:
+        return [(*several, size) for size in dict.fromkeys((4, layer.numbers))]
+    return []
 
 
 def check_argument(

@@ -1,6 +1,7 @@
 """The base class of the position layers of one, two and three axes."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import keras
@@ -116,10 +117,9 @@ class PositionEmbedding(keras.layers.Layer):
         self.interpolation: Interpolation | None = checks.check_choice(
             who, "interpolation", interpolation, (*INTERPOLATIONS, None)
         )
-        self.antialias: bool = checks.check_flag(who, "antialias", antialias)
-        self.align_corners: bool = checks.check_flag(
-            who, "align_corners", align_corners
-        )
+        check_flag = partial(checks.check_flag, who)
+        self.antialias: bool = check_flag("antialias", antialias)
+        self.align_corners: bool = check_flag("align_corners", align_corners)
         self.out_of_range: OutOfRange = checks.check_choice(
             who, "out_of_range", out_of_range, OUT_OF_RANGE
         )
@@ -170,23 +170,6 @@ class PositionEmbedding(keras.layers.Layer):
             )
             setattr(self, name, weight)
 
-    if TYPE_CHECKING:
-
-        def __call__(
-            self,
-            inputs: Tensor,
-            positions: Tensor = None,
-            start_index: int | Tensor = 0,
-            mask: Tensor = None,
-            grid: GridSizes | None = None,
-        ) -> Tensor: ...
-
-    else:
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-            args, kwargs = standardize_call(self._spec.who, args, kwargs)
-            return super().__call__(*args, **kwargs)
-
     def call(
         self,
         inputs: Tensor,
@@ -198,6 +181,14 @@ class PositionEmbedding(keras.layers.Layer):
         position_checks.check_inputs(self._spec, inputs, self._width)
         vectors = self.encode_tokens(inputs, positions, start_index, mask, grid)
         return tensors.add_once(self, inputs, vectors)
+
+    if TYPE_CHECKING:
+        __call__ = call
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            args, kwargs = standardize_call(self._spec.who, args, kwargs)
+            return super().__call__(*args, **kwargs)
 
     def encode(self, positions: Tensor) -> Tensor:
         """Return the vectors of positions, `(..., width)`, in float32.

@@ -186,6 +186,25 @@ def test_packed_examples_are_as_they_are_alone(rule):
         assert behind[row] == walk(rule, samples[-1])[1]
 
 
+def test_packed_images_with_nothing_between():
+    sample = Sample()
+    sample.add(IMAGE, [(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 0, 0), (0, 0, 1)])
+    fused, _, _ = padded([sample], item_ids=True)
+    examples = np.zeros_like(fused["modality_ids"])
+    examples[0, 3:] = 1
+    got = mm.rotary_positions(fused, "qwen2_vl", **MODALITIES, example_ids=examples)
+    assert array(got)[0, :5, 2].tolist() == [0, 1, 0, 0, 1]
+    number = mm.rotary_positions(
+        fused, "hunyuan_vl", **MODALITIES, example_ids=examples, return_next=True
+    )
+    assert array(number[0])[0, :5].tolist()[3] == [0, 0, 0, 0]
+    one = mm.rotary_positions(fused, "qwen2_vl", **MODALITIES, return_next=True)[1]
+    two = mm.rotary_positions(
+        fused, "qwen2_vl", **MODALITIES, example_ids=examples, return_next=True
+    )[1]
+    assert (array(one)[0], array(two)[0]) == (2, 2)
+
+
 def test_a_sample_is_in_a_batch_as_it_is_alone():
     rng = np.random.default_rng(1)
     samples = [random_sample(rng) for _ in range(5)]

@@ -43,7 +43,7 @@ PAIRS = {
     "gptj": neighbours([0] * 16, spectrum(1e4, 16)),
     "glm": neighbours([0] * 8, spectrum(1e4, 8)),
     "qwen2_vl": halves([0] * 4 + [1] * 6 + [2] * 6, spectrum(1e6, 16)),
-    "qwen3_vl": halves(round_robin((6, 5, 5)), spectrum(5e6, 16)),
+    "qwen3_vl": halves(round_robin((8, 4, 4)), spectrum(5e6, 16)),
     "qwen3_5": halves(round_robin((2, 1, 1)), spectrum(1e7, 4)),
     "glm4v": neighbours([0] * 2 + [1] * 3 + [2] * 3, spectrum(1e4, 8)),
     "ernie4_5_vl": neighbours([1, 2] * 6 + [0] * 4, spectrum(5e5, 16)),
@@ -57,7 +57,7 @@ PAIRS = {
     "dinov3": halves(ROWS + COLUMNS, [2 * np.pi * f for f in spectrum(100, 8) * 2]),
 }
 OPTIONS = {"qwen3_5": {"sections": (2, 1, 1)}, "ernie4_5_vl": {"sections": (6, 6, 4)}}
-OPTIONS["qwen3_vl"] = {"sections": (6, 5, 5)}
+OPTIONS["qwen3_vl"] = {"sections": (8, 4, 4)}
 
 
 def layer_of(name, **kwargs):

@@ -140,14 +140,14 @@ def call_of(config, values):
 def test_errors_of_values():
     table = mm.SegmentEmbedding(5)
     for config, values, rule in (
-        (pooled(table), SEVERAL[..., 0], "have several values for each token"),
-        ({**PLAIN, "terms": {"word": table}}, SEVERAL, "have one value for each token"),
+        (pooled(table), SEVERAL[..., 0], "be (2, 3) or (2, 1), then (None,)"),
+        ({**PLAIN, "terms": {"word": table}}, SEVERAL, "be (2, 3) or (2, 1)"),
     ):
         with pytest.raises(ValueError) as error:
             call_of(config, np.maximum(values, 0))
-        shape = f"`terms['word'].shape` must {rule}. Received: terms['word'].shape="
-        assert f"{shape}{values.shape}" in str(error.value)
-        assert "This is modality 'x' of MultiModalFusion." in str(error.value)
+        place = "terms['x']['word'].shape"
+        text = f"`{place}` must {rule}. Received: {place}={values.shape}"
+        assert text in str(error.value)
 
 
 def config_of(**keys):

@@ -1,0 +1,65 @@
+"""Keras' multi-head attention with a bias of the scores and grouped heads."""
+
+import keras
+from keras import ops
+
+from keras_mmembed.attention.scores import (
+    attend_with_kernel,
+    attention_weights,
+    kernel_takes_bias,
+    repeat_heads,
+    with_heads,
+)
+from keras_mmembed.common.types import Tensor
+
+
+class BiasedAttention(keras.layers.MultiHeadAttention):
+    """`MultiHeadAttention` whose scores may have a bias, a bound, and shared keys.
+
+    `MultiModalAttention` makes its parts; here is what they do with heads of queries,
+    keys and values.
+    """
+
+    num_key_value_heads: int | None
+    soft_cap: float | None
+
+    def _compute_attention(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        training: bool | None = None,
+        return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+        attention_bias: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        times = self.num_heads // (self.num_key_value_heads or self.num_heads)
+        key, value = repeat_heads(key, times), repeat_heads(value, times)
+        scale, flash = self._inverse_sqrt_key_dim, self._flash_attention
+        drops = self.dropout > 0 and training is not False
+        needs_weights = return_attention_scores or self.soft_cap is not None or drops
+        if use_causal_mask and attention_bias is None and not needs_weights:
+            # without a tensor of all pairs
+            outputs = ops.dot_product_attention(
+                query, key, value, None, None, scale, True, flash
+            )
+            return outputs, None
+        if use_causal_mask:
+            attention_mask = self._compute_causal_mask(query, value)
+        if attention_bias is None and self.soft_cap is None:
+            return super()._compute_attention(
+                query, key, value, attention_mask, training, return_attention_scores
+            )
+        mask = with_heads(attention_mask)
+        if not needs_weights and kernel_takes_bias():
+            outputs = attend_with_kernel(
+                query, key, value, attention_bias, mask, scale, flash
+            )
+            return outputs, None
+        weights = attention_weights(
+            query, key, attention_bias, mask, scale, self.soft_cap
+        )
+        weights = ops.cast(weights, self.compute_dtype)
+        dropped = self._dropout_layer(weights, training=training) if drops else weights
+        return ops.einsum(self._combine_equation, dropped, value), weights
