@@ -1,5 +1,6 @@
 """Multi-head attention that uses the positions of tokens."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast, get_args
 
 import keras
@@ -10,16 +11,13 @@ from keras.src.backend.common.masking import get_keras_mask
 
 from keras_mmembed.attention.biased_attention import BiasedAttention
 from keras_mmembed.attention.layer_checks import (
-    check_bias,
+    MASKS,
+    check_call,
     check_factor,
     check_flash,
     check_masks,
     check_optional_flag,
-    check_positions,
-    check_rotations,
     check_shapes,
-    check_tokens,
-    check_widths,
     shared_width,
     standardize_call,
 )
@@ -190,6 +188,7 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
     ) -> None:
         heads = checks.check_integer(WHO, "num_heads", num_heads)
         check_flash(flash_attention, dropout)
+        check_initializer = partial(checks.check_initializer, WHO)
         self.head_dim: int | None = checks.check_integer(
             WHO, "head_dim", head_dim, optional=True
         )
@@ -200,12 +199,10 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
             dropout=checks.check_number(WHO, "dropout", dropout, 0, 1, open_end=True),
             use_bias=checks.check_flag(WHO, "use_bias", use_bias),
             flash_attention=flash_attention,
-            kernel_initializer=checks.check_initializer(
-                WHO, "kernel_initializer", kernel_initializer
+            kernel_initializer=check_initializer(
+                "kernel_initializer", kernel_initializer
             ),
-            bias_initializer=checks.check_initializer(
-                WHO, "bias_initializer", bias_initializer
-            ),
+            bias_initializer=check_initializer("bias_initializer", bias_initializer),
             seed=checks.check_seed(WHO, seed),
             # positions must not be rounded to half precision on their way in
             autocast=False,
@@ -290,7 +287,7 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
             value, value_mask = query, query_mask
         key = value if key is None else key
         parts = positions, key_positions, attention_bias, rotations
-        self._check_call(query, value, key, *parts)
+        check_call(self, query, value, key, *parts)
         check_masks(query, key, query_mask, value_mask, key_mask, attention_mask)
         if key_positions is None and is_self:
             key_positions = positions
@@ -363,10 +360,9 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         values: Tensor = query if value is None else value
         keys: Tensor = values if key is None else key
         parts = positions, other.get("key_positions"), attention_bias, rotations
-        self._check_call(query, values, keys, *parts)
-        names = ("query_mask", "value_mask", "key_mask", "attention_mask")
-        named = {**other, **dict(zip(names, masks, strict=False))}
-        check_masks(query, keys, *(named.get(name) for name in names))
+        check_call(self, query, values, keys, *parts)
+        named = {**other, **dict(zip(MASKS, masks, strict=False))}
+        check_masks(query, keys, *(named.get(name) for name in MASKS))
         outputs = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return outputs
@@ -407,20 +403,3 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
             if config.get(name) is not None:
                 config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-    def _check_call(
-        self,
-        query: Tensor,
-        value: Tensor,
-        key: Tensor,
-        positions: Tensor | None,
-        key_positions: Tensor | None,
-        attention_bias: Tensor | None,
-        rotations: Rotations | None,
-    ) -> None:
-        check_tokens(query, value, key)
-        check_widths(self, query, value, key)
-        check_bias(self.num_heads, query, key, attention_bias)
-        check_rotations(self.rotary, query, rotations)
-        parts: tuple[Any, ...] = (None if rotations else self.rotary, self.bias)
-        check_positions(parts, positions, key_positions, query, key)

@@ -191,6 +191,25 @@ def _check_positions_of(
     checks.check(fits, WHO, f"{argument}.shape", rule, shape)
 
 
+def check_call(
+    layer: Any,
+    query: Tensor,
+    value: Tensor,
+    key: Tensor,
+    positions: Tensor | None,
+    key_positions: Tensor | None,
+    attention_bias: Tensor | None,
+    rotations: Any,
+) -> None:
+    """Raise for a wrong call of an attention layer, but for its masks."""
+    check_tokens(query, value, key)
+    check_widths(layer, query, value, key)
+    check_bias(layer.num_heads, query, key, attention_bias)
+    check_rotations(layer.rotary, query, rotations)
+    parts = (None if rotations else layer.rotary, layer.bias)
+    check_positions(parts, positions, key_positions, query, key)
+
+
 def check_widths(layer: Any, *tokens: Tensor) -> None:
     """Raise unless query, value and key have the widths that a layer was built for."""
     if not layer.built:

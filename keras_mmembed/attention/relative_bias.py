@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
+from keras_mmembed.attention.bias_checks import check_grid, check_positions
 from keras_mmembed.attention.bias_conventions import (
     BIAS_CONVENTION_NAMES,
     BIAS_CONVENTIONS,
@@ -25,7 +26,7 @@ from keras_mmembed.attention.offsets import (
     resize_offset_table,
     slope_bias,
 )
-from keras_mmembed.common import checks, tensors
+from keras_mmembed.common import checks
 from keras_mmembed.common.call_arguments import standardize
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.types import (
@@ -36,7 +37,6 @@ from keras_mmembed.common.types import (
     Tensor,
 )
 from keras_mmembed.positions import tables
-from keras_mmembed.positions.call_arguments import as_array
 from keras_mmembed.positions.interpolation import (
     INTERPOLATIONS,
     Interpolation,
@@ -378,47 +378,12 @@ class RelativePositionBias(keras.layers.Layer):
     ) -> tuple[int, ...]:
         """Raise for a wrong call; return the sizes of its grid."""
         sizes = self._sizes_of(grid)
-        values, batches = {"positions": positions, "key_positions": key_positions}, []
-        for argument, value in values.items():
-            if value is None:
-                continue
-            value = as_array(WHO, argument, value, "be numbers")
-            tensors.check_kind(WHO, argument, value, "number", "Cast it to numbers.")
-            shape = checks.known_shape(value.shape)
-            check_axes(WHO, argument, shape, self.num_axes)
-            batches.append(self._batch_of(shape))
-            known = tensors.known_values(value)
-            if known is None or self._rules.kind != "grid":
-                continue
-            known = known.reshape((-1, self.num_axes))
-            for axis, size in enumerate(sizes):
-                name = f"{argument}[..., {axis}]"
-                tensors.check_range(WHO, name, known[:, axis], -np.inf, size)
-        sizes_known = {batch for batch in batches if batch not in (None, 1)}
-        rule = "be positions of the same samples as positions"
-        fits = len(sizes_known) < 2
-        checks.check(fits, WHO, "key_positions", rule, f"those of {batches[-1]}")
+        check_positions(self.num_axes, sizes, positions, key_positions)
         return sizes
-
-    def _batch_of(self, shape: Shape) -> int | None:
-        """Return the number of samples of positions, 1 for the same of all."""
-        is_bare = self.num_axes == 1 and len(shape) < 3
-        return shape[0] if len(shape) == (2 if is_bare else 3) else 1
 
     def _sizes_of(self, grid: Any) -> tuple[int, ...]:
-        if grid is None:
-            return self.grid or ()
-        rule = f"be None with convention={self.convention!r}"
-        checks.check(self.grid is not None, WHO, "grid", rule, repr(grid))
-        own = self.grid or ()
-        rule = f"be {len(own)} integers, as the grid of the layer"
-        fits = isinstance(grid, (list, tuple)) and len(grid) == len(own)
-        checks.check(fits, WHO, "grid", rule, repr(grid))
-        sizes = tuple(checks.check_integer(WHO, "grid", size) for size in grid)
-        rule = f"be {own}, the grid of the layer, without interpolation"
-        fits = sizes == own or self.interpolation is not None
-        checks.check(fits, WHO, "grid", rule, sizes, "Set `interpolation`.")
-        return sizes
+        is_resized = self.interpolation is not None
+        return check_grid(self.convention, self.grid, is_resized, grid)
 
 
 def _one_of(value: Any, place: int, default: int) -> int:

@@ -207,7 +207,7 @@ ROWS = [
     ("plot_layout: modalities", "of a", "any names"),
     *FUSION_ROWS,
     *ATTENTION_ROWS,
-    ("PositionEmbedding[23]D: block_size", "one", RIGHT),
+    ("PositionEmbedding[123]D: block_size", "one", RIGHT),
     ("positions_from_ids: ids", "rank + 1, symbolic rank + 1", "several numbers"),
     ("BoxEmbedding: scale", "one", RIGHT),
     ("BoxEmbedding: size_width", "None, one", RIGHT),

@@ -7,7 +7,8 @@ from pathlib import Path
 from bad_input_attention import attention_subjects
 from bad_input_functions import function_subjects
 from bad_input_fusions import fusion_subjects
-from bad_input_layers import layer_subjects, position_subjects
+from bad_input_layers import layer_subjects
+from bad_input_positions import position_subjects
 
 
 @functools.cache
