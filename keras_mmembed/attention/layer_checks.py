@@ -27,7 +27,7 @@ def standardize_call(
     rule = "be True, False or None"
     checks.check(fits, WHO, "training", rule, repr(training), error=TypeError)
     rotations = named.get("rotations")
-    rule = "be what layer.rotary.rotations(positions) returns"
+    rule = "be a tensor of cosines and one of sines, as rotary.rotations returns"
     is_pair = isinstance(rotations, (list, tuple)) and len(rotations) == 2
     fits = rotations is None or is_pair
     checks.check(fits, WHO, "rotations", rule, repr(rotations), error=TypeError)

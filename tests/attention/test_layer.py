@@ -289,21 +289,6 @@ def test_saved_with_low_rank_adapters_or_in_int8(name, tmp_path):
     assert again._key_dense.quantization_mode == "int8"
 
 
-def test_parts_may_be_names_arguments_or_layers():
-    specs = {
-        "rotary": ["llama", {"max_wavelength": 10000}, mm.RotaryEmbedding()],
-        "bias": ["t5", {"num_buckets": 32}, mm.RelativePositionBias(HEADS)],
-    }
-    x = normal(2, LENGTH, WIDTH)
-    for argument, many in specs.items():
-        layers = [mm.MultiModalAttention(HEADS, **{argument: one}) for one in many]
-        outputs = [array(built(layer)(x)) for layer in layers]
-        for one, layer in zip(outputs, layers, strict=True):
-            np.testing.assert_allclose(one, outputs[0], atol=1e-6)
-            config = layer.get_config()
-            assert type(layer).from_config(config).get_config() == config
-
-
 def test_no_tokens_and_no_samples():
     layer = built(mm.MultiModalAttention(HEADS, rotary="llama"))
     for shape in ((0, LENGTH, WIDTH), (2, 0, WIDTH)):

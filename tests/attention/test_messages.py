@@ -21,13 +21,6 @@ YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 
 LONG = {**YARN, "rope_type": "longrope", "short_factor": [1.0] * 3}
 LONG["long_factor"] = [2.0] * 4
 LLAMA3 = {**YARN, "rope_type": "llama3", "low_freq_factor": 4, "high_freq_factor": 4}
-
-
-TOKENS = {**FUSED, "positions": zeros(2, 8, 3)}
-IDS = partial(mm.rotary_positions, TOKENS)
-MIXED = {"modalities": ["text", "image"], "grids": ["image"]}
-QWEN = partial(IDS, "qwen2_vl", **MIXED)
-TIMED = partial(IDS, "qwen2_5_vl", **MIXED)
 ATTENTION = partial(mm.MultiModalAttention, 4)
 BIAS = partial(mm.RelativePositionBias, 2)
 SWIN = partial(BIAS, convention="swin")
@@ -99,6 +92,10 @@ CONSTRUCTORS = [
     wrong(ATTENTION, "be True or False", use_bias=1),
     wrong(ATTENTION, "be True or False", use_output_bias="no"),
     make(ATTENTION, dtype="int32").says("dtype", "be a float dtype", "'int32'"),
+    make(ATTENTION, dropout=0.5, flash_attention=True).says(
+        "flash_attention", "be False or None with dropout", "True"
+    ),
+    wrong(ATTENTION, "be the name, the configuration", kernel_initializer="norml"),
     make(ATTENTION, rotary=3).says(
         "rotary", "be a dict of arguments, the name of a convention, or a layer", "3"
     ),
@@ -108,46 +105,6 @@ CONSTRUCTORS = [
     make(ATTENTION, bias={"num_heads": 8}).says(
         "bias", "have num_heads=4, as the attention layer", "a bias for 8 heads"
     ),
-    make(mm.rotary_positions, FUSED).says("fused", FUSES, "['mask', 'modality_ids']"),
-    wrong(IDS, "be one of 'sequence', 'qwen2_vl'", rule="mrope"),
-    make(IDS, "qwen2_vl").says(
-        "grids", "name the modalities that are images or clips", "None"
-    ),
-    wrong(IDS, "be None with rule='sequence'", grids=["image"]),
-    make(IDS, "clip", grids=["image"]).says(
-        "grids", "hold only names among []", "['image']"
-    ),
-    wrong(QWEN, "be empty with rule='qwen2_vl'", audio=["audio"]),
-    make(IDS, "seconds", **MIXED, audio=["image"]).says(
-        "audio", "not hold ['image'], which are grids", "['image']"
-    ),
-    make(IDS, "seconds", **MIXED, audio=["sound"]).says(
-        "audio", "hold only names among ['text', 'image']", "['sound']"
-    ),
-    wrong(QWEN, "be None with a rule that does not use time", rate=2.0),
-    wrong(TIMED, "be greater than 0", rate=0),
-    make(TIMED, rate={"video": 2.0}).says(
-        "rate", "hold only names among ['text', 'image']", "['video']"
-    ),
-    make(TIMED, rate=zeros(3)).says("rate.shape", "be (2,) or (2, 8)", "(3,)"),
-    make(TIMED, rate={"image": flags(2)}).says(
-        "rate['image'].dtype", "be an integer or a float", "bool"
-    ),
-    make(QWEN, example_ids=zeros(2, 8)).says(
-        "example_ids.dtype", "be integer", "float32"
-    ),
-    make(QWEN, repeats=flags(2, 3)).says(
-        "repeats.shape", "have the shape (2, 8) of the fused mask", "(2, 3)"
-    ),
-    make(IDS, "image", example_ids=ids(2, 8)).says(
-        "example_ids", "be None with rule='image'", "ndarray"
-    ),
-    make(IDS, "clip", return_next=True).says(
-        "return_next", "be False with rule='clip'", "True"
-    ),
-    wrong(QWEN, "be True or False", return_next=1),
-    make(QWEN, start_index=1.5).says("start_index", "be an integer or a tensor", "1.5"),
-    make(QWEN, start_index=ids(3)).says("start_index.shape", "be () or (2,)", "(3,)"),
     make(mm.RelativePositionBias, 0).says("num_heads", "be at least 1", "0"),
     wrong(BIAS, "be one of 't5', 'layoutlmv3', 'swin'", convention="deberta"),
     wrong(BIAS, "be None with convention='alibi'", convention="alibi", num_buckets=8),
@@ -276,6 +233,31 @@ NO_TENSORS = [
     ),
     call(SWIN(grid=(3, 4)), ids(2, 5)).says(
         "positions.shape", "be (length, 2) or (batch, length, 2)", "(2, 5)"
+    ),
+    call(ATTENTION(), None).says("query", NUMBERS, "None"),
+    call(ATTENTION(), zeros(2, 5, 8), value=zeros(3, 5, 8)).says(
+        "value.shape", "be (2, 5, width)", "(3, 5, 8)"
+    ),
+    call(ATTENTION(), zeros(2, 5, 8), attention_mask=flags(2, 4, 5)).says(
+        "attention_mask.shape", "be (2, 5, 5), with an axis of heads", "(2, 4, 5)"
+    ),
+    call(ATTENTION(), zeros(2, 5, 8), use_causal_mask=1).says(
+        "use_causal_mask", "be True or False", "1"
+    ),
+    call(ATTENTION(), zeros(2, 5, 8), rotations=3).says(
+        "rotations", "be a tensor of cosines and one of sines", "3"
+    ),
+    call(ATTENTION(rotary="llama"), zeros(2, 5, 8), positions=ids(2, 4)).says(
+        "positions.shape", "hold a position for each of the 5 tokens", "(2, 4)"
+    ),
+    call(ATTENTION(bias="t5"), zeros(2, 5, 8), key_positions=ids(3, 5)).says(
+        "key_positions.shape", "hold positions for each of the 2 samples", "(3, 5)"
+    ),
+    call(BIAS(), ids(2, 5), key_positions=ids(3, 5)).says(
+        "key_positions", "be of 2 samples, as positions", "those of 3"
+    ),
+    call(ROTARY("dinov3"), x(), positions=ids(5, 2), grid=ids(3, 2)).says(
+        "grid.shape", "hold sizes for each of the 2 samples", "(3, 2)"
     ),
     call(BIAS(), flags(5)).says("positions.dtype", "be an integer or a float", "bool"),
     call(BIAS(), ids(5), grid=(3, 4)).says(
