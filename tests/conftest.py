@@ -1,3 +1,5 @@
+from collections import Counter
+
 import keras
 import pytest
 
@@ -10,6 +12,20 @@ def pytest_ignore_collect(collection_path):
 
 def pytest_report_header():
     return f"keras {keras.__version__}, backend {keras.backend.backend()}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say how many bad inputs the sweep tried, and how they were answered."""
+    counts = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", "") == "call":
+                counts.update(dict(report.user_properties).get("bad inputs", {}))
+    if counts:
+        kinds = ("message", "result", "silent", "unclear", "known")
+        listed = ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
+        backend = keras.backend.backend()
+        terminalreporter.line(f"{backend}: {counts.total()} bad inputs: {listed}")
 
 
 @pytest.fixture(autouse=True)

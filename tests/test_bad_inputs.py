@@ -4,6 +4,7 @@ Each is answered by a message in house form, or by a result whose meaning a tabl
 `python tests/test_bad_inputs.py` prints how many there are of each.
 """
 
+import functools
 import inspect
 import sys
 from collections import Counter
@@ -46,6 +47,12 @@ def swept(name):
     return set().union(*(one.arguments for one in of_name), *called)
 
 
+@functools.cache
+def answers_of(name, skips):
+    """Return the answers to the bad inputs of a subject, of which some are skipped."""
+    return bad_inputs.sweep(subjects()[name], ROWS if skips else ())
+
+
 @pytest.mark.parametrize("name", mm.__all__)
 def test_every_argument_of_every_public_name_is_swept(name):
     assert arguments_of(name) <= swept(name)
@@ -58,20 +65,33 @@ def test_right_arguments_have_a_result(name):
 
 @pytest.mark.parametrize("name", subjects())
 def test_bad_inputs(name, record_property):
-    subject = subjects()[name]
     # the results of all unusual arguments would take JAX minutes to compile
-    skipped = ROWS if bad_inputs.COMPILES else ()
-    answers = bad_inputs.sweep(subject, skipped)
+    answers = answers_of(name, bad_inputs.COMPILES)
     counts, wrong = bad_inputs.judged(answers, ROWS, KNOWN_ROWS)
-    record_property("counts", dict(counts))
+    record_property("bad inputs", dict(counts))
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("name", subjects())
 def test_unusual_arguments_have_results(name):
-    wrong = bad_inputs.judged(bad_inputs.sweep(subjects()[name]), ROWS)[1]
+    wrong = bad_inputs.judged(answers_of(name, False), ROWS)[1]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.skipif(bad_inputs.COMPILES, reason="JAX would compile for minutes")
+def test_every_row_says_what_a_result_means():
+    answers = [one for name in subjects() for one in answers_of(name, False)]
+    assert not bad_inputs.unneeded(answers, ROWS)
+
+
+def test_a_row_that_no_result_needs_is_found():
+    answers = [
+        bad_inputs.Answer("Planted: size: one", "result", ""),
+        bad_inputs.Answer("Planted: size: string", "message", ""),
+    ]
+    rows = [("Planted: size", "one", "right"), ("Planted: size", "string", "accepted")]
+    assert bad_inputs.unneeded(answers, rows) == rows[1:]
 
 
 def test_nothing_is_known_and_not_mended():

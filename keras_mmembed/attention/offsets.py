@@ -59,7 +59,8 @@ def offsets(queries: Tensor, keys: Tensor) -> Tensor:
         keys: `(batch or 1, key length)`.
         result: `(batch or 1, length, key length)`.
     """
-    return ops.expand_dims(keys, 1) - ops.expand_dims(queries, 2)
+    # not an operator, which TensorFlow has for equal dtypes only
+    return ops.subtract(ops.expand_dims(keys, 1), ops.expand_dims(queries, 2))
 
 
 def bucket_bias(table: Tensor, buckets: np.ndarray, offset: Tensor) -> Tensor:

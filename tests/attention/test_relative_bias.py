@@ -207,3 +207,11 @@ def test_tables_have_gradients(convention):
     assert before
     for weight, old in zip(layer.trainable_weights, before, strict=True):
         assert np.abs(array(weight) - old).max() > 1e-3, weight.path
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
+def test_positions_of_queries_and_keys_may_have_other_dtypes(dtype):
+    layer = mm.RelativePositionBias(2)
+    expected = array(layer(np.arange(3, dtype="int32"), np.arange(4, dtype="int32")))
+    got = array(layer(np.arange(3, dtype="int32"), np.arange(4).astype(dtype)))
+    np.testing.assert_array_equal(got, expected)

@@ -202,6 +202,15 @@ def sweep(subject, allowed=()):
     return answers
 
 
+def unneeded(answers, rows):
+    """Return the rows that say what no result among the answers means."""
+    left = list(rows)
+    for one in answers:
+        if one.kind == "result":
+            left = [row for row in left if meaning(one.case, [row]) is None]
+    return left
+
+
 def judged(answers, allowed, known=()):
     """Return how many answers are of each kind, and those that are not in order."""
     counts, wrong = Counter(), []
