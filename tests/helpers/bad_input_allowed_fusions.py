@@ -89,7 +89,6 @@ FUSION_ROWS = [
     ("*-ids: inputs['words']", "symbolic uint8 dtype", RIGHT),
     ("*-raw: inputs['raw']", f"{BATCHES}, integers, bytes, 2**40 values", CAST),
     ("*-raw: inputs['raw']", DTYPES, CAST),
-    ("*-raw: inputs['raw']", "symbolic width + 1, symbolic width 1", SIZES),
     ("*.split*: like['*']", "*", "only the sizes of the tokens are read"),
     ("*.split: tensor", f"{ANY}, rank + 1, width + 1, width 1, width 0", ANYTHING),
     ("*.split_attention: scores", f"{ANY}, length + 1, length 0", ANYTHING),

@@ -116,7 +116,7 @@ def layer_subjects():
             "BoxEmbedding",
             mm.BoxEmbedding,
             box,
-            {"inputs": X, "boxes": ids(2, 3, 4, of=9)},
+            {"inputs": X, "boxes": ids(2, 3, 4, of=1)},
         ),
         Subject(
             "BoxEmbedding-sinusoidal",
@@ -162,7 +162,7 @@ def layer_subjects():
             "SegmentEmbedding",
             mm.SegmentEmbedding,
             {"num_segments": 2, "embeddings_initializer": "normal", **LAYER},
-            {"inputs": X, "segment_ids": ids(2, 3)},
+            {"inputs": X, "segment_ids": ids(2, 3, of=1)},
         ),
         Subject("ZeroGate", mm.ZeroGate, LAYER, {"inputs": [X, X + 1]}),
         Subject(
