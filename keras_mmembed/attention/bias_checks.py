@@ -1,79 +1,65 @@
-"""The arguments of a call of `RelativePositionBias`."""
+"""What a relative position bias demands of its sizes."""
 
 from typing import Any
 
-import numpy as np
-
-from keras_mmembed.attention.call_positions import check_axes
-from keras_mmembed.common import checks, tensors
-from keras_mmembed.common.call_arguments import as_array
-from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.attention.bias_conventions import BiasConvention, BiasTerm
+from keras_mmembed.common import checks
 
 WHO = "RelativePositionBias"
 
 
-def check_positions(
-    axes: int, sizes: tuple[int, ...], positions: Tensor, key_positions: Tensor | None
-) -> None:
-    """Raise unless queries and keys have positions of the same samples.
+def make_terms(
+    rules: BiasConvention, num_buckets: Any, max_distance: Any, bidirectional: bool
+) -> list[BiasTerm]:
+    """Return the tables of buckets, with the sizes of the layer."""
+    terms = []
+    for place, term in enumerate(rules.terms):
+        number = _one_of(num_buckets, place, term.num_buckets)
+        far = _one_of(max_distance, place, term.max_distance)
+        # each direction has at least one exact and one logarithmic bucket
+        directions = 2 if bidirectional else 1
+        rule = f"be a multiple of {directions}, and at least {2 * directions}"
+        fits = number % directions == 0 and number >= 2 * directions
+        checks.check(fits, WHO, "num_buckets", rule, number)
+        exact = number // directions // 2
+        rule = f"be greater than {exact}, the distances with a bucket each"
+        checks.check(far > exact, WHO, "max_distance", rule, far)
+        terms.append(BiasTerm(term.name, number, far))
+    return terms
 
-    Args:
-        axes: Number of axes of a position.
-        sizes: Sizes of the grid that positions lie in; none without a grid.
-        positions: Positions of the queries.
-        key_positions: Positions of the keys, or `None`.
-    """
-    batches = []
-    values = {"positions": positions, "key_positions": key_positions}
-    for argument, value in values.items():
-        if value is None:
-            continue
-        value = as_array(WHO, argument, value, "be numbers")
-        tensors.check_kind(WHO, argument, value, "number", "Cast it to numbers.")
-        shape = checks.known_shape(value.shape)
-        check_axes(WHO, argument, shape, axes)
-        batches.append(_batch_of(shape, axes))
-        known = tensors.known_values(value) if sizes else None
-        if known is None:
-            continue
-        known = known.reshape((-1, axes))
-        for axis, size in enumerate(sizes):
-            name = f"{argument}[..., {axis}]"
-            tensors.check_range(WHO, name, known[:, axis], -np.inf, size)
-    several = {batch for batch in batches if batch not in (None, 1)}
-    rule = f"be of {batches[0]} samples, as positions, or the same for all"
-    fits = len(several) < 2
-    checks.check(fits, WHO, "key_positions", rule, f"those of {batches[-1]}")
+
+def check_per_term(
+    rules: BiasConvention, convention: str, argument: str, value: Any
+) -> Any:
+    """Return an integer, or a tuple of one for each table of buckets."""
+    if value is None:
+        return None
+    terms = len(rules.terms)
+    rule = f"be None with convention={convention!r}"
+    checks.check(terms, WHO, argument, rule, repr(value))
+    if not isinstance(value, (list, tuple)):
+        return checks.check_integer(WHO, argument, value)
+    rule = f"be an integer, or {terms} of them"
+    checks.check(len(value) == terms, WHO, argument, rule, repr(value))
+    return tuple(checks.check_integer(WHO, argument, one) for one in value)
 
 
 def check_grid(
-    convention: str, own: tuple[int, ...] | None, is_resized: bool, grid: Any
-) -> tuple[int, ...]:
-    """Return the sizes of the grid of a call.
-
-    Args:
-        convention: Name of the convention of the layer.
-        own: Sizes of the grid of the layer, or `None`.
-        is_resized: Whether the table is interpolated.
-        grid: The grid of the call, or `None`.
-    """
-    if grid is None:
-        return own or ()
-    rule = f"be None with convention={convention!r}"
-    checks.check(own is not None, WHO, "grid", rule, repr(grid))
-    own = own or ()
-    rule = f"be {len(own)} integers, as the grid of the layer"
-    fits = isinstance(grid, (list, tuple)) and len(grid) == len(own)
-    checks.check(fits, WHO, "grid", rule, repr(grid))
-    sizes = tuple(checks.check_integer(WHO, "grid", size) for size in grid)
-    rule = f"be {own}, the grid of the layer, without interpolation"
-    fits = sizes == own or is_resized
-    checks.check(fits, WHO, "grid", rule, sizes, "Set `interpolation`.")
-    return sizes
+    rules: BiasConvention, convention: str, grid: Any
+) -> tuple[int, ...] | None:
+    """Return the sizes of the grid of a convention that has one."""
+    if rules.kind != "grid":
+        rule = f"be None with convention={convention!r}"
+        checks.check(grid is None, WHO, "grid", rule, repr(grid))
+        return None
+    rule = "be a list of one to three integers"
+    is_list = isinstance(grid, (list, tuple)) and 1 <= len(grid) <= 3
+    checks.check(is_list, WHO, "grid", rule, repr(grid))
+    return tuple(checks.check_integer(WHO, "grid", size) for size in grid)
 
 
-def _batch_of(shape: Shape, axes: int) -> int | None:
-    """Return the number of samples of positions, 1 for the same of all."""
-    is_bare = axes == 1 and len(shape) < 3
-    batches = shape[: len(shape) - (1 if is_bare else 2)]
-    return batches[0] if batches else 1
+def _one_of(value: Any, place: int, default: int) -> int:
+    """Return the value of one table of buckets."""
+    if value is None:
+        return default
+    return value[place] if isinstance(value, tuple) else value

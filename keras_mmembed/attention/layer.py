@@ -22,14 +22,17 @@ from keras_mmembed.attention.layer_checks import (
     standardize_call,
 )
 from keras_mmembed.attention.parts import (
+    CONFIGURED,
     BiasSpec,
     RotarySpec,
     Rotations,
     build_parts,
+    deserialize_parts,
     make_bias,
     make_head_norm,
     make_projection,
     make_rotary,
+    serialize_parts,
     total_bias,
     turn,
     without_masks,
@@ -370,36 +373,14 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         return outputs, keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> Config:
-        def serialized(part: Any) -> Any:
-            return None if part is None else keras.saving.serialize_keras_object(part)
-
-        names = (
-            "num_heads",
-            "num_key_value_heads",
-            "head_dim",
-            "qk_norm",
-            "epsilon",
-            "scale",
-            "soft_cap",
-            "dropout",
-            "use_bias",
-            "use_output_bias",
-            "flash_attention",
-            "seed",
-        )
         return {
             **keras.layers.Layer.get_config(self),
-            **{name: getattr(self, name) for name in names},
-            "rotary": serialized(self.rotary),
-            "bias": serialized(self.bias),
+            **{name: getattr(self, name) for name in CONFIGURED},
+            **serialize_parts(self.rotary, self.bias),
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
         }
 
     @classmethod
     def from_config(cls, config: Config) -> "MultiModalAttention":
-        config = dict(config)
-        for name in ("rotary", "bias"):
-            if config.get(name) is not None:
-                config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        return cls(**deserialize_parts(config))

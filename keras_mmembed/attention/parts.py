@@ -15,7 +15,7 @@ from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.attention.rotary_conventions import RotaryConventionName
 from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import count
-from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.common.types import Config, Shape, Tensor
 
 # the name of a convention, arguments, or a layer
 RotarySpec: TypeAlias = (
@@ -26,6 +26,22 @@ BiasSpec: TypeAlias = (
 )
 # cosines and sines
 Rotations: TypeAlias = tuple[Tensor, Tensor]
+
+# arguments of the layer that its configuration holds as they are
+CONFIGURED = (
+    "num_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "qk_norm",
+    "epsilon",
+    "scale",
+    "soft_cap",
+    "dropout",
+    "use_bias",
+    "use_output_bias",
+    "flash_attention",
+    "seed",
+)
 
 
 def make_rotary(layer: keras.layers.Layer, rotary: Any) -> RotaryEmbedding | None:
@@ -166,3 +182,19 @@ def total_bias(
 def _or_counted(positions: Tensor | None, tokens: Tensor) -> Tensor:
     """Return positions, by default those of a sequence."""
     return count(tokens, axis=1) if positions is None else positions
+
+
+def serialize_parts(rotary: Any, bias: Any) -> Config:
+    """Return the rotary embedding and the bias of a layer, as configurations."""
+    serialize, parts = keras.saving.serialize_keras_object, {"rotary": rotary}
+    parts["bias"] = bias
+    return {n: None if part is None else serialize(part) for n, part in parts.items()}
+
+
+def deserialize_parts(config: Config) -> Config:
+    """Return the configuration of a layer with its parts as layers."""
+    config = dict(config)
+    for name in ("rotary", "bias"):
+        if config.get(name) is not None:
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+    return config

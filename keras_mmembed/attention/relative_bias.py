@@ -8,7 +8,11 @@ import keras
 import numpy as np
 from keras import initializers, ops
 
-from keras_mmembed.attention.bias_checks import check_grid, check_positions
+from keras_mmembed.attention.bias_call_checks import (
+    check_call_grid,
+    check_positions,
+)
+from keras_mmembed.attention.bias_checks import check_grid, check_per_term, make_terms
 from keras_mmembed.attention.bias_conventions import (
     BIAS_CONVENTION_NAMES,
     BIAS_CONVENTIONS,
@@ -121,6 +125,7 @@ class RelativePositionBias(keras.layers.Layer):
             values; a position outside the grid has the nearest offset.
 
     Example:
+    >>> import keras
     >>> import numpy as np
     >>> from keras_mmembed import RelativePositionBias
     >>> layer = RelativePositionBias(8)
@@ -130,7 +135,7 @@ class RelativePositionBias(keras.layers.Layer):
 
     Equal offsets have the same bias:
 
-    >>> bool((bias[0, :, 3, 5] == bias[0, :, 13, 15]).all())
+    >>> bool(keras.ops.all(bias[0, :, 3, 5] == bias[0, :, 13, 15]))
     True
 
     References:
@@ -168,15 +173,17 @@ class RelativePositionBias(keras.layers.Layer):
             WHO, "convention", convention, BIAS_CONVENTION_NAMES
         )
         self._rules: BiasConvention = BIAS_CONVENTIONS[self.convention]
-        self.num_buckets: int | tuple[int, ...] | None = self._check_per_term(
-            "num_buckets", num_buckets
+        self.num_buckets: int | tuple[int, ...] | None = check_per_term(
+            self._rules, self.convention, "num_buckets", num_buckets
         )
-        self.max_distance: int | tuple[int, ...] | None = self._check_per_term(
-            "max_distance", max_distance
+        self.max_distance: int | tuple[int, ...] | None = check_per_term(
+            self._rules, self.convention, "max_distance", max_distance
         )
         check_flag = partial(checks.check_flag, WHO)
         self.bidirectional: bool = check_flag("bidirectional", bidirectional)
-        self.grid: tuple[int, ...] | None = self._check_grid(grid)
+        self.grid: tuple[int, ...] | None = check_grid(
+            self._rules, self.convention, grid
+        )
         self.interpolation: Interpolation | None = interpolation
         self.antialias: bool = check_flag("antialias", antialias)
         self.align_corners: bool = check_flag("align_corners", align_corners)
@@ -190,7 +197,9 @@ class RelativePositionBias(keras.layers.Layer):
         self.embeddings_initializer: Initializer = tables.default_initializer(
             embeddings_initializer, WHO
         )
-        self._terms: list[BiasTerm] = self._make_terms()
+        self._terms: list[BiasTerm] = make_terms(
+            self._rules, self.num_buckets, self.max_distance, self.bidirectional
+        )
         sizes = [(term.num_buckets, term.max_distance) for term in self._terms]
         self._buckets: list[np.ndarray] = [
             log_buckets(*size, self.bidirectional) for size in sizes
@@ -333,46 +342,6 @@ class RelativePositionBias(keras.layers.Layer):
         is_shared = len(positions.shape) == 2
         return ops.expand_dims(positions, 0) if is_shared else positions
 
-    def _make_terms(self) -> list[BiasTerm]:
-        """Return the tables of buckets, with the sizes of the layer."""
-        terms = []
-        for place, term in enumerate(self._rules.terms):
-            number = _one_of(self.num_buckets, place, term.num_buckets)
-            far = _one_of(self.max_distance, place, term.max_distance)
-            # each direction has at least one exact and one logarithmic bucket
-            directions = 2 if self.bidirectional else 1
-            rule = f"be a multiple of {directions}, and at least {2 * directions}"
-            fits = number % directions == 0 and number >= 2 * directions
-            checks.check(fits, WHO, "num_buckets", rule, number)
-            exact = number // directions // 2
-            rule = f"be greater than {exact}, the distances with a bucket each"
-            checks.check(far > exact, WHO, "max_distance", rule, far)
-            terms.append(BiasTerm(term.name, number, far))
-        return terms
-
-    def _check_per_term(self, argument: str, value: Any) -> Any:
-        """Return an integer, or a tuple of one for each table of buckets."""
-        if value is None:
-            return None
-        terms = len(self._rules.terms)
-        rule = f"be None with convention={self.convention!r}"
-        checks.check(terms, WHO, argument, rule, repr(value))
-        if not isinstance(value, (list, tuple)):
-            return checks.check_integer(WHO, argument, value)
-        rule = f"be an integer, or {terms} of them"
-        checks.check(len(value) == terms, WHO, argument, rule, repr(value))
-        return tuple(checks.check_integer(WHO, argument, one) for one in value)
-
-    def _check_grid(self, grid: Any) -> tuple[int, ...] | None:
-        if self._rules.kind != "grid":
-            rule = f"be None with convention={self.convention!r}"
-            checks.check(grid is None, WHO, "grid", rule, repr(grid))
-            return None
-        rule = "be a list of one to three integers"
-        is_list = isinstance(grid, (list, tuple)) and 1 <= len(grid) <= 3
-        checks.check(is_list, WHO, "grid", rule, repr(grid))
-        return tuple(checks.check_integer(WHO, "grid", size) for size in grid)
-
     def _check_call(
         self, positions: Tensor, key_positions: Tensor | None, grid: Any
     ) -> tuple[int, ...]:
@@ -383,11 +352,4 @@ class RelativePositionBias(keras.layers.Layer):
 
     def _sizes_of(self, grid: Any) -> tuple[int, ...]:
         is_resized = self.interpolation is not None
-        return check_grid(self.convention, self.grid, is_resized, grid)
-
-
-def _one_of(value: Any, place: int, default: int) -> int:
-    """Return the value of one table of buckets."""
-    if value is None:
-        return default
-    return value[place] if isinstance(value, tuple) else value
+        return check_call_grid(self.convention, self.grid, is_resized, grid)
