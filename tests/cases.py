@@ -151,7 +151,7 @@ CASES = [
     attention_case(
         "groups", 4, 2, num_key_value_heads=2, rotary="pixtral", qk_norm="rms"
     ),
-    attention_case("bias", bias="t5", scale=1.0, use_bias=False),
+    attention_case("bias", bias="t5", scale=0.25, use_bias=False),
     attention_case("cap", bias="alibi", soft_cap=5.0, qk_norm="layer", use_bias=False),
     fusion_case("shared"),
     fusion_case("per_modality", normalization="per_modality", cls_token=True),
