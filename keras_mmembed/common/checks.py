@@ -153,17 +153,15 @@ def check_activation(who: str, name: str, activation: Any) -> Any:
 
 def check_initializer(who: str, name: str, initializer: Any) -> Any:
     """Return an initializer of Keras as a function."""
+    # Keras takes an array too, but loads no file of it
+    is_array, made = hasattr(initializer, "shape"), None
     try:
-        # an array has the values of one shape, and no configuration
-        is_array = hasattr(initializer, "shape")
         made = None if is_array else keras.initializers.get(initializer)
     except (TypeError, ValueError):
-        made = None
+        pass
     rule = "be the name, the configuration or an instance of an initializer"
     remedy = "keras.initializers has them."
-    # Keras takes an array too, but loads no file of it
-    fits = callable(made) and not hasattr(initializer, "shape")
-    check(fits, who, name, rule, repr(initializer), remedy)
+    check(callable(made), who, name, rule, repr(initializer), remedy)
     return made
 
 

@@ -11,6 +11,7 @@ from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.segment import SegmentEmbedding
+from keras_mmembed.fusion.terms import axes_with_batch, begins
 from keras_mmembed.fusion.tokens import known_product
 from keras_mmembed.positions.box import BoxEmbedding
 
@@ -43,16 +44,10 @@ def check_terms(
             continue
         check_is_tensor(f"{place}[{term!r}]", value)
         shape = checks.known_shape(value.shape)
-        batch, tokens = features_shape[:1], features_shape[1:-1]
-        count = known_product(tokens)
-        options = [batch + tokens, (*batch, count), (*batch, 1), tokens, (count,)]
-        options.append((*batch, *(1 for _ in tokens)))
-        fits = any(
-            len(shape) >= len(option)
-            and checks.shapes_match(shape[: len(option)], option)
-            for option in options
-        )
+        options, tokens = axes_with_batch(features_shape), features_shape[1:-1]
         listed = " or ".join(map(str, dict.fromkeys(options[:3])))
+        options += [tokens, (known_product(tokens),)]
+        fits = begins(shape, options)
         rule = f"begin with {listed}"
         config = branch.config["terms"][term]
         axes = _axes_of_values(config)

@@ -1,7 +1,7 @@
 """Cuts fused tensors back into their modalities: a layer, and functions of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import ops
@@ -24,9 +24,9 @@ class SplitsTokens:
     """The part of a fusion layer that cuts what it fused back into modalities."""
 
     layout: Layout
+    if TYPE_CHECKING:
 
-    def _branches(self) -> Branches:
-        raise NotImplementedError
+        def _branches(self) -> Branches: ...
 
     def split(
         self,

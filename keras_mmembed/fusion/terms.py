@@ -1,16 +1,17 @@
 """The terms of a modality's sum: what their layers add to each token."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks
-from keras_mmembed.common.types import Tensor
+from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.config import Gate, Pooling, position_of
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.segment import SegmentEmbedding
+from keras_mmembed.fusion.tokens import known_product
 
 WHO = "MultiModalFusion"
 ID_TABLES = (SegmentEmbedding, ModalityEmbedding)
@@ -97,10 +98,23 @@ def flatten_values(values: Tensor, tokens: Tensor) -> tuple[Tensor, bool]:
 
 def leads(shape: Any, tokens: Any) -> bool:
     """Whether values of a shape have the batch axis of the tokens."""
-    shape, tokens = checks.known_shape(shape), checks.known_shape(tokens)
+    return begins(shape, axes_with_batch(checks.known_shape(tokens)))
+
+
+def axes_with_batch(tokens: Shape) -> list[Shape]:
+    """Return the first axes that values of tokens may have: one for each, or one.
+
+    Shapes:
+        tokens: the shape of the features, `(batch, ..., width)`.
+    """
     batch, axes = tokens[:1], tokens[1:-1]
-    known = None if None in axes else int(np.prod(axes))
-    options = (batch + axes, (*batch, known), batch + (1,) * len(axes), (*batch, 1))
+    flat = (*batch, known_product(axes))
+    return [batch + axes, flat, (*batch, 1), batch + (1,) * len(axes)]
+
+
+def begins(shape: Any, options: Sequence[Shape]) -> bool:
+    """Whether a shape begins with one of several others."""
+    shape = checks.known_shape(shape)
     return any(
         len(shape) >= len(option) and checks.shapes_match(shape[: len(option)], option)
         for option in options

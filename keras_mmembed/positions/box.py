@@ -24,6 +24,7 @@ from keras_mmembed.positions.box_numbers import (
     BoxNumber,
     Numbers,
 )
+from keras_mmembed.positions.checks import check_sequence
 from keras_mmembed.positions.combination import add_up
 from keras_mmembed.positions.conventions import CONVENTIONS
 from keras_mmembed.positions.sinusoid import Sinusoid, channel_frequencies
@@ -276,7 +277,7 @@ class BoxEmbedding(keras.layers.Layer):
 
     def call(self, inputs: Tensor, boxes: Tensor) -> Tensor:
         boxes = self._standardize(boxes)
-        self._check_inputs(inputs)
+        check_sequence(WHO, inputs, self._width)
         self._check_boxes(boxes, inputs)
         return tensors.add_once(self, inputs, self._vectors(boxes))
 
@@ -347,14 +348,6 @@ class BoxEmbedding(keras.layers.Layer):
         tensors.check_kind(WHO, "boxes", boxes, "number", "Cast them to numbers.")
         return ops.convert_to_tensor(boxes) if isinstance(boxes, np.ndarray) else boxes
 
-    def _check_inputs(self, inputs: Tensor) -> None:
-        tensors.check_kind(WHO, "inputs", inputs, "number", "Cast them to floats.")
-        shape, axes = checks.known_shape(inputs.shape), "(batch, length, width)"
-        checks.check_rank(WHO, "inputs.shape", shape, (3,), axes)
-        rule = f"be {self._width}, as the layer was built for"
-        fits = self._width is None or shape[-1] in (None, self._width)
-        checks.check(fits, WHO, "inputs.shape[-1]", rule, shape[-1])
-
     def _check_boxes(self, boxes: Tensor, inputs: Tensor) -> None:
         shape = checks.known_shape(boxes.shape)
         box_numbers.check_box_shape(WHO, shape, self.numbers, axes=True)
@@ -379,7 +372,7 @@ class BoxEmbedding(keras.layers.Layer):
 
     def compute_output_spec(self, inputs: Tensor, boxes: Tensor) -> keras.KerasTensor:
         boxes = self._standardize(boxes)
-        self._check_inputs(inputs)
+        check_sequence(WHO, inputs, self._width)
         self._check_boxes(boxes, inputs)
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)
 

@@ -297,3 +297,14 @@ def sizes_of_formula(spec: GridSpec) -> tuple[str, ...]:
     if rules.indexing == "width_outer" and len(names) > 1:
         return names
     return names[1:] if rules.indexing == "flat" else ()
+
+
+def check_sequence(who: str, inputs: Tensor, width: int | None) -> Shape:
+    """Return the shape of a sequence of tokens; raise for another rank or width."""
+    tensors.check_kind(who, "inputs", inputs, "number", "Cast them to floats.")
+    shape, axes = checks.known_shape(inputs.shape), "(batch, length, width)"
+    checks.check_rank(who, "inputs.shape", shape, (3,), axes)
+    rule = f"be {width}, as the layer was built for"
+    fits = width is None or shape[-1] in (None, width)
+    checks.check(fits, who, "inputs.shape[-1]", rule, shape[-1])
+    return shape

@@ -16,6 +16,7 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
+from keras_mmembed.positions.checks import check_sequence
 
 WHO = "ConvPositionEmbedding"
 
@@ -196,12 +197,7 @@ class ConvPositionEmbedding(keras.layers.Layer):
         return x
 
     def _check_call(self, inputs: Tensor, mask: Tensor) -> None:
-        tensors.check_kind(WHO, "inputs", inputs, "number", "Cast them to floats.")
-        shape, axes = checks.known_shape(inputs.shape), "(batch, length, width)"
-        checks.check_rank(WHO, "inputs.shape", shape, (3,), axes)
-        rule = f"be {self._width}, as the layer was built for"
-        fits = self._width is None or shape[-1] in (None, self._width)
-        checks.check(fits, WHO, "inputs.shape[-1]", rule, shape[-1])
+        shape = check_sequence(WHO, inputs, self._width)
         if mask is not None:
             tensors.check_flags(WHO, "mask", mask)
             received = checks.known_shape(mask.shape)
