@@ -17,6 +17,7 @@ class Case:
         ids: Integer tensors of the call, by argument: shape and number of ids.
         projects: Whether the layer multiplies its input by a matrix.
         has_tokens: Whether the axes of the input are those of the tokens.
+        export_atol: The largest difference of an export, which orders sums anew.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Case:
     ids: dict = field(default_factory=dict)
     projects: bool = False
     has_tokens: bool = True
+    export_atol: float = 1e-6
 
 
 FUSION = {
@@ -110,7 +112,7 @@ def fusion_case(name, **kwargs):
     )
 
 
-def rotary_case(convention, head_dim, axes=1, **kwargs):
+def rotary_case(convention, head_dim, axes=1, export_atol=1e-6, **kwargs):
     return Case(
         f"RotaryEmbedding-{convention}",
         lambda **more: mm.RotaryEmbedding(convention, **kwargs, **more),
@@ -118,6 +120,7 @@ def rotary_case(convention, head_dim, axes=1, **kwargs):
         (None, 2, head_dim),
         ids={"positions": ((5, axes) if axes > 1 else (5,), 9)},
         has_tokens=False,
+        export_atol=export_atol,
     )
 
 
