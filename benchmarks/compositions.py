@@ -102,7 +102,12 @@ def build_at(layer, size):
     """Build a layer by a call, and give it the shared weights."""
     layer({name: np.zeros(shape, "float32") for name, shape in size.shapes.items()})
     shared = sizes.shared_weights(size)
+    rows = dict(zip(size.shapes, shared["modality"], strict=True))
     for weight in layer.weights:
-        name = "modality" if weight.name == "embeddings" else weight.name
-        weight.assign(shared[name])
+        owner, name = weight.path.split("/")[-2:]
+        # the vectors of modalities are weights of their own names
+        value = rows[name] if owner == "modality" and name in rows else None
+        if value is None:
+            value = shared["modality" if name == "embeddings" else name]
+        weight.assign(value)
     return layer
