@@ -376,7 +376,7 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         return {
             **keras.layers.Layer.get_config(self),
             **{name: getattr(self, name) for name in CONFIGURED},
-            **serialize_parts(self.rotary, self.bias),
+            **serialize_parts(rotary=self.rotary, bias=self.bias),
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
         }

@@ -6,6 +6,14 @@ from typing import Any, Unpack
 import keras
 
 from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.attention.parts import (
+    BiasSpec,
+    RotarySpec,
+    deserialize_parts,
+    make_rotary,
+)
+from keras_mmembed.attention.relative_bias import RelativePositionBias
+from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
@@ -24,7 +32,22 @@ from keras_mmembed.fusion.config import (
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.models import options
-from keras_mmembed.models.block import EncoderBlock, make_blocks
+from keras_mmembed.models.attention_inputs import (
+    RotaryRule,
+    attention_inputs,
+    check_rotary_rule,
+    make_shared_bias,
+)
+from keras_mmembed.models.block import TransformerBlock, make_blocks
+from keras_mmembed.models.block_options import (
+    MLP,
+    NormType,
+    QKNorm,
+    UseBias,
+    check_encoded,
+    check_options,
+    make_norm,
+)
 from keras_mmembed.models.masks import (
     attention_masks,
     check_gated,
@@ -51,7 +74,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
 
     Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
 
-        tokens = EncoderBlock(... EncoderBlock(MultiModalFusion(inputs)))
+        tokens = TransformerBlock(... TransformerBlock(MultiModalFusion(inputs)))
         outputs = head(pool(tokens))
 
     It is a model that can be compiled and trained as it is, and a layer that can be
@@ -72,8 +95,31 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         hidden_dim: Width of the hidden layer of a block. Defaults to `None`, 4 times
             `unified_dim`.
         activation: Activation of the hidden layer. Defaults to `"gelu"`.
-        norm_first: Whether blocks normalize their inputs (pre-norm), and the model its
-            last tokens; or their sums (post-norm). Defaults to `True`.
+        norm_first: Whether blocks normalize their inputs (pre-norm), or their sums
+            (post-norm). Defaults to `True`.
+        final_norm: Whether the tokens of the last block are normalized. Defaults to
+            `None`, as `norm_first`.
+        norm_type: The type of all norms, `"layer"` (default) or `"rms"`.
+        mlp: `"dense"` (default) or `"gated"`, as for `TransformerBlock`.
+        num_key_value_heads: As for `TransformerBlock`. Defaults to `None`, `num_heads`.
+        head_dim: As for `TransformerBlock`. Defaults to `None`, `unified_dim` divided
+            by `num_heads`.
+        use_bias: As for `TransformerBlock`. Defaults to `True`.
+        scale: As for `TransformerBlock`. Defaults to `None`, `head_dim ** -0.5`.
+        rotary: The rotary embedding in every block, as for `TransformerBlock`. Defaults
+            to `None`, none.
+        rotary_rule: The rule of its positions, as for `rotary_positions`: `"sequence"`
+            (default), or another name, or a dict with the keys `rule`, `audio` and
+            `rate`. Images and clips are the modalities of type `"2d"` and `"3d"`.
+        relative_bias: The relative position bias in every block: the name of a
+            convention, a dict of arguments of `RelativePositionBias`, or such a layer.
+            All blocks share a layer, and a bias of `"t5"` or `"alibi"`; of `"swin"`
+            and `"beit"` each block has its own. Positions are those of the fused
+            sequence, or of a grid. Defaults to `None`, none.
+        qk_norm: As for `TransformerBlock`. Defaults to `None`, none.
+        layer_scale: As for `TransformerBlock`. Defaults to `None`, none.
+        cross_attention: Whether the tokens attend to another sequence too, `encoded`,
+            as for `TransformerBlock`. Defaults to `False`.
         pooling: `"cls"` (default), the class token; `"mean"`, the mean of the valid
             tokens that stand for inputs; `"tokens"`, all tokens, with their mask;
             `"modalities"`, the tokens of each modality by name.
@@ -113,6 +159,9 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         start_index: As for `MultiModalFusion`.
         terms: As for `MultiModalFusion`.
         masked: As for `MultiModalFusion`.
+        encoded: The tokens of another sequence, `(batch, encoded length, any width)`,
+            with `cross_attention`.
+        encoded_mask: Its padding mask. Defaults to the Keras mask of `encoded`.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
 
@@ -146,6 +195,24 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         W. Kim et al., "ViLT", 2021, https://arxiv.org/abs/2102.03334.
     """
 
+    num_heads: int
+    hidden_dim: int | None
+    activation: Any
+    norm_first: bool
+    norm_type: NormType
+    mlp: MLP
+    num_key_value_heads: int | None
+    head_dim: int | None
+    use_bias: UseBias
+    scale: float | None
+    qk_norm: QKNorm
+    layer_scale: float | None
+    cross_attention: bool
+    epsilon: float
+    dropout: float
+    remat: bool
+    seed: int | None
+
     def __init__(
         self,
         modality_configs: Mapping[str, ModalityConfig],
@@ -156,6 +223,19 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         hidden_dim: int | None = None,
         activation: Activation = "gelu",
         norm_first: bool = True,
+        final_norm: bool | None = None,
+        norm_type: NormType = "layer",
+        mlp: MLP = "dense",
+        num_key_value_heads: int | None = None,
+        head_dim: int | None = None,
+        use_bias: UseBias = True,
+        scale: float | None = None,
+        rotary: RotarySpec = None,
+        rotary_rule: RotaryRule = "sequence",
+        relative_bias: BiasSpec = None,
+        qk_norm: QKNorm = None,
+        layer_scale: float | None = None,
+        cross_attention: bool = False,
         pooling: Pooling = "cls",
         num_outputs: int | None = None,
         output_activation: Activation = None,
@@ -174,15 +254,15 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         seed: int | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
+        block = {n: value for n, value in locals().items() if n in options.OF_BLOCKS}
         super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
         self.num_layers: int = checks.check_integer(WHO, "num_layers", num_layers)
-        self.num_heads: int = checks.check_integer(WHO, "num_heads", num_heads)
-        self.hidden_dim: int | None = checks.check_integer(
-            WHO, "hidden_dim", hidden_dim, optional=True
-        )
-        self.activation: Any = checks.check_activation(WHO, "activation", activation)
-        self.norm_first: bool = checks.check_flag(WHO, "norm_first", norm_first)
+        checks.check_flag(WHO, "cross_attention", cross_attention)
+        for name, value in check_options(WHO, block).items():
+            setattr(self, name, value)
+        final = norm_first if final_norm is None else final_norm
+        self.final_norm: bool = checks.check_flag(WHO, "final_norm", final)
         self.pooling: Pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
         self.num_outputs: int | None = checks.check_integer(
             WHO, "num_outputs", num_outputs, optional=True
@@ -190,29 +270,34 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         self.output_activation: Any = check_output_activation(
             WHO, output_activation, self.num_outputs
         )
-        self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
-        self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
-        self.remat: bool = checks.check_flag(WHO, "remat", remat)
-        self.seed: int | None = checks.check_seed(WHO, seed)
         self.fusion: MultiModalFusion = MultiModalFusion(
             modality_configs,
             unified_dim,
             normalization=normalization,
+            norm_type=norm_type,
             num_registers=num_registers,
             modality_embedding=modality_embedding,
             modality_dropout=modality_dropout,
             missing=missing,
             cls_token=pooling == "cls",
-            epsilon=epsilon,
-            dropout=dropout,
+            epsilon=self.epsilon,
+            dropout=self.dropout,
             return_dict=True,
-            seed=seed,
+            seed=self.seed,
             dtype=self.dtype_policy,
             name="fusion",
         )
         rule = f"divide unified_dim={self.fusion.unified_dim}"
-        divides = self.fusion.unified_dim % self.num_heads == 0
-        checks.check(divides, WHO, "num_heads", rule, num_heads)
+        divides = head_dim is not None or self.fusion.unified_dim % num_heads == 0
+        checks.check(divides, WHO, "num_heads", rule, num_heads, "Or set `head_dim`.")
+        self.rotary: RotaryEmbedding | None = make_rotary(self, rotary)
+        self.rotary_rule: Config = check_rotary_rule(
+            WHO, rotary_rule, self.rotary, self.fusion.grids
+        )
+        bias = make_shared_bias(self, relative_bias, self.num_heads)
+        self.relative_bias: RelativePositionBias | Config | str | None = (
+            relative_bias if bias is None else bias
+        )
         modalities, borders = self.fusion.modalities, self.fusion.layout.borders
         self.rules: dict[str, Any] = check_rules(
             WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
@@ -224,39 +309,42 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         self._make_sublayers()
 
     def _make_sublayers(self) -> None:
-        width, dtype = self.fusion.unified_dim, self.dtype_policy
-        self.blocks: list[EncoderBlock] = make_blocks(
+        dtype, block = self.dtype_policy, options.block_options(self)
+        shared = isinstance(self.relative_bias, RelativePositionBias)
+        self.blocks: list[TransformerBlock] = make_blocks(
             self.num_layers,
-            num_heads=self.num_heads,
-            hidden_dim=self.hidden_dim or 4 * width,
-            activation=self.activation,
-            norm_first=self.norm_first,
-            epsilon=self.epsilon,
-            dropout=self.dropout,
-            is_gated=bool(self.gated),
-            remat=self.remat,
-            seed=self.seed,
+            **block,
+            rotary=self.rotary,
+            relative_bias=None if shared else self.relative_bias,
+            gated=bool(self.gated),
             dtype=dtype,
         )
-        self.norm: keras.layers.LayerNormalization | None = None
-        if self.norm_first:
-            self.norm = keras.layers.LayerNormalization(
-                epsilon=self.epsilon, dtype=dtype, name="norm"
-            )
+        self.norm: keras.layers.Layer | None = None
+        if self.final_norm:
+            self.norm = make_norm(self.norm_type, self.epsilon, dtype, "norm")
         self.head: keras.layers.Dense | None = make_head(
             self.num_outputs, self.output_activation, self.compute_dtype
         )
         self.attach_mask: AttachMask = AttachMask(dtype=dtype)
 
     def build(
-        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
+        self,
+        inputs_shape: Mapping[str, Shape | None],
+        encoded_shape: Shape | None = None,
+        **other_shapes: Any,
     ) -> None:
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
-        for sublayer in (*self.blocks, self.norm):
-            if sublayer is not None and not sublayer.built:
-                sublayer.build(tokens_shape)
+        for block in self.blocks:
+            if not block.built:
+                block.build(tokens_shape, encoded_shape)
+        bias = self._shared_bias
+        if bias is not None and not bias.built:
+            axes = () if bias.num_axes == 1 else (bias.num_axes,)
+            bias.build((None, None, *axes))
+        if self.norm is not None and not self.norm.built:
+            self.norm.build(tokens_shape)
         if self.head is not None and not self.head.built:
             is_pooled = self.pooling in ("cls", "mean")
             self.head.build((None, tokens_shape[-1]) if is_pooled else tokens_shape)
@@ -277,13 +365,16 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         start_index: Mapping[str, Any] | None = None,
         terms: Mapping[str, Mapping[str, Tensor]] | None = None,
         masked: ByModality = None,
+        encoded: Tensor | None = None,
+        encoded_mask: Tensor | None = None,
         inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
         others = (segment_ids, positions, present, placeholders, mask)
         others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
-        tokens, fused = self._encode(inputs, arguments, training)[:2]
+        more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
+        tokens, fused = self._encode(inputs, arguments, more)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
         names = self.fusion.modalities
         tokens = pool(self.pooling, tokens, fused, names, left_out=self.gated)
@@ -308,6 +399,8 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         start_index: Mapping[str, Any] | None = None,
         terms: Mapping[str, Mapping[str, Tensor]] | None = None,
         masked: ByModality = None,
+        encoded: Tensor | None = None,
+        encoded_mask: Tensor | None = None,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the attention weights of every block, and the tokens they are of.
 
@@ -322,6 +415,8 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
             start_index: As for `MultiModalFusion`.
             terms: As for `MultiModalFusion`.
             masked: As for `MultiModalFusion`.
+            encoded: As for a call.
+            encoded_mask: As for a call.
 
         Returns:
             The attention weights of every block, `(batch, heads, length, length)`,
@@ -333,8 +428,9 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         arguments = self.fusion.collect(inputs, *others)
         if not self.built:
             shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
-            self.build(shapes)
-        _, fused, scores = self._encode(inputs, arguments, False, with_scores=True)
+            self.build(shapes, None if encoded is None else encoded.shape)
+        more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": False}
+        _, fused, scores = self._encode(inputs, arguments, more, with_scores=True)
         return scores, fused
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
@@ -348,6 +444,9 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
     def compute_output_spec(
         self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
     ) -> Any:
+        encoded = kwargs.pop("encoded", None)
+        kwargs.pop("encoded_mask", None)
+        check_encoded(self, encoded)
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
         return self._output_spec(fused, shapes)
@@ -384,6 +483,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
     def from_config(
         cls, config: Config, custom_objects: Config | None = None
     ) -> "MultiModalTransformer":
+        config = deserialize_parts(config, ("rotary", "relative_bias"))
         return cls(**from_first_files(config))
 
     def __repr__(self) -> str:
@@ -392,19 +492,25 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         config["modality_configs"] = {n: config_of(configs, n)["dim"] for n in configs}
         return describe(self, **config, **self.rules)
 
+    @property
+    def _shared_bias(self) -> RelativePositionBias | None:
+        bias = self.relative_bias
+        return bias if isinstance(bias, RelativePositionBias) else None
+
     def _encode(
         self,
         inputs: Mapping[str, Tensor | None],
         arguments: CallArguments,
-        training: bool | None,
+        more: Mapping[str, Any],
         with_scores: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         """Return the tokens after the blocks, the fusion, and attention scores."""
-        fused = self.fusion.fuse(inputs, arguments, training)
+        fused = self.fusion.fuse(inputs, arguments, more["training"])
         tokens, scores = fused["embeddings"], []
         masks = attention_masks(self.attention_mask, self.narrow_mask, fused)
+        shared = attention_inputs(self, fused)
         for block in self.blocks:
             if with_scores:
-                scores.append(block.attention_scores(tokens, masks[0]))
-            tokens = block(tokens, *masks, training=training)
+                scores.append(block.attention_scores(tokens, masks[0], **shared))
+            tokens = block(tokens, *masks, **shared, **more)
         return tokens, fused, scores
