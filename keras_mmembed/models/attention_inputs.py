@@ -43,8 +43,8 @@ def check_rotary_rule(
     checks.check(fits, who, "rotary_rule", rule, repr(rotary_rule), error=TypeError)
     fits = set(options) <= set(RULE_KEYS)
     checks.check(fits, who, "rotary_rule", rule, repr(rotary_rule))
-    name = checks.check_choice(who, "rotary_rule", options["rule"], POSITION_RULE_NAMES)
-    rules = POSITION_RULES[name]
+    name: Any = options["rule"]
+    checks.check_choice(who, "rotary_rule", name, POSITION_RULE_NAMES)
     if rotary is None:
         rule = 'be "sequence" without `rotary`, which would use it'
         checks.check(rotary_rule == "sequence", who, "rotary_rule", rule, rotary_rule)

@@ -1,25 +1,12 @@
 """The block of a transformer: attention and an MLP, each with a residual connection."""
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
-from keras import ops
 
-from keras_mmembed.attention.layer import MultiModalAttention
-from keras_mmembed.attention.parts import (
-    BiasSpec,
-    RotarySpec,
-    Rotations,
-    deserialize_parts,
-    serialize_parts,
-)
-from keras_mmembed.attention.relative_bias import RelativePositionBias
-from keras_mmembed.attention.rotary import RotaryEmbedding
-from keras_mmembed.common import call_arguments, checks, sublayer_state
-from keras_mmembed.common.describe import describe
-from keras_mmembed.common.sublayer_state import KeepsSublayers
+from keras_mmembed.attention.parts import BiasSpec, RotarySpec, Rotations
+from keras_mmembed.common import call_arguments, checks
 from keras_mmembed.common.types import (
     Activation,
     Config,
@@ -27,11 +14,10 @@ from keras_mmembed.common.types import (
     Shape,
     Tensor,
 )
-from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.models.block_layers import BlockLayers
 from keras_mmembed.models.block_options import (
     MLP,
     OPTIONS,
-    PLAIN,
     CrossAttention,
     NormType,
     QKNorm,
@@ -39,8 +25,6 @@ from keras_mmembed.models.block_options import (
     check_call,
     check_options,
     check_parts,
-    check_tokens_shape,
-    make_norm,
 )
 from keras_mmembed.models.remat import rematerialize
 
@@ -56,7 +40,7 @@ TENSORS = (
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
-class TransformerBlock(KeepsSublayers, keras.layers.Layer):
+class TransformerBlock(BlockLayers):
     """One block of a transformer, of an encoder or of a decoder.
 
     With `norm_first` (pre-norm) the inputs of each part are normalized,
@@ -167,24 +151,6 @@ class TransformerBlock(KeepsSublayers, keras.layers.Layer):
         H. Touvron et al., "CaiT", 2021, https://arxiv.org/abs/2103.17239 (layer scale).
     """
 
-    num_heads: int
-    hidden_dim: int | None
-    activation: Any
-    norm_first: bool
-    norm_type: NormType
-    mlp: MLP
-    num_key_value_heads: int | None
-    head_dim: int | None
-    use_bias: UseBias
-    scale: float | None
-    qk_norm: QKNorm
-    layer_scale: float | None
-    cross_attention: CrossAttention
-    epsilon: float
-    dropout: float
-    remat: bool
-    seed: int | None
-
     def __init__(
         self,
         num_heads: int,
@@ -214,140 +180,15 @@ class TransformerBlock(KeepsSublayers, keras.layers.Layer):
         # positions must not be rounded to half precision on their way in
         super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
-        who = type(self).__name__
-        for name, value in check_options(who, options).items():
+        for name, value in check_options(WHO, options).items():
             setattr(self, name, value)
         parts = check_parts(self, rotary, relative_bias)
-        self.rotary: RotaryEmbedding | None = parts[0]
-        self.relative_bias: RelativePositionBias | None = parts[1]
-        self.gated: bool = checks.check_flag(WHO, "gated", gated)
+        self.rotary, self.relative_bias = parts
+        self.gated = checks.check_flag(WHO, "gated", gated)
         rule = 'be False with cross_attention="only", which has one mask'
         fits = not gated or self.cross_attention != "only"
         checks.check(fits, WHO, "gated", rule, gated)
         self._make_sublayers()
-
-    def _make_sublayers(self) -> None:
-        self.drop: keras.layers.Dropout = keras.layers.Dropout(
-            self.dropout, seed=self.seed, dtype=self.dtype_policy
-        )
-        self.hidden: keras.layers.Dense | None = None
-        if self.hidden_dim is not None:
-            self.hidden = self._make_dense("hidden", self.hidden_dim, self.activation)
-        has_own = self.cross_attention != "only"
-        self.attention_norm: keras.layers.Layer | None = None
-        if has_own:
-            self.attention_norm = self._make_norm("attention_norm")
-        self.mlp_norm: keras.layers.Layer = self._make_norm("mlp_norm")
-        self.gate: ZeroGate | None = None
-        if self.gated:
-            self.gate = ZeroGate(dtype=self.dtype_policy, name="gate")
-        self.attention: MultiModalAttention | None = None
-        if has_own:
-            parts = {"rotary": self.rotary, "bias": self.relative_bias}
-            self.attention = self._make_attention("attention", **parts)
-        self.cross: MultiModalAttention | None = None
-        self.cross_norm: keras.layers.Layer | None = None
-        if self.cross_attention:
-            self.cross = self._make_attention("cross_attention")
-            self.cross_norm = self._make_norm("cross_norm")
-
-    def _make_norm(self, name: str) -> keras.layers.Layer:
-        return make_norm(self.norm_type, self.epsilon, self.dtype_policy, name)
-
-    def _make_dense(
-        self, name: str, units: int, activation: Activation = None
-    ) -> keras.layers.Dense:
-        return keras.layers.Dense(
-            units,
-            activation=activation,
-            use_bias=self.use_bias is True,
-            dtype=self.dtype_policy,
-            name=name,
-        )
-
-    def _make_attention(self, name: str, **parts: Any) -> MultiModalAttention:
-        return MultiModalAttention(
-            self.num_heads,
-            num_key_value_heads=self.num_key_value_heads,
-            head_dim=self.head_dim,
-            qk_norm=self.qk_norm,
-            epsilon=self.epsilon,
-            scale=self.scale,
-            dropout=self.dropout,
-            use_bias=self.use_bias is not False,
-            use_output_bias=self.use_bias is True,
-            seed=self.seed,
-            dtype=self.dtype_policy,
-            name=name,
-            **parts,
-        )
-
-    def build(
-        self, tokens_shape: Shape, encoded_shape: Shape | None = None, **others: Any
-    ) -> None:
-        check_tokens_shape(type(self).__name__, tokens_shape)
-        width: Any = tokens_shape[-1]
-        hidden_dim = self.hidden_dim or 4 * width
-        if self.hidden is None:
-            self.hidden = self._make_dense("hidden", hidden_dim, self.activation)
-        if self.attention is not None:
-            self.attention.build(tokens_shape)
-        self.output_dense: keras.layers.Dense = self._make_dense("output", width)
-        if self.mlp == "gated":
-            self.up: keras.layers.Dense = self._make_dense("up", hidden_dim)
-            self.up.build(tokens_shape)
-        if self.cross is not None:
-            self.cross.build(tokens_shape, encoded_shape or tokens_shape)
-        norms = (self.attention_norm, self.mlp_norm, self.cross_norm)
-        for sublayer in (*norms, self.hidden, self.drop):
-            if sublayer is not None:
-                sublayer.build(tokens_shape)
-        self.output_dense.build((*tokens_shape[:-1], hidden_dim))
-        if self.gate is not None:
-            self.gate.build([tokens_shape, tokens_shape])
-        for name in self._scaled():
-            weight = self.add_weight(
-                name=f"{name}_layer_scale",
-                shape=(width,),
-                initializer=keras.initializers.Constant(self.layer_scale),
-                autocast=False,
-            )
-            setattr(self, f"{name}_layer_scale", weight)
-        if not self.trainable:
-            # those that were made here
-            self.trainable = False
-        self.built = True
-
-    def _scaled(self) -> list[str]:
-        """Return the names of the parts that have a layer scale."""
-        parts = {"attention": self.attention, "cross": self.cross, "mlp": self.mlp}
-        has_scale = self.layer_scale is not None
-        return [name for name, part in parts.items() if part is not None and has_scale]
-
-    if TYPE_CHECKING:
-
-        def __call__(
-            self,
-            tokens: Tensor,
-            attention_mask: Tensor | None = None,
-            narrow_mask: Tensor | None = None,
-            encoded: Tensor | None = None,
-            encoded_mask: Tensor | None = None,
-            positions: Tensor | None = None,
-            attention_bias: Tensor | None = None,
-            rotations: Rotations | None = None,
-            use_causal_mask: bool = False,
-            *,
-            training: bool | None = None,
-        ) -> Tensor: ...
-
-    else:
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-            args, kwargs = call_arguments.standardize(
-                WHO, args, kwargs, ("tokens",), TENSORS
-            )
-            return super().__call__(*args, **kwargs)
 
     def call(
         self,
@@ -382,6 +223,17 @@ class TransformerBlock(KeepsSublayers, keras.layers.Layer):
         if self.remat and training:
             return rematerialize(transform, self, tokens)
         return transform(tokens)
+
+    if TYPE_CHECKING:
+        __call__ = call
+
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
+            args, kwargs = call_arguments.standardize(
+                WHO, args, kwargs, ("tokens",), TENSORS
+            )
+            return super().__call__(*args, **kwargs)
 
     def _attend(
         self,
@@ -435,8 +287,8 @@ class TransformerBlock(KeepsSublayers, keras.layers.Layer):
         """Return tokens and what a part makes of them, normalized before or after."""
         norm = getattr(self, f"{name}_norm")
         mixed = mix(norm(tokens) if self.norm_first else tokens)
-        if self.layer_scale is not None:
-            mixed = mixed * ops.cast(getattr(self, f"{name}_layer_scale"), mixed.dtype)
+        scale = getattr(self, f"{name}_scale")
+        mixed = mixed if scale is None else scale(mixed)
         tokens = tokens + self.drop(mixed, training=training)
         return tokens if self.norm_first else norm(tokens)
 
@@ -478,47 +330,3 @@ class TransformerBlock(KeepsSublayers, keras.layers.Layer):
     ) -> keras.KerasTensor:
         check_call(self, tokens, encoded, narrow_mask)
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
-
-    def get_config(self) -> Config:
-        return {
-            **super().get_config(),
-            **{name: getattr(self, name) for name in PLAIN},
-            **serialize_parts(rotary=self.rotary, relative_bias=self.relative_bias),
-            "activation": keras.activations.serialize(self.activation),
-            "gated": self.gated,
-        }
-
-    @classmethod
-    def from_config(cls, config: Config) -> "TransformerBlock":
-        return cls(**deserialize_parts(config, ("rotary", "relative_bias")))
-
-    def save_own_variables(self, store: Any) -> None:
-        names = [f"{name}_layer_scale" for name in self._scaled()]
-        sublayer_state.save_by_name(self, names, store)
-
-    def load_own_variables(self, store: Any) -> None:
-        names = [f"{name}_layer_scale" for name in self._scaled()]
-        sublayer_state.load_by_name(self, names, store)
-
-    def __repr__(self) -> str:
-        return describe(self)
-
-
-class EncoderBlock(TransformerBlock):
-    """The block of a model; files of models have its weights under this name."""
-
-
-def make_blocks(
-    num_layers: int, *, seed: int | None, relative_bias: Any = None, **options: Any
-) -> list[TransformerBlock]:
-    """Return the blocks of a model, each with a name and a seed of its own."""
-    return [
-        EncoderBlock(
-            seed=None if seed is None else seed + index + 1,
-            # several blocks must not share what is written as arguments
-            relative_bias=copy.deepcopy(relative_bias),
-            name=f"block_{index}",
-            **options,
-        )
-        for index in range(num_layers)
-    ]

@@ -20,6 +20,29 @@ UseBias: TypeAlias = bool | Literal["qkv"]
 CrossAttention: TypeAlias = bool | Literal["only"]
 QKNorm: TypeAlias = HeadNorm | None
 
+
+class BlockOptions:
+    """The options of a block as attributes, those of a model of such blocks too."""
+
+    num_heads: int
+    hidden_dim: int | None
+    activation: Any
+    norm_first: bool
+    norm_type: NormType
+    mlp: MLP
+    num_key_value_heads: int | None
+    head_dim: int | None
+    use_bias: UseBias
+    scale: float | None
+    qk_norm: QKNorm
+    layer_scale: float | None
+    cross_attention: CrossAttention
+    epsilon: float
+    dropout: float
+    remat: bool
+    seed: int | None
+
+
 # by name, those of which a configuration holds the value as it is
 PLAIN = (
     "num_heads",

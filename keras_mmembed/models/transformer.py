@@ -1,36 +1,26 @@
 """The model that encodes fused modalities."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import keras
 
-from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.attention.parts import (
     BiasSpec,
     RotarySpec,
-    deserialize_parts,
     make_rotary,
 )
-from keras_mmembed.attention.relative_bias import RelativePositionBias
-from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
-from keras_mmembed.common.describe import describe
-from keras_mmembed.common.mask_layers import AttachMask
-from keras_mmembed.common.sublayer_state import KeepsSublayers
-from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
+from keras_mmembed.common.types import Activation, LayerArguments, Shape, Tensor
 from keras_mmembed.fusion.arguments import ByModality, CallArguments
 from keras_mmembed.fusion.config import (
     DropRates,
     Missing,
     ModalityConfig,
     Normalization,
-    config_of,
-    from_first_files,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
-from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.models import options
 from keras_mmembed.models.attention_inputs import (
     RotaryRule,
@@ -38,7 +28,6 @@ from keras_mmembed.models.attention_inputs import (
     check_rotary_rule,
     make_shared_bias,
 )
-from keras_mmembed.models.block import TransformerBlock, make_blocks
 from keras_mmembed.models.block_options import (
     MLP,
     NormType,
@@ -46,7 +35,6 @@ from keras_mmembed.models.block_options import (
     UseBias,
     check_encoded,
     check_options,
-    make_norm,
 )
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -58,18 +46,17 @@ from keras_mmembed.models.pooling import (
     POOLINGS,
     Pooling,
     check_output_activation,
-    make_head,
     pool,
     pooled_spec,
 )
-from keras_mmembed.models.restoring import RestoringModel
+from keras_mmembed.models.transformer_layers import TransformerLayers
 
 WHO = "MultiModalTransformer"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 @clear_calls
-class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
+class MultiModalTransformer(TransformerLayers):
     """Encodes text, images, audio and video in one transformer.
 
     Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
@@ -195,24 +182,6 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         W. Kim et al., "ViLT", 2021, https://arxiv.org/abs/2102.03334.
     """
 
-    num_heads: int
-    hidden_dim: int | None
-    activation: Any
-    norm_first: bool
-    norm_type: NormType
-    mlp: MLP
-    num_key_value_heads: int | None
-    head_dim: int | None
-    use_bias: UseBias
-    scale: float | None
-    qk_norm: QKNorm
-    layer_scale: float | None
-    cross_attention: bool
-    epsilon: float
-    dropout: float
-    remat: bool
-    seed: int | None
-
     def __init__(
         self,
         modality_configs: Mapping[str, ModalityConfig],
@@ -257,20 +226,20 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         block = {n: value for n, value in locals().items() if n in options.OF_BLOCKS}
         super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
-        self.num_layers: int = checks.check_integer(WHO, "num_layers", num_layers)
+        self.num_layers = checks.check_integer(WHO, "num_layers", num_layers)
         checks.check_flag(WHO, "cross_attention", cross_attention)
         for name, value in check_options(WHO, block).items():
             setattr(self, name, value)
         final = norm_first if final_norm is None else final_norm
-        self.final_norm: bool = checks.check_flag(WHO, "final_norm", final)
-        self.pooling: Pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
-        self.num_outputs: int | None = checks.check_integer(
+        self.final_norm = checks.check_flag(WHO, "final_norm", final)
+        self.pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
+        self.num_outputs = checks.check_integer(
             WHO, "num_outputs", num_outputs, optional=True
         )
-        self.output_activation: Any = check_output_activation(
+        self.output_activation = check_output_activation(
             WHO, output_activation, self.num_outputs
         )
-        self.fusion: MultiModalFusion = MultiModalFusion(
+        self.fusion = MultiModalFusion(
             modality_configs,
             unified_dim,
             normalization=normalization,
@@ -290,68 +259,22 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         rule = f"divide unified_dim={self.fusion.unified_dim}"
         divides = head_dim is not None or self.fusion.unified_dim % num_heads == 0
         checks.check(divides, WHO, "num_heads", rule, num_heads, "Or set `head_dim`.")
-        self.rotary: RotaryEmbedding | None = make_rotary(self, rotary)
-        self.rotary_rule: Config = check_rotary_rule(
+        self.rotary = make_rotary(self, rotary)
+        self.rotary_rule = check_rotary_rule(
             WHO, rotary_rule, self.rotary, self.fusion.grids
         )
         bias = make_shared_bias(self, relative_bias, self.num_heads)
-        self.relative_bias: RelativePositionBias | Config | str | None = (
-            relative_bias if bias is None else bias
-        )
+        # written as arguments, each block makes its own
+        self.relative_bias = cast(Any, relative_bias) if bias is None else bias
         modalities, borders = self.fusion.modalities, self.fusion.layout.borders
-        self.rules: dict[str, Any] = check_rules(
+        self.rules = check_rules(
             WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
         )
-        self.gated: list[str] = check_gated(WHO, gated, modalities, borders)
+        self.gated = check_gated(WHO, gated, modalities, borders)
         masks = make_masks(modalities, self.rules, self.gated)
-        self.attention_mask: AttentionMask | None = masks[0]
-        self.narrow_mask: AttentionMask | None = masks[1]
+        self.attention_mask = masks[0]
+        self.narrow_mask = masks[1]
         self._make_sublayers()
-
-    def _make_sublayers(self) -> None:
-        dtype, block = self.dtype_policy, options.block_options(self)
-        shared = isinstance(self.relative_bias, RelativePositionBias)
-        self.blocks: list[TransformerBlock] = make_blocks(
-            self.num_layers,
-            **block,
-            rotary=self.rotary,
-            relative_bias=None if shared else self.relative_bias,
-            gated=bool(self.gated),
-            dtype=dtype,
-        )
-        self.norm: keras.layers.Layer | None = None
-        if self.final_norm:
-            self.norm = make_norm(self.norm_type, self.epsilon, dtype, "norm")
-        self.head: keras.layers.Dense | None = make_head(
-            self.num_outputs, self.output_activation, self.compute_dtype
-        )
-        self.attach_mask: AttachMask = AttachMask(dtype=dtype)
-
-    def build(
-        self,
-        inputs_shape: Mapping[str, Shape | None],
-        encoded_shape: Shape | None = None,
-        **other_shapes: Any,
-    ) -> None:
-        tokens_shape = (None, None, self.fusion.unified_dim)
-        if not self.fusion.built:
-            self.fusion.build(inputs_shape)
-        for block in self.blocks:
-            if not block.built:
-                block.build(tokens_shape, encoded_shape)
-        bias = self._shared_bias
-        if bias is not None and not bias.built:
-            axes = () if bias.num_axes == 1 else (bias.num_axes,)
-            bias.build((None, None, *axes))
-        if self.norm is not None and not self.norm.built:
-            self.norm.build(tokens_shape)
-        if self.head is not None and not self.head.built:
-            is_pooled = self.pooling in ("cls", "mean")
-            self.head.build((None, tokens_shape[-1]) if is_pooled else tokens_shape)
-        for mask in (self.attention_mask, self.narrow_mask):
-            if mask is not None and not mask.built:
-                mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
-        self.built = True
 
     def call(
         self,
@@ -436,11 +359,6 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
         return None  # attached by the call, if tokens leave it
 
-    @property
-    def layers(self) -> list[keras.layers.Layer]:
-        """The fusion, the blocks, and what comes after them."""
-        return [layer for layer in super().layers if layer is not self.attach_mask]
-
     def compute_output_spec(
         self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
     ) -> Any:
@@ -468,34 +386,6 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         if self.pooling != "modalities":
             return outputs
         return self.fusion.split_spec(outputs, inputs_shape)
-
-    def get_config(self) -> Config:
-        return {
-            **options.fusion_config(self.fusion),
-            **options.own_config(self),
-            **self.rules,
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(
-        cls, config: Config, custom_objects: Config | None = None
-    ) -> "MultiModalTransformer":
-        config = deserialize_parts(config, ("rotary", "relative_bias"))
-        return cls(**from_first_files(config))
-
-    def __repr__(self) -> str:
-        config = options.fusion_config(self.fusion)
-        configs = self.fusion.modality_configs
-        config["modality_configs"] = {n: config_of(configs, n)["dim"] for n in configs}
-        return describe(self, **config, **self.rules)
-
-    @property
-    def _shared_bias(self) -> RelativePositionBias | None:
-        bias = self.relative_bias
-        return bias if isinstance(bias, RelativePositionBias) else None
 
     def _encode(
         self,
