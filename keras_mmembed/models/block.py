@@ -1,10 +1,12 @@
 """The block of a transformer: attention and an MLP, each with a residual connection."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import keras
+from keras import ops
 
+from keras_mmembed.attention.cache import Cache
 from keras_mmembed.attention.parts import BiasSpec, RotarySpec, Rotations
 from keras_mmembed.common import call_arguments, checks
 from keras_mmembed.common.types import (
@@ -27,6 +29,9 @@ from keras_mmembed.models.block_options import (
     check_parts,
 )
 from keras_mmembed.models.remat import rematerialize
+
+# of attention, and of cross-attention
+BlockCache: TypeAlias = Mapping[str, Cache]
 
 WHO = "TransformerBlock"
 TENSORS = (
@@ -118,6 +123,11 @@ class TransformerBlock(BlockLayers):
         use_causal_mask: Whether a token attends only to itself and to those before it.
             Defaults to `False`.
         training: Whether to drop anything.
+        cache: What `make_cache` returns, or the call before, for decoding with a KV
+            cache. The outputs are then a pair of tokens and the new cache. Defaults to
+            `None`, no cache.
+        cache_index: The slot of the first token, as for `MultiModalAttention`.
+        key_positions: Positions of all slots of the cache, for a relative bias.
 
     Masking: the Keras mask of `tokens` is passed on; padding is not attended to.
 
@@ -202,7 +212,19 @@ class TransformerBlock(BlockLayers):
         rotations: Rotations | None = None,
         use_causal_mask: bool = False,
         training: bool | None = None,
-    ) -> Tensor:
+        cache: BlockCache | None = None,
+        cache_index: int | Tensor | None = None,
+        key_positions: Tensor | None = None,
+    ) -> Any:
+        if cache is not None:
+            masks = attention_mask, narrow_mask, encoded_mask
+            places = {
+                "positions": positions,
+                "key_positions": key_positions,
+                "attention_bias": attention_bias,
+                "rotations": rotations,
+            }
+            return self._call_cached(tokens, encoded, masks, places, cache, cache_index)
         check_call(self, tokens, encoded, narrow_mask)
         own: Config = {
             "positions": positions,
@@ -268,6 +290,68 @@ class TransformerBlock(BlockLayers):
             return attention(inputs, encoded, value_mask=mask, training=training)
 
         return self._add("cross", tokens, mix, training)
+
+    def _call_cached(
+        self,
+        tokens: Tensor,
+        encoded: Tensor | None,
+        masks: tuple[Tensor | None, ...],
+        places: Mapping[str, Any],
+        cache: BlockCache,
+        index: int | Tensor | None,
+    ) -> tuple[Tensor, BlockCache]:
+        """Return new tokens after the block, and its cache with them."""
+        cache = dict(cache)
+        mask, narrow_mask, encoded_mask = masks
+
+        def attend(inputs: Tensor) -> Tensor:
+            attention: Any = self.attention
+            known: Config = {**places, "cache": cache["attention"]}
+            known["cache_index"] = index
+            mixed, new = attention(inputs, attention_mask=mask, **known)
+            if self.gate is not None:
+                narrow, _ = attention(inputs, attention_mask=narrow_mask, **known)
+                mixed = self.gate([narrow, mixed])
+            cache["attention"] = new
+            return mixed
+
+        def attend_to(inputs: Tensor) -> Tensor:
+            attention: Any = self.cross
+            pairs = None if encoded_mask is None else ops.expand_dims(encoded_mask, 1)
+            # the other sequence is written once, with the first tokens
+            start = None if encoded is None else 0
+            mixed, cache["cross"] = attention(
+                inputs,
+                encoded,
+                attention_mask=pairs,
+                cache=cache["cross"],
+                cache_index=start,
+            )
+            return mixed
+
+        if self.attention is not None:
+            tokens = self._add("attention", tokens, attend, False)
+        if self.cross is not None:
+            tokens = self._add("cross", tokens, attend_to, False)
+        return self._add("mlp", tokens, self._multiply, False), cache
+
+    def make_cache(
+        self, batch: Any, length: int, encoded_length: Any = 0
+    ) -> dict[str, Cache]:
+        """Return an empty KV cache of a built block.
+
+        Args:
+            batch: Number of samples, an integer or a scalar tensor.
+            length: Number of slots.
+            encoded_length: Length of the other sequence, with cross-attention.
+        """
+        parts = {"attention": (self.attention, length)}
+        parts["cross"] = (self.cross, encoded_length)
+        return {
+            name: layer.make_cache(batch, slots)
+            for name, (layer, slots) in parts.items()
+            if layer is not None
+        }
 
     def _multiply(self, inputs: Tensor) -> Tensor:
         """Return what the MLP makes of tokens."""

@@ -22,7 +22,14 @@ FUSION_OPTIONS = (
 # those that it hands to its blocks
 OF_BLOCKS = OPTIONS
 # and those that it holds itself, as they are
-OWN_OPTIONS = ("num_layers", "final_norm", "pooling", "num_outputs", "gated")
+OWN_OPTIONS = (
+    "num_layers",
+    "final_norm",
+    "pooling",
+    "num_outputs",
+    "tie_embeddings",
+    "gated",
+)
 
 
 def fusion_config(fusion: keras.layers.Layer) -> Config:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Unpack, cast
 
 import keras
+import numpy as np
 
 from keras_mmembed.attention.parts import (
     BiasSpec,
@@ -12,6 +13,7 @@ from keras_mmembed.attention.parts import (
 )
 from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
+from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Activation, LayerArguments, Shape, Tensor
 from keras_mmembed.fusion.arguments import ByModality, CallArguments
 from keras_mmembed.fusion.config import (
@@ -36,6 +38,9 @@ from keras_mmembed.models.block_options import (
     check_encoded,
     check_options,
 )
+from keras_mmembed.models.generation import begin_generation
+from keras_mmembed.models.generation_checks import check_sampling
+from keras_mmembed.models.logits import tied_logits, tied_vocabulary
 from keras_mmembed.models.masks import (
     attention_masks,
     check_gated,
@@ -112,6 +117,9 @@ class MultiModalTransformer(TransformerLayers):
             `"modalities"`, the tokens of each modality by name.
         num_outputs: Width of a dense head on what is pooled. Defaults to `None`, no
             head.
+        tie_embeddings: Whether the outputs are the products of each token and the
+            vectors of the vocabulary of the last modality: a head without weights of
+            its own. Defaults to `False`.
         output_activation: Activation of the head. Defaults to `None`, the identity.
         causal: Whether tokens attend only to those before, as for `AttentionMask`.
             Defaults to `False`.
@@ -207,6 +215,7 @@ class MultiModalTransformer(TransformerLayers):
         cross_attention: bool = False,
         pooling: Pooling = "cls",
         num_outputs: int | None = None,
+        tie_embeddings: bool = False,
         output_activation: Activation = None,
         causal: bool = False,
         prefix: Sequence[str] = (),
@@ -256,6 +265,9 @@ class MultiModalTransformer(TransformerLayers):
             dtype=self.dtype_policy,
             name="fusion",
         )
+        self.tie_embeddings = tie_embeddings
+        outputs = tie_embeddings, num_outputs
+        self.tied_size = tied_vocabulary(WHO, self.fusion, *outputs)
         rule = f"divide unified_dim={self.fusion.unified_dim}"
         divides = head_dim is not None or self.fusion.unified_dim % num_heads == 0
         checks.check(divides, WHO, "num_heads", rule, num_heads, "Or set `head_dim`.")
@@ -302,6 +314,8 @@ class MultiModalTransformer(TransformerLayers):
         names = self.fusion.modalities
         tokens = pool(self.pooling, tokens, fused, names, left_out=self.gated)
         outputs = tokens if self.head is None else self.head(tokens)
+        if self.tied_size:
+            outputs = tied_logits(self, tokens)
         if self.pooling in ("cls", "mean"):
             return outputs
         outputs = self.attach_mask([outputs, fused["mask"]])
@@ -309,6 +323,70 @@ class MultiModalTransformer(TransformerLayers):
             return outputs
         ids, masks = fused["modality_ids"], arguments.mask
         return self.fusion.split(outputs, inputs, modality_ids=ids, mask=masks)
+
+    def generate(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        max_new_tokens: int,
+        *,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        stop_ids: int | Sequence[int] | None = None,
+        seed: int | None = None,
+        max_length: int | None = None,
+        stream: bool = False,
+        **arguments: Any,
+    ) -> Any:
+        """Return the tokens that follow a prompt, one after another.
+
+        The modality with a vocabulary that comes last grows, in a model that is causal
+        and has logits for each token. The prompt goes through the model once; then each
+        step computes one token, which attends to the keys and values of those before,
+        the KV cache. Steps are compiled once for a shape on JAX and TensorFlow, and
+        eager on PyTorch.
+
+        Args:
+            inputs: The prompt, as for a call; padding may be left or right of it.
+            max_new_tokens: How many tokens are generated at most.
+            temperature: What logits are divided by before a token is drawn. Defaults to
+                0, the most likely token (greedy).
+            top_k: Draws among that many of the most likely tokens. Defaults to `None`,
+                all.
+            top_p: Draws among the most likely tokens that have this probability
+                together (nucleus sampling). Defaults to `None`, all.
+            stop_ids: An id, or several, behind which a sample is finished. Defaults to
+                `None`, none.
+            seed: Seed of what is drawn, the same on every backend. Defaults to `None`,
+                a random one.
+            max_length: Number of slots of the cache. Defaults to `None`, the fused
+                length of the prompt plus `max_new_tokens`.
+            stream: Whether to return an iterator over the tokens of each step,
+                `(batch,)`, as they come. Defaults to `False`.
+            **arguments: `mask`, `placeholders`, `grids`, `positions`, `encoded` and the
+                other arguments of a call.
+
+        Returns:
+            The new tokens, `(batch, length)`, a NumPy array of int32. The length is
+            `max_new_tokens`, or shorter if all samples have stopped; behind a stop id
+            stands the `padding_id` of the modality, or else the stop id again.
+
+        Raises:
+            TypeError: if an argument has the wrong type.
+            ValueError: if the model is not causal, has no logits of the vocabulary, or
+                if an argument is out of range.
+
+        References:
+            A. Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020,
+            https://arxiv.org/abs/1904.09751 (nucleus sampling).
+        """
+        chosen = check_sampling(temperature, top_k, top_p, seed)
+        tokens = begin_generation(
+            self, inputs, arguments, max_new_tokens, max_length, stop_ids, chosen
+        )
+        if checks.check_flag(f"{WHO}.generate", "stream", stream):
+            return tokens
+        return np.stack(list(tokens), axis=1)
 
     def attention_scores(
         self,
@@ -380,8 +458,10 @@ class MultiModalTransformer(TransformerLayers):
         self, fused: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
     ) -> Any:
         """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
-        dtype = self.compute_dtype if self.head is None else self.head.compute_dtype
-        width = self.num_outputs or self.fusion.unified_dim
+        has_logits = self.head is not None or self.tied_size
+        dtype = self.compute_dtype
+        dtype = float32_or_better(dtype) if has_logits else dtype
+        width = self.num_outputs or self.tied_size or self.fusion.unified_dim
         outputs = pooled_spec(self.pooling, fused, width, dtype)
         if self.pooling != "modalities":
             return outputs

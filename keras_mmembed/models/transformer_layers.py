@@ -20,6 +20,7 @@ from keras_mmembed.models import options
 from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.block_options import BlockOptions, make_norm
 from keras_mmembed.models.blocks import make_blocks
+from keras_mmembed.models.generation_checks import growing_modality
 from keras_mmembed.models.pooling import Pooling, make_head
 from keras_mmembed.models.restoring import RestoringModel
 
@@ -31,6 +32,8 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
     final_norm: bool
     pooling: Pooling
     num_outputs: int | None
+    tie_embeddings: bool
+    tied_size: int
     output_activation: Any
     fusion: MultiModalFusion
     rotary: RotaryEmbedding | None
@@ -85,6 +88,11 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
             if mask is not None and not mask.built:
                 mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
         self.built = True
+
+    @property
+    def growing(self) -> str:
+        """Name of the modality whose tokens the model generates."""
+        return growing_modality(self)
 
     @property
     def _shared_bias(self) -> RelativePositionBias | None:
