@@ -44,10 +44,14 @@ def check_cache(
         checks.check(written in (1, None), WHO, "cache_index", rule, "a tensor")
     if mask is not None:
         shape = checks.known_shape(mask.shape)
-        rule = f"be {(batch, length, size)}"
+        rule, sizes = f"be {(batch, length, size)}", [size]
+        if isinstance(index, int) and written is not None:
+            # the slots behind these are not attended to
+            sizes.append(index + written)
         fits = any(
-            checks.shapes_match(shape, (lead, rows, size))
+            checks.shapes_match(shape, (lead, rows, keys))
             for lead in (batch, 1)
             for rows in (length, 1)
+            for keys in sizes
         )
         checks.check(fits, WHO, "attention_mask.shape", rule, shape)

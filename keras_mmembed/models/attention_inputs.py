@@ -95,9 +95,23 @@ def attention_inputs(model: Any, fused: Mapping[str, Tensor]) -> Config:
     bias = model.relative_bias
     if bias is None:
         return arguments
-    is_shared = isinstance(bias, RelativePositionBias)
-    part = bias if is_shared else model.blocks[0].relative_bias
-    positions = rotary_positions(metadata, BIAS_RULES[part.num_axes])
-    if is_shared:
+    positions = bias_positions(model, metadata)
+    if isinstance(bias, RelativePositionBias):
         return {**arguments, "attention_bias": bias(positions)}
     return {**arguments, "positions": positions}
+
+
+def bias_axes(model: Any) -> int:
+    """Return the number of axes of the positions of a relative bias."""
+    bias = model.relative_bias
+    is_shared = isinstance(bias, RelativePositionBias)
+    return (bias if is_shared else model.blocks[0].relative_bias).num_axes
+
+
+def bias_positions(model: Any, metadata: Mapping[str, Tensor]) -> Tensor:
+    """Return the positions of all tokens for the relative bias of a model."""
+    rule = BIAS_RULES[bias_axes(model)]
+    if rule == "sequence":
+        return rotary_positions(metadata)
+    named = {"modalities": model.fusion.modalities, "grids": model.fusion.grids}
+    return rotary_positions(metadata, rule, **named)

@@ -9,7 +9,11 @@ from keras_mmembed.attention.position_ids import rotary_positions
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Config, Tensor
-from keras_mmembed.models.attention_inputs import BIAS_RULES, attention_inputs
+from keras_mmembed.models.attention_inputs import (
+    attention_inputs,
+    bias_axes,
+    bias_positions,
+)
 from keras_mmembed.models.logits import token_logits
 from keras_mmembed.models.masks import attention_masks
 
@@ -48,7 +52,8 @@ def prefill(
         state["encoded_mask"] = ops.cast(encoded_mask, "bool")
     rest = max_length - length
     if model.relative_bias is not None:
-        positions = _bias_positions(model, fused)
+        metadata = {name: fused[name] for name in fused if name != "embeddings"}
+        positions = bias_positions(model, metadata)
         state["bias_positions"] = _lengthen(positions, rest, 0)
         if "positions" in shared:
             shared["key_positions"] = positions
@@ -116,8 +121,7 @@ def _inputs_of_step(model: Any, state: State, is_here: Tensor) -> Config:
     bias = model.relative_bias
     if bias is None:
         return shared
-    is_shared = isinstance(bias, RelativePositionBias)
-    axes = (bias if is_shared else model.blocks[0].relative_bias).num_axes
+    axes = bias_axes(model)
     # a token of text stands on no grid
     own = following if axes == 1 else ops.zeros_like(following) - 1
     own, here = _on_all_axes(ops.cast(own, "int32"), axes), ops.expand_dims(is_here, 0)
@@ -125,7 +129,7 @@ def _inputs_of_step(model: Any, state: State, is_here: Tensor) -> Config:
     here = here if axes == 1 else ops.expand_dims(here, -1)
     keys = ops.where(here, ops.cast(own, keys.dtype), keys)
     state["bias_positions"] = keys
-    if is_shared:
+    if isinstance(bias, RelativePositionBias):
         return {**shared, "attention_bias": bias(own, keys)}
     return {**shared, "positions": own, "key_positions": keys}
 
@@ -151,19 +155,9 @@ def _next_of_modality(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
 def _next_in_sequence(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
     """Return the next running position id, `(batch,)`."""
     metadata = {name: fused[name] for name in fused if name != "embeddings"}
-    rule = {"rule": "sequence"} if model.rotary is None else model.rotary_rule
-    modalities = model.fusion.modalities
-    return rotary_positions(metadata, modalities=modalities, **rule, return_next=True)[
-        1
-    ]
-
-
-def _bias_positions(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
-    bias = model.relative_bias
-    if not isinstance(bias, RelativePositionBias):
-        bias = model.blocks[0].relative_bias
-    metadata = {name: fused[name] for name in fused if name != "embeddings"}
-    return rotary_positions(metadata, BIAS_RULES[bias.num_axes])
+    rule: Config = {"rule": "sequence"} if model.rotary is None else model.rotary_rule
+    options = {"modalities": model.fusion.modalities, **rule}
+    return rotary_positions(metadata, **options, return_next=True)[1]
 
 
 def _lengthen(x: Tensor, rest: Any, value: Any) -> Tensor:

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from keras_mmembed.common import checks
 from keras_mmembed.models.logits import last_modality
 
@@ -31,10 +29,8 @@ def growing_modality(model: Any) -> str:
     rule = "not depend on the tokens behind, as a convolution does"
     fits = branch.conv_position is None
     checks.check(fits, GENERATE, f"modality_configs[{name!r}]", rule, "position")
-    rule = '"tokens": each token has logits'
-    checks.check(
-        model.pooling == "tokens", GENERATE, "pooling", f"be {rule}", model.pooling
-    )
+    rule, fits = 'be "tokens": each token has logits', model.pooling == "tokens"
+    checks.check(fits, GENERATE, "pooling", rule, repr(model.pooling))
     width = model.num_outputs or model.tied_size
     rule = f"be {config['vocabulary_size']}, the vocabulary_size of {name!r}"
     fits = width == config["vocabulary_size"]
@@ -47,19 +43,9 @@ def check_sampling(
     temperature: Any, top_k: Any, top_p: Any, seed: Any
 ) -> dict[str, Any]:
     """Return the arguments of `Sampling`, or raise."""
-    rule = "be a number, 0 or greater"
-    checks.check(
-        _is_number(temperature),
-        GENERATE,
-        "temperature",
-        rule,
-        repr(temperature),
-        error=TypeError,
-    )
-    fits = 0 <= temperature < float("inf")
-    checks.check(
-        fits, GENERATE, "temperature", "be 0 or greater, and finite", temperature
-    )
+    if temperature != 0 or isinstance(temperature, bool):
+        # 0 is the bound that it excludes
+        temperature = checks.check_number(GENERATE, "temperature", temperature, 0)
     checks.check_integer(GENERATE, "top_k", top_k, optional=True)
     if top_p is not None:
         checks.check_number(GENERATE, "top_p", top_p, 0, 1)
@@ -102,9 +88,7 @@ def check_lengths(
     slots = checks.check_integer(GENERATE, "max_length", max_length, optional=True)
     needed = fused_length + new
     slots = needed if slots is None else slots
-    rule = (
-        f"be at least {needed}: the prompt has {fused_length} tokens, and {new} follow"
-    )
+    rule = f"be at least {needed}, for {fused_length} tokens of the prompt and {new}"
     checks.check(slots >= needed, GENERATE, "max_length", rule, slots)
     return new, slots
 
@@ -116,8 +100,3 @@ def check_ids(name: str, inputs: Mapping[str, Any]) -> None:
     shape: Sequence[Any] = () if ids is None else checks.known_shape(ids.shape)
     fits = len(shape) == 2 and shape[1] != 0
     checks.check(fits, GENERATE, "inputs", rule, sorted(inputs))
-
-
-def _is_number(value: Any) -> bool:
-    kinds = (int, float, np.number)
-    return isinstance(value, kinds) and not isinstance(value, (bool, np.bool_))

@@ -1,5 +1,6 @@
 """The arguments of a model, as its configuration has them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -57,7 +58,8 @@ def own_config(model: Any) -> Config:
         **{name: getattr(model, name) for name in (*OWN_OPTIONS, *PLAIN)},
         "activation": keras.activations.serialize(model.activation),
         "output_activation": keras.activations.serialize(model.output_activation),
-        "relative_bias": bias,
+        # Keras keeps a dict as one of its own kind
+        "relative_bias": dict(bias) if isinstance(bias, Mapping) else bias,
         **serialize_parts(**parts),
         "rotary_rule": rule if len(rule) > 1 else rule["rule"],
     }
