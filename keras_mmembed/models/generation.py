@@ -19,6 +19,7 @@ from keras_mmembed.models.generation_checks import (
     check_ids,
     check_lengths,
     check_stop_ids,
+    check_table,
     growing_modality,
 )
 from keras_mmembed.models.sampling import choose
@@ -116,6 +117,7 @@ def begin_generation(
     stops = check_stop_ids(stop_ids, config["vocabulary_size"])
     length = model.compute_output_spec(inputs, **arguments).shape[1]
     new, slots = check_lengths(model, name, length, max_new_tokens, max_length)
+    check_table(model, name, inputs, arguments, new)
     padding = config.get("padding_id", stops[0] if stops else 0)
     chosen = Sampling(**sampling)
     return generate_tokens(

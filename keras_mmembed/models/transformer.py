@@ -308,6 +308,7 @@ class MultiModalTransformer(TransformerLayers):
         others = (segment_ids, positions, present, placeholders, mask)
         others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
+        check_encoded(WHO, self, encoded)
         more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
         tokens, fused = self._encode(inputs, arguments, more)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
@@ -384,7 +385,7 @@ class MultiModalTransformer(TransformerLayers):
         tokens = begin_generation(
             self, inputs, arguments, max_new_tokens, max_length, stop_ids, chosen
         )
-        if checks.check_flag(f"{WHO}.generate", "stream", stream):
+        if checks.check_flag(WHO, "stream", stream):
             return tokens
         return np.stack(list(tokens), axis=1)
 
@@ -442,7 +443,7 @@ class MultiModalTransformer(TransformerLayers):
     ) -> Any:
         encoded = kwargs.pop("encoded", None)
         kwargs.pop("encoded_mask", None)
-        check_encoded(self, encoded)
+        check_encoded(WHO, self, encoded)
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
         return self._output_spec(fused, shapes)
