@@ -8,9 +8,12 @@ import numpy as np
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import as_mask
+from keras_mmembed.fusion.standardize import NAMES
 from keras_mmembed.models.logits import last_modality
 
 GENERATE = "MultiModalTransformer"
+# of a call, those that a prompt may have
+CALL_ARGUMENTS = (*NAMES[1:], "encoded", "encoded_mask")
 
 
 def growing_modality(model: Any) -> str:
@@ -81,6 +84,11 @@ def check_stop_ids(stop_ids: Any, vocabulary_size: int) -> tuple[int, ...]:
         checks.check(one < vocabulary_size, GENERATE, "stop_ids", rule, one)
         found.append(one)
     return tuple(found)
+
+
+def padding_of(config: Mapping[str, Any], stop_ids: Sequence[int]) -> int:
+    """Return the id that stands behind the end of a sample."""
+    return config.get("padding_id", stop_ids[0] if stop_ids else 0)
 
 
 def check_lengths(

@@ -6,11 +6,7 @@ from typing import Any, Unpack, cast
 import keras
 import numpy as np
 
-from keras_mmembed.attention.parts import (
-    BiasSpec,
-    RotarySpec,
-    make_rotary,
-)
+from keras_mmembed.attention.parts import BiasSpec, RotarySpec, make_rotary
 from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.tensors import float32_or_better
@@ -40,6 +36,7 @@ from keras_mmembed.models.block_options import (
 )
 from keras_mmembed.models.generation import begin_generation
 from keras_mmembed.models.generation_checks import check_sampling
+from keras_mmembed.models.generator import TokenGenerator
 from keras_mmembed.models.logits import tied_logits, tied_vocabulary
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -388,6 +385,20 @@ class MultiModalTransformer(TransformerLayers):
         if checks.check_flag(WHO, "stream", stream):
             return tokens
         return np.stack(list(tokens), axis=1)
+
+    def generator(
+        self, max_new_tokens: int, stop_ids: int | Sequence[int] | None = None
+    ) -> TokenGenerator:
+        """Return a layer that generates greedily, with its loop in the graph.
+
+        It has the call of the model, and can be part of a functional model, which
+        `export_for_serving` writes for a server.
+
+        Args:
+            max_new_tokens: How many tokens it generates.
+            stop_ids: As for `generate`. Defaults to `None`, none.
+        """
+        return TokenGenerator(self, max_new_tokens, stop_ids, name="generator")
 
     def attention_scores(
         self,

@@ -2,10 +2,12 @@
 
 import functools
 
+import keras
 import numpy as np
 import pytest
 from messages import checks, make, wrong
 from tensors import array
+from weights import reloaded
 
 import keras_mmembed as mm
 
@@ -242,3 +244,22 @@ def test_an_unknown_argument_is_told():
     rule = "`images` must be left out: the arguments of a call are segment_ids"
     with pytest.raises(TypeError, match=rule):
         GENERATE(images=3)
+
+
+@pytest.mark.parametrize("position", ["learned", "rotary", "swin"])
+def test_the_loop_in_a_graph_generates_the_same(position, tmp_path):
+    model = decoder(position, {})
+    inputs = prompt({})
+    expected = model.generate(inputs, 5)
+    stop = int(expected[0, 2])
+    layer = model.generator(5, stop_ids=[stop])
+    symbols = {
+        "text": keras.Input((None,), dtype="int32", name="text"),
+        "image": keras.Input((2, 3, 6), name="image"),
+    }
+    whole = keras.Model(symbols, layer(symbols))
+    stopped = model.generate(inputs, 5, stop_ids=[stop])
+    padded = np.full((2, 5), stop)
+    padded[:, : stopped.shape[1]] = stopped
+    np.testing.assert_array_equal(whole.predict(inputs, verbose=0), padded)
+    np.testing.assert_array_equal(reloaded(whole, tmp_path)(inputs), padded)
