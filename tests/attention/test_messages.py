@@ -104,8 +104,7 @@ CONSTRUCTORS = [
     wrong(BIAS, "be greater than 0", scale=0),
     wrong(BIAS, "be the name, the configuration", embeddings_initializer="norml"),
 ]
-CALLS = []
-NO_TENSORS = [
+CALLS = [
     call(ROTARY(), x(2, 5, 16), positions=ids(5)).says(
         "inputs.shape", "be (batch, length, heads, head_dim)", "(2, 5, 16)"
     ),
@@ -232,7 +231,7 @@ def test_an_unknown_convention_of_a_part():
 
 
 test_constructor = checks(CONSTRUCTORS)
-test_eager_call = checks([*CALLS, *NO_TENSORS])
+test_eager_call = checks(CALLS)
 test_a_functional_model_cannot_be_built = checks(CALLS, symbolic=True)
 
 
