@@ -33,6 +33,9 @@ fused = fusion(inputs, present=present, training=True)
 parts = fusion.split(fused["embeddings"], like=inputs, grids=True)
 widths: list[int] = [len(part.shape) for part in parts.values()]
 allowed = mm.AttentionMask(fusion.modalities, causal=True, prefix=["image"])(fused)
+one_token = mm.AttentionMask(fusion.modalities)(
+    fused, query={"modality_ids": fused["modality_ids"][:, :1]}, start_index=0
+)
 positions = mm.rotary_positions(
     fused, "qwen2_vl", modalities=fusion.modalities, grids=["image", "video"]
 )

@@ -24,6 +24,7 @@ mm.MultiModalFusion(configs, 8, dropuot=0.1)  # mistake: a misspelt argument
 mm.MultiModalFusion(configs, normalization="batch")  # mistake: an unknown norm
 mm.MultiModalTransformer(configs, pooling="max")  # mistake: an unknown pooling
 mm.AttentionMask(["text"], hidden=["text"])  # mistake: a list for a dict
+mm.AttentionMask(["text"])({}, query={}, start=3)  # mistake: a misspelt argument
 mm.RotaryEmbedding("mrope")  # mistake: an unknown convention
 mm.RotaryEmbedding(scaling={"rope_type": "su"})  # mistake: an unknown scaling
 mm.RelativePositionBias(8, convention="deberta")  # mistake: an unknown convention
