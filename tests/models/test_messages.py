@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from messages import checks, wrong
+import numpy as np
+from messages import checks, make, wrong, zeros
 
 import keras_mmembed as mm
 
@@ -42,5 +43,33 @@ ERRORS = [
     ),
 ]
 
+ENCODER = mm.MultiModalTransformer(
+    {name: {"type": "1d", "dim": 8} for name in ("text", "sound")},
+    8,
+    num_layers=1,
+    num_heads=2,
+)
+DATA_ERRORS = [
+    make(ENCODER.predict, None).says("x", "be a dict of arrays by modality", "None"),
+    make(ENCODER.fit, "a").says("x", "be a dict of arrays by modality", "'a'"),
+    make(ENCODER.evaluate, {}).says("x", "have at least one modality", "{}"),
+    make(ENCODER.predict, {"text": None}).says(
+        "x", "have at least one modality", "{'text': None}"
+    ),
+    make(ENCODER.fit, {"text": "a"}).says(
+        "x['text']", "be a tensor or an array of numbers", "'a'"
+    ),
+    make(ENCODER.predict, {"text": np.float32(1)}).says(
+        "x['text'].shape", "begin with the number of samples", "()"
+    ),
+    make(ENCODER.predict, {"text": zeros(0, 3, 8)}).says(
+        "x['text'].shape", "begin with at least one sample", "(0, 3, 8)"
+    ),
+    make(ENCODER.predict, {"text": zeros(2, 3, 8), "sound": zeros(1, 3, 8)}).says(
+        "x['sound'].shape", "begin with 2, as that of 'text'", "(1, 3, 8)"
+    ),
+]
+
 
 test_constructor = checks(ERRORS)
+test_data = checks(DATA_ERRORS)
