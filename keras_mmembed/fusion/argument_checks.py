@@ -142,8 +142,8 @@ def _check_grid(
     rule = "be left out for a modality without a grid, of type '1d' or 'none'"
     received = checks.known_shape(grid.shape) if hasattr(grid, "shape") else grid
     checks.check(axes > 1, WHO, place, rule, received)
-    rule = f"be {axes} integers, or have the shape ({axes},), (batch, {axes}) or "
-    rule += f"(batch, items, {axes})"
+    rule = f"be {axes} integers, or have the shape ({axes},) or (batch, {axes}), "
+    rule += f"or (batch, items, {axes})"
     if not hasattr(grid, "shape"):
         fits = isinstance(grid, tuple) and len(grid) == axes
         checks.check(fits, WHO, place, rule, repr(grid))

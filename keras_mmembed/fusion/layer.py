@@ -33,7 +33,7 @@ from keras_mmembed.fusion.fuse import FusionParts, fuse
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import make_norm
-from keras_mmembed.fusion.output_spec import output_spec
+from keras_mmembed.fusion.output_spec import ordered, output_spec
 from keras_mmembed.fusion.split import SplitsTokens
 from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.fusion.sublayers import make_branches, make_layout
@@ -386,7 +386,8 @@ class MultiModalFusion(
         fused = self.fuse(inputs, self.collect(inputs, *others), training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
-        return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
+        outputs = {**fused, "embeddings": embeddings}
+        return ordered(outputs) if self.return_dict else embeddings
 
     def collect(self, inputs: Any, *others: Any, **named: Any) -> CallArguments:
         """Return the arguments of a call, as `fuse` takes them."""

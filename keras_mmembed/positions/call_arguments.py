@@ -94,7 +94,7 @@ def standardize_grid(spec: GridSpec, grid: Any) -> GridSizes | None:
     checks.check(fits, who, argument, rule, received, error=TypeError)
     tensors.check_kind(who, argument, grid, "integer")
     shape = checks.known_shape(grid.shape)
-    rule = "be (axes,), (batch, axes) or (batch, items, axes)"
+    rule = "be (axes,) or (batch, axes), or (batch, items, axes)"
     checks.check(len(shape) in (1, 2, 3), who, "grid.shape", rule, shape)
     return grid
 

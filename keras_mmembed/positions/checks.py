@@ -184,8 +184,8 @@ def check_grid_shape(spec: GridSpec, shape: Shape, grid: GridSizes) -> None:
     count, rule = received[-1], f"have {spec.rank} sizes, and the layer more than one"
     fits = spec.rank > 1 and count == spec.rank
     checks.check(fits, spec.who, "grid", f"{rule} axis", grid)
-    rule = "be (axes,), (batch, axes) or (batch, items, axes), "
-    rule += f"for {shape[0]} samples"
+    rule = f"be (axes,) or (batch, axes), for {shape[0]} samples, "
+    rule += "or (batch, items, axes)"
     fits = len(received) == 1 or checks.shapes_match(received[:1], shape[:1])
     checks.check(fits, spec.who, "grid.shape", rule, received)
 
