@@ -33,7 +33,7 @@ class MixedTokens(NamedTuple):
         modality: The id of its modality.
         coordinates: `(batch, length, 3)`: frame, row and column, the frame with its
             rate.
-        item: The item that it belongs to, or `None` where that is unknown.
+        item: The number of its item in its modality, or `None` where that is unknown.
         example: The example that it belongs to, or `None` where all are one.
         repeats: Whether it stands where the token before does, or `None`.
     """
@@ -71,7 +71,8 @@ def rotary_positions(
 
     Shapes:
         fused: the dict that `MultiModalFusion` returns with `return_dict=True`;
-            `mask`, `modality_ids`, `positions` and, if there, `item_ids` are used.
+            `mask`, `modality_ids`, `positions` and, if there, `item_ids` are used;
+            without these, an image or a clip begins at frame, row and column 0.
         example_ids, repeats: `(batch, length)`.
         start_index: an integer or `(batch,)`.
         result: `(batch, length)` with `"sequence"`, else `(batch, length, axes)`;
@@ -263,9 +264,10 @@ def extents(rules: PositionRule, local: Tensor) -> Tensor:
 def first_of_item(rules: PositionRule, tokens: MixedTokens) -> Tensor:
     """Return int32 1 for the first token of each item, and 0 for the others.
 
-    A token of text is an item. One of a grid starts another where its modality or its
-    item changes, or, where items are unknown, at frame, row and column 0. Items are
-    numbered within a modality, so that those of two are not compared.
+    A token of text is an item, whatever its number. One of a grid starts another where
+    its modality or the number of its item changes, or, where numbers are unknown, at
+    frame, row and column 0. Audio goes on with the clip beside it, because numbers are
+    those within a modality.
     """
     same = ops.logical_and(tokens.clocked, _previous_is_equal(tokens.clocked))
     same = ops.logical_and(same, _previous_is_equal(tokens.valid))
@@ -280,7 +282,8 @@ def first_of_item(rules: PositionRule, tokens: MixedTokens) -> Tensor:
     else:
         begins = _is_origin(tokens)
     if rules.shares_clock:
-        begins = ops.logical_or(ops.logical_and(begins, alike), other_grid(tokens, same))
+        begins = ops.logical_and(begins, alike)
+        begins = ops.logical_or(begins, other_grid(tokens, same))
     else:
         begins = ops.logical_or(begins, ops.logical_not(alike))
     return 1 - ops.cast(ops.logical_and(same, ops.logical_not(begins)), "int32")
