@@ -33,7 +33,7 @@ from keras_mmembed.fusion.fuse import FusionParts, fuse
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import make_norm
-from keras_mmembed.fusion.output_spec import output_spec
+from keras_mmembed.fusion.output_spec import ordered, output_spec
 from keras_mmembed.fusion.split import SplitsTokens
 from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.fusion.sublayers import make_branches, make_layout
@@ -70,7 +70,8 @@ class MultiModalFusion(
         present: by name `(batch,)`, bool.
         placeholders: by name `(batch, length of the other modality)`, bool.
         mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
-        grids: by name, an integer for each axis, `(axes,)` or `(batch, axes)`.
+        grids: by name, an integer for each axis, `(axes,)`, `(batch, axes)` or, for
+            several images or clips of a sample, `(batch, items, axes)`.
         start_index: by name, an integer or `(batch,)`, integer.
         terms: by name, a dict by term, of the axes of the tokens, then those of a
             value: none for ids, one for boxes; with `pooling` another before these.
@@ -150,8 +151,13 @@ class MultiModalFusion(
             `modality_ids` (int32), both `(batch, fused length)`, and `positions`
             (float32) `(batch, fused length, 3)`: frame, row, column. A sequence
             counts along the first. Class, register, start and end tokens have the id
-            -1; one that stands in has that of its modality. Defaults to `False`, the
-            embeddings alone.
+            -1; one that stands in has that of its modality. And `item_ids` (int32)
+            `(batch, fused length)`: the number of the image or clip of each token
+            among those of its modality in the sample, as `grids` says; 0 for all
+            tokens of a modality without several, such as text, and -1 for special
+            tokens and behind the last item. A token that is placed keeps its own. With
+            `positions` in place of grids, an item begins at each token at 0. Defaults
+            to `False`, the embeddings alone.
         seed: Seed of both kinds of dropout. Defaults to `None`, a random one.
         kernel_initializer: Initializer of the projections. Defaults to
             `"glorot_uniform"`.
@@ -169,7 +175,10 @@ class MultiModalFusion(
         mask: Which tokens are valid, in place of the masks that Keras hands on.
         grids: The grid of an image or clip whose tokens come row by row, for all
             samples or for each, padded to the longest; the padding mask follows from
-            it. Inputs that come as padded grids take one for each sample, too.
+            it. Inputs that come as padded grids take one for each sample, too. Several
+            images or clips of a sample come one behind the other along one axis of
+            tokens, `(batch, length, dim)`, with a grid for each, zeros for none;
+            positions restart with each, and tables are resized to each.
         start_index: Position of the first token, for decoding with a KV cache.
         terms: The values of further terms. Ids that are left out are 0; other values
             that are left out add nothing. Special tokens and stand-ins get no term.
@@ -392,7 +401,8 @@ class MultiModalFusion(
         fused = self.fuse(inputs, self.collect(inputs, *others), training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
-        return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
+        outputs = {**fused, "embeddings": embeddings}
+        return ordered(outputs) if self.return_dict else embeddings
 
     def collect(self, inputs: Any, *others: Any, **named: Any) -> CallArguments:
         """Return the arguments of a call, as `fuse` takes them."""

@@ -79,6 +79,7 @@ FUSION_ROWS = [
     ("MultiModal*: mask['*']", "shape", "lengths of the samples"),
     ("MultiModal*: grids['image']", "integers, bytes, lists, shape", RIGHT),
     ("MultiModal*: grids['image']", "zeros", "an image that a sample does not have"),
+    ("*-items: grids['image']", "length 0, symbolic length + 1", "of other items"),
     ("MultiModal*: grids['image']", "rank - 1, symbolic rank - 1", SAME),
     ("MultiModal*: grids['image']", "symbolic uint8 dtype", RIGHT),
     ("MultiModal*: start_index['*']", "zero, one, zeros, integers, bytes", RIGHT),

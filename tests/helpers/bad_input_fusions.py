@@ -40,6 +40,7 @@ OTHERS = {
     "grids": {"image": (2, 2)},
     "start_index": {"image": 1},
 }
+ITEMS = np.array([[[1, 2], [2, 1]], [[1, 1], [0, 0]]], "int32")
 SHARED = {
     "normalization": "both",
     "num_registers": 1,
@@ -151,6 +152,12 @@ def fusion_subjects():
             fusion,
             {},
             {"inputs": INPUTS, "placeholders": {"marks": PLACES}, **OTHERS},
+        ),
+        Subject(
+            "MultiModalFusion-items",
+            functools.partial(mm.MultiModalFusion, {"image": CONFIGS["image"]}, 8),
+            {},
+            {"inputs": {"image": FLAT}, "grids": {"image": ITEMS}},
         ),
         Subject(
             "MultiModalFusion-ids",
