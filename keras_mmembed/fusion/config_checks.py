@@ -94,7 +94,7 @@ def _check_config(who: str, name: str, config: Any, unified_dim: int) -> Any:
         )
     if "terms" in config:
         config["terms"] = term_checks.check_terms(
-            who, f"{place}['terms']", config["terms"], unified_dim
+            who, f"{place}['terms']", config, unified_dim
         )
     return config
 
@@ -177,6 +177,10 @@ def _check_position(who: str, place: str, kind: str, config: Config) -> Any:
         term_checks.check_keys(who, place, position, ("layer", "gate"))
         gate = term_checks.check_gate(who, place, position.get("gate"))
         position = position["layer"]
+        rule = "be 'sinusoidal', 'learned' or a position layer"
+        remedy = "Say `position: None` for no encoding."
+        is_given = position is not None
+        checks.check(is_given, who, f"{place}['layer']", rule, None, remedy)
     if isinstance(position, dict):
         position = keras.saving.deserialize_keras_object(position)
     rule = "be None or left out with type 'none'"
