@@ -213,11 +213,11 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         rule = f"divide unified_dim={self.fusion.unified_dim}"
         divides = self.fusion.unified_dim % self.num_heads == 0
         checks.check(divides, WHO, "num_heads", rule, num_heads)
-        modalities, borders = self.fusion.modalities, self.fusion.layout.borders
+        modalities = self.fusion.modalities
         self.rules: dict[str, Any] = check_rules(
             WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
         )
-        self.gated: list[str] = check_gated(WHO, gated, modalities, borders)
+        self.gated: list[str] = check_gated(WHO, gated, self.fusion.layout)
         masks = make_masks(modalities, self.rules, self.gated)
         self.attention_mask: AttentionMask | None = masks[0]
         self.narrow_mask: AttentionMask | None = masks[1]
