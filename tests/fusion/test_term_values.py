@@ -96,3 +96,13 @@ def test_stand_ins_get_no_term():
         assert fused["mask"].all()
         np.testing.assert_allclose(fused["embeddings"][1], expected[1], atol=1e-6)
         assert np.abs(fused["embeddings"][0] - expected[0]).min() > 0
+
+
+def test_no_terms_of_an_absent_modality():
+    config = {"type": "1d", "dim": WIDTH, "terms": {"part": mm.SegmentEmbedding(3)}}
+    layer = mm.MultiModalFusion({"x": config, "y": {"instance_of": "x"}}, WIDTH)
+    x, ids = {"y": normal(2, 3, WIDTH)}, np.ones((2, 3), "int32")
+    expected = array(layer(x, terms={"y": {"part": ids}}))
+    for nothing in (None, {}, {"part": None}):
+        got = array(layer(x, terms={"x": nothing, "y": {"part": ids}}))
+        np.testing.assert_array_equal(got, expected)
