@@ -79,7 +79,13 @@ def open_sum():
             "normalization": {"type": "rms", "place": "modality", "special": False},
         },
         "image": {**FUSION["image"], "normalization": {"place": "features"}},
-        "video": {"type": "3d", "dim": 8, "normalization": None},
+        "video": {
+            "type": "3d",
+            "dim": 8,
+            "normalization": None,
+            "position": None,
+            "row_token": True,
+        },
         "audio": {**FUSION["audio"], "terms": {"kind": mm.ModalityEmbedding(["a"])}},
     }
 

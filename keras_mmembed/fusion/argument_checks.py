@@ -10,14 +10,11 @@ from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.layout import Layout
-from keras_mmembed.fusion.segment import SegmentEmbedding
-from keras_mmembed.fusion.terms import axes_with_batch, begins
+from keras_mmembed.fusion.terms import ID_TABLES, axes_with_batch, begins, value_axes
 from keras_mmembed.fusion.tokens import known_product
-from keras_mmembed.positions.box import BoxEmbedding
 from keras_mmembed.positions.grid_items import has_items
 
 WHO = "MultiModalFusion"
-# of what these layers embed, the axes that each token has
 
 
 def check_is_tensor(argument: str, value: Any) -> None:
@@ -45,16 +42,19 @@ def check_terms(
             continue
         check_is_tensor(f"{place}[{term!r}]", value)
         shape = checks.known_shape(value.shape)
-        options, tokens = axes_with_batch(features_shape), features_shape[1:-1]
+        options = axes_with_batch(features_shape)
         listed = " or ".join(map(str, dict.fromkeys(options[:3])))
-        options += [tokens, (known_product(tokens),)]
+        options += axes_with_batch((1, *features_shape[1:]))
         fits = begins(shape, options)
         rule = f"begin with {listed}"
         config = branch.config["terms"][term]
-        axes = _axes_of_values(config)
+        several = config.get("pooling") is not None
+        axes = value_axes(config["layer"], several)
         if axes:
-            has_boxes = type(config["layer"]) is BoxEmbedding
-            kind = "number" if has_boxes else "integer"
+            # with several, ids of samples would look like those of tokens
+            flat = (known_product(features_shape[1:-1]),)
+            options += [] if several else [flat]
+            kind = "integer" if isinstance(config["layer"], ID_TABLES) else "number"
             tensors.check_kind(WHO, f"{place}[{term!r}]", value, kind)
             fits = any(
                 checks.shapes_match(shape, (*one, *more))
@@ -64,16 +64,6 @@ def check_terms(
             more = " or ".join(map(str, axes))
             rule = f"be {listed}" if axes == [()] else f"be {listed}, then {more}"
         checks.check(fits, WHO, f"{place}[{term!r}].shape", rule, shape)
-
-
-def _axes_of_values(config: Mapping[str, Any]) -> list[Shape]:
-    """Return the axes that a value of a term may have; none if unknown."""
-    layer, several = config["layer"], (None,) if config.get("pooling") else ()
-    if type(layer) is SegmentEmbedding:
-        return [several]
-    if type(layer) is BoxEmbedding:
-        return [(*several, size) for size in dict.fromkeys((4, layer.numbers))]
-    return []
 
 
 def check_argument(

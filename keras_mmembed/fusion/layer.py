@@ -73,9 +73,11 @@ class MultiModalFusion(
         grids: by name, an integer for each axis, `(axes,)`, `(batch, axes)` or, for
             several images or clips of a sample, `(batch, items, axes)`.
         start_index: by name, an integer or `(batch,)`, integer.
-        terms: by name, a dict by term, of the axes of the tokens, then those of a
-            value: none for ids, one for boxes; with `pooling` another before these.
-            `(batch, 1)`, and so on for grids, is one value of a sample.
+        terms: by name, a dict by term, `(batch, ...)` of the axes of the tokens, then
+            those of a value: none for ids, one for boxes; with `pooling` another before
+            these. `(batch, 1, ...)` is one value of a sample, `(1, length, ...)` are
+            those of every sample. Without `pooling`, layers of this package take
+            `(length, ...)` too.
         masked: by name, the axes of the tokens, bool.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
             is that of all tokens, and of class, register, start and end tokens.

@@ -275,11 +275,11 @@ class MultiModalTransformer(TransformerLayers):
         bias = make_shared_bias(self, relative_bias, self.num_heads)
         # written as arguments, each block makes its own
         self.relative_bias = cast(Any, relative_bias) if bias is None else bias
-        modalities, borders = self.fusion.modalities, self.fusion.layout.borders
+        modalities = self.fusion.modalities
         self.rules = check_rules(
             WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
         )
-        self.gated = check_gated(WHO, gated, modalities, borders)
+        self.gated = check_gated(WHO, gated, self.fusion.layout)
         masks = make_masks(modalities, self.rules, self.gated)
         self.attention_mask = masks[0]
         self.narrow_mask = masks[1]

@@ -73,7 +73,7 @@ FUSION_ROWS = [
     ("MultiModal*: terms['text']", "empty dict, without a key", NONE),
     ("MultiModal*: terms*kind*", "zeros, integers, bytes, lists", RIGHT),
     ("MultiModal*: terms*kind*", "symbolic uint8 dtype", RIGHT),
-    ("MultiModal*: terms*kind*", "rank - 1, symbolic rank - 1", SAME),
+    ("MultiModal*: terms*kind*", "rank - 1, symbolic rank - 1, batch 1", SAME),
     ("MultiModal*: mask['*']", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
     ("MultiModal*: mask['*']", "bools, floats, integers, bytes, lists", TRUTH),
     ("MultiModal*: mask['*']", "shape", "lengths of the samples"),

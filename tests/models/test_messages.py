@@ -12,7 +12,11 @@ CONFIGS = {
     "image": {"type": "2d", "dim": 12},
 }
 MODEL = partial(mm.MultiModalTransformer, CONFIGS, 16)
-BORDERED = {**CONFIGS, "audio": {"type": "1d", "dim": 8, "end_token": True}}
+BORDERED = {
+    **CONFIGS,
+    "audio": {"type": "1d", "dim": 8, "end_token": True},
+    "rows": {"type": "2d", "dim": 8, "row_token": True},
+}
 
 ERRORS = [
     wrong(MODEL, "divide unified_dim=16", num_heads=3),
@@ -34,6 +38,12 @@ ERRORS = [
         "hold no modality with a start or end token, which no rule can hide",
         "'audio'",
         gated=["audio"],
+    ),
+    wrong(
+        partial(mm.MultiModalTransformer, BORDERED),
+        "hold no modality with a row token, which no rule can hide",
+        "'rows'",
+        gated=["rows"],
     ),
     wrong(mm.preset, "be one of 'visual_question_answering'", application="chess"),
     wrong(
