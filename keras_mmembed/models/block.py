@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
+from keras import ops
 
 from keras_mmembed.attention.parts import BiasSpec, RotarySpec, Rotations
 from keras_mmembed.common import call_arguments, checks
@@ -289,6 +290,8 @@ class TransformerBlock(BlockLayers):
         mixed = mix(norm(tokens) if self.norm_first else tokens)
         scale = getattr(self, f"{name}_scale")
         mixed = mixed if scale is None else scale(mixed)
+        # cast here, behind the norm, which passes on the Keras mask
+        tokens = ops.cast(tokens, self.compute_dtype)
         tokens = tokens + self.drop(mixed, training=training)
         return tokens if self.norm_first else norm(tokens)
 
