@@ -177,4 +177,7 @@ def make_norm(
     make = keras.layers.LayerNormalization
     if norm_type == "rms":
         make = keras.layers.RMSNormalization
-    return make(epsilon=epsilon, dtype=dtype, name=name)
+    norm = make(epsilon=epsilon, dtype=dtype, name=name)
+    # RMSNormalization of Keras would lose the mask, with a warning
+    norm.supports_masking = True
+    return norm
