@@ -1,7 +1,7 @@
 """The sublayers of a model, and its configuration."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -20,6 +20,7 @@ from keras_mmembed.models import options
 from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.block_options import BlockOptions, make_norm
 from keras_mmembed.models.blocks import make_blocks
+from keras_mmembed.models.model_call import ModelCall, standardize_encoded
 from keras_mmembed.models.pooling import Pooling, make_head
 from keras_mmembed.models.restoring import RestoringModel
 
@@ -40,6 +41,14 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
     gated: list[str]
     attention_mask: AttentionMask | None
     narrow_mask: AttentionMask | None
+
+    if TYPE_CHECKING:
+        __call__: ModelCall
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = standardize_encoded(type(self).__name__, args, kwargs)
+            return super().__call__(*args, **kwargs)
 
     def _make_sublayers(self) -> None:
         dtype, block = self.dtype_policy, options.block_options(self)
