@@ -42,6 +42,7 @@ from keras_mmembed.models.masks import (
     check_rules,
     make_masks,
 )
+from keras_mmembed.models.model_call import ENCODED
 from keras_mmembed.models.pooling import (
     POOLINGS,
     Pooling,
@@ -362,10 +363,9 @@ class MultiModalTransformer(TransformerLayers):
     def compute_output_spec(
         self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
     ) -> Any:
-        encoded = kwargs.pop("encoded", None)
-        kwargs.pop("encoded_mask", None)
-        check_encoded(self, encoded)
+        other = {name: kwargs.pop(name, None) for name in ENCODED}
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
+        check_encoded(self, other, fused.shape[0])
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
         return self._output_spec(fused, shapes)
 
