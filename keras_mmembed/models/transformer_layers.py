@@ -71,13 +71,14 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
 
     def build(
         self,
-        inputs_shape: Mapping[str, Shape | None],
+        inputs_shape: Mapping[str, Shape | None] | None = None,
         encoded_shape: Shape | None = None,
         **other_shapes: Any,
     ) -> None:
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
-            self.fusion.build(inputs_shape)
+            # Keras names no shape for an empty dict, which the fusion refuses
+            self.fusion.build(inputs_shape or {})
         for block in self.blocks:
             if not block.built:
                 block.build(tokens_shape, encoded_shape)
