@@ -151,12 +151,12 @@ def check_parts(
     return make_rotary(layer, rotary), bias
 
 
-def check_tokens_shape(who: str, shape: Shape) -> None:
+def check_tokens_shape(who: str, shape: Shape, argument: str = "tokens") -> None:
     """Raise unless tokens have three axes and a known width."""
-    shape = checks.known_shape(shape)
-    checks.check_rank(who, "tokens.shape", shape, (3,), "(batch, length, width)")
+    shape, argument = checks.known_shape(shape), f"{argument}.shape"
+    checks.check_rank(who, argument, shape, (3,), "(batch, length, width)")
     rule = "have a last axis of known size, at least 1"
-    checks.check(bool(shape[-1]), who, "tokens.shape", rule, shape)
+    checks.check(bool(shape[-1]), who, argument, rule, shape)
 
 
 def standardize_call(
@@ -221,11 +221,9 @@ def check_encoded(
         rule = "be None without `encoded`"
         checks.check(mask is None, who, "encoded_mask", rule, _shape_of(mask))
         return
-    shape, axes = checks.known_shape(encoded.shape), "(batch, length, width)"
-    checks.check_rank(who, "encoded.shape", shape, (3,), axes)
+    shape = checks.known_shape(encoded.shape)
+    check_tokens_shape(who, shape, "encoded")
     tensors.check_kind(who, "encoded", encoded, "float", "Cast them to floats.")
-    rule = "have a last axis of known size, at least 1"
-    checks.check(bool(shape[-1]), who, "encoded.shape", rule, shape)
     rule = f"be ({batch}, length, width), of the same samples"
     fits = checks.shapes_match(shape[:1], (batch,))
     checks.check(fits, who, "encoded.shape", rule, shape)
