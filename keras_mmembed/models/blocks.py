@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from keras_mmembed.models.block import TransformerBlock
+from keras_mmembed.models.options import plain
 
 
 class EncoderBlock(TransformerBlock):
@@ -18,7 +19,7 @@ def make_blocks(
         EncoderBlock(
             seed=None if seed is None else seed + index + 1,
             # several blocks must not share what is written as arguments
-            relative_bias=copy.deepcopy(relative_bias),
+            relative_bias=copy.deepcopy(plain(relative_bias)),
             name=f"block_{index}",
             **options,
         )
