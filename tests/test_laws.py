@@ -56,7 +56,7 @@ def test_config_round_trip(case):
     arguments = {
         name
         for owner in type(layer).__mro__[:2]
-        if owner.__module__.startswith("keras_mmembed")
+        if owner.__module__.startswith("keras_mmembed") and "__init__" in vars(owner)
         for name in inspect.signature(owner).parameters
     }
     assert arguments - {"kwargs", "options", "sizes"} <= set(config)

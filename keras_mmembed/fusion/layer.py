@@ -1,7 +1,7 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
 from collections.abc import Mapping
-from typing import Any, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import keras
 from keras import initializers
@@ -24,6 +24,7 @@ from keras_mmembed.fusion import config as fusion_config
 from keras_mmembed.fusion.arguments import (
     ByModality,
     CallArguments,
+    FusionCall,
     collect,
 )
 from keras_mmembed.fusion.branch import ModalityBranch
@@ -382,6 +383,9 @@ class MultiModalFusion(
                 )
                 setattr(self, name, weight)
         self.built = True
+
+    if TYPE_CHECKING:
+        __call__: FusionCall
 
     def call(
         self,

@@ -38,10 +38,11 @@ def check_rotary_rule(
     """
     is_name = isinstance(rotary_rule, str)
     options = {"rule": rotary_rule} if is_name else rotary_rule
-    fits = isinstance(options, Mapping) and "rule" in options
-    rule = f"be the name of a rule, or a dict with the keys {', '.join(RULE_KEYS)}"
+    rule = "be a dict of arguments, or the name of a rule"
+    fits = isinstance(options, Mapping)
     checks.check(fits, who, "rotary_rule", rule, repr(rotary_rule), error=TypeError)
-    fits = set(options) <= set(RULE_KEYS)
+    rule = f"have the key `rule`, and of {list(RULE_KEYS[1:])} those that it uses"
+    fits = "rule" in options and set(options) <= set(RULE_KEYS)
     checks.check(fits, who, "rotary_rule", rule, repr(rotary_rule))
     name: Any = options["rule"]
     checks.check_choice(who, "rotary_rule", name, POSITION_RULE_NAMES)

@@ -44,6 +44,7 @@ from keras_mmembed.models.masks import (
     check_rules,
     make_masks,
 )
+from keras_mmembed.models.model_call import ENCODED
 from keras_mmembed.models.pooling import (
     POOLINGS,
     Pooling,
@@ -305,7 +306,6 @@ class MultiModalTransformer(TransformerLayers):
         others = (segment_ids, positions, present, placeholders, mask)
         others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
-        check_encoded(WHO, self, encoded)
         more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
         tokens, fused = self._encode(inputs, arguments, more)[:2]
         tokens = tokens if self.norm is None else self.norm(tokens)
@@ -452,10 +452,9 @@ class MultiModalTransformer(TransformerLayers):
     def compute_output_spec(
         self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
     ) -> Any:
-        encoded = kwargs.pop("encoded", None)
-        kwargs.pop("encoded_mask", None)
-        check_encoded(WHO, self, encoded)
+        other = {name: kwargs.pop(name, None) for name in ENCODED}
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
+        check_encoded(self, other, fused.shape[0])
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
         return self._output_spec(fused, shapes)
 

@@ -1,7 +1,7 @@
 """The sublayers of a model, and its configuration."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -21,6 +21,7 @@ from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.block_options import BlockOptions, make_norm
 from keras_mmembed.models.blocks import make_blocks
 from keras_mmembed.models.generation_checks import growing_modality
+from keras_mmembed.models.model_call import ModelCall, standardize_encoded
 from keras_mmembed.models.pooling import Pooling, make_head
 from keras_mmembed.models.restoring import RestoringModel
 
@@ -44,6 +45,14 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
     attention_mask: AttentionMask | None
     narrow_mask: AttentionMask | None
 
+    if TYPE_CHECKING:
+        __call__: ModelCall
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = standardize_encoded(type(self).__name__, args, kwargs)
+            return super().__call__(*args, **kwargs)
+
     def _make_sublayers(self) -> None:
         dtype, block = self.dtype_policy, options.block_options(self)
         shared = isinstance(self.relative_bias, RelativePositionBias)
@@ -65,13 +74,14 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
 
     def build(
         self,
-        inputs_shape: Mapping[str, Shape | None],
+        inputs_shape: Mapping[str, Shape | None] | None = None,
         encoded_shape: Shape | None = None,
         **other_shapes: Any,
     ) -> None:
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
-            self.fusion.build(inputs_shape)
+            # Keras names no shape for an empty dict, which the fusion refuses
+            self.fusion.build(inputs_shape or {})
         for block in self.blocks:
             if not block.built:
                 block.build(tokens_shape, encoded_shape)

@@ -4,6 +4,7 @@ import functools
 
 import keras
 import numpy as np
+from bad_input_attention import OF_BLOCK
 from bad_input_subject import FLAT, GRID, LAYER, Subject, X, bools, floats, ids
 
 import keras_mmembed as mm
@@ -76,6 +77,9 @@ MODEL = {
     "hidden": {"text": ["image"]},
     "gated": ["image"],
     "remat": False,
+    "final_norm": True,
+    **OF_BLOCK,
+    "rotary_rule": {"rule": "sequence"},
     **SHARED,
 }
 TWO = {
@@ -175,11 +179,21 @@ def fusion_subjects():
             "MultiModalTransformer",
             mm.MultiModalTransformer,
             {"modality_configs": TWO, **MODEL},
-            {"inputs": TWO_INPUTS},
+            {"inputs": TWO_INPUTS, "encoded": floats(2, 4, 6)},
             calls=False,
         ),
         Subject(
             "MultiModalTransformer-call", model, {}, {"inputs": INPUTS, **ARGUMENTS}
+        ),
+        Subject(
+            "MultiModalTransformer-encoded",
+            functools.partial(two, cross_attention=True),
+            {},
+            {
+                "inputs": TWO_INPUTS,
+                "encoded": floats(2, 4, 6),
+                "encoded_mask": bools(2, 4),
+            },
         ),
         Subject(
             "MultiModalTransformer-scores",
