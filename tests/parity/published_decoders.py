@@ -123,7 +123,7 @@ def clip_weights(tower, depth):
 
     The tower has a class token with a row of the table of positions.
     """
-    embeddings, patch = tower.embeddings, "fusion/image/embedding/projection"
+    embeddings = tower.embeddings
     rows = numpy(embeddings.position_embedding.weight)
     return {
         **under(
