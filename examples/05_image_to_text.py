@@ -62,7 +62,7 @@ def main():
     options = parse_arguments(__doc__)
     rng = np.random.default_rng(options.seed)
     train_digits, test_digits = split_digits(rng)
-    number, epochs = (96 * BATCH, 3) if options.quick else (320 * BATCH, 6)
+    number, epochs = (96 * BATCH, 3) if options.quick else (160 * BATCH, 6)
     pictures, sentences = make_sums(rng, train_digits, number)
     tests, truth = make_sums(rng, test_digits, 256)
     prompt = VOCABULARY.ids([PROMPT] * len(tests))
