@@ -18,6 +18,7 @@ from keras_mmembed.fusion.config import (
     ModalityType,
     has_learned_position,
 )
+from keras_mmembed.fusion.features import modalities_of_tower
 from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.conventions import KINDS
 
@@ -108,6 +109,9 @@ def _check_embedding(who: str, place: str, config: Config) -> keras.layers.Layer
     says_shape = type(embedding).compute_output_shape is not default
     received = type(embedding).__name__
     checks.check(says_shape, who, place_of_key, rule, received, error=TypeError)
+    rule = "be a layer of one input, so as a model have one modality"
+    names = modalities_of_tower(embedding)
+    checks.check(len(names) < 2, who, place_of_key, rule, list(names))
     rule = "be left out, because 'embedding' is given"
     size = config.get("vocabulary_size")
     checks.check(size is None, who, f"{place}['vocabulary_size']", rule, size)

@@ -217,6 +217,11 @@ CONSTRUCTORS = [
         "WithoutShape",
         embedding=WithoutShape(),
     ),
+    audio(
+        "be a layer of one input, so as a model have one modality",
+        ["a", "b"],
+        embedding=mm.MultiModalTransformer({"a": TEXT, "b": TEXT}, 8, num_layers=1),
+    ),
     configs(
         {
             **PLACED,
