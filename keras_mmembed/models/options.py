@@ -3,6 +3,7 @@
 import keras
 
 from keras_mmembed.common.types import Config
+from keras_mmembed.models import activations
 
 # arguments of a model that its fusion holds
 FUSION_OPTIONS = (
@@ -20,8 +21,6 @@ OWN_OPTIONS = (
     "num_heads",
     "hidden_dim",
     "norm_first",
-    "pooling",
-    "num_outputs",
     "gated",
     "epsilon",
     "dropout",
@@ -40,6 +39,5 @@ def own_config(model: keras.Model) -> Config:
     """Return the other arguments of a model, besides the rules of its attention."""
     return {
         **{name: getattr(model, name) for name in OWN_OPTIONS},
-        "activation": keras.activations.serialize(model.activation),
-        "output_activation": keras.activations.serialize(model.output_activation),
+        "activation": activations.serialize(model.activation),
     }

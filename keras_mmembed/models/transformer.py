@@ -23,7 +23,7 @@ from keras_mmembed.fusion.config import (
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.standardize import CallByModality
-from keras_mmembed.models import options
+from keras_mmembed.models import activations, options
 from keras_mmembed.models.block import EncoderBlock, make_blocks
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -31,14 +31,8 @@ from keras_mmembed.models.masks import (
     check_rules,
     make_masks,
 )
-from keras_mmembed.models.pooling import (
-    POOLINGS,
-    Pooling,
-    check_output_activation,
-    make_head,
-    pool,
-    pooled_spec,
-)
+from keras_mmembed.models.pooling import UNPOOLED, Pooling
+from keras_mmembed.models.readout import FinalNorm, Head, ReadsOut
 from keras_mmembed.models.restoring import RestoringModel
 
 WHO = "MultiModalTransformer"
@@ -46,7 +40,7 @@ WHO = "MultiModalTransformer"
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 @clear_calls
-class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
+class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringModel):
     """Encodes text, images, audio and video in one transformer.
 
     Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
@@ -59,9 +53,9 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
 
     Shapes:
         inputs: by name, as for `MultiModalFusion`.
-        outputs: with `pooling="cls"` or `"mean"` `(batch, width)`; with `"tokens"`
-            `(batch, fused length, width)`; with `"modalities"` by name
-            `(batch, length, width)`. The width is `num_outputs`, or `unified_dim`.
+        outputs: with `pooling="tokens"` `(batch, fused length, width)`; with
+            `"modalities"` by name `(batch, length, width)`; else `(batch, width)`. The
+            width is `num_outputs`, that of `head`, or `unified_dim`.
 
     Args:
         modality_configs: By name, the keys of a modality, as for `MultiModalFusion`.
@@ -74,12 +68,23 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         activation: Activation of the hidden layer. Defaults to `"gelu"`.
         norm_first: Whether blocks normalize their inputs (pre-norm), and the model its
             last tokens; or their sums (post-norm). Defaults to `True`.
-        pooling: `"cls"` (default), the class token; `"mean"`, the mean of the valid
-            tokens that stand for inputs; `"tokens"`, all tokens, with their mask;
-            `"modalities"`, the tokens of each modality by name.
+        pooling: `"cls"` (default), the class token; `"first"` or `"last"`, the first or
+            the last valid token; `"mean"`, the mean of the valid tokens that stand for
+            inputs; `"special"`, that of class and register tokens; `"attention"`, what
+            a learned query reads from the valid tokens (SigLIP); `"tokens"`, all
+            tokens, with their mask; `"modalities"`, the tokens of each modality by
+            name.
+        cls_token: Whether a class token comes first. Defaults to `None`, with
+            `pooling="cls"` alone.
+        final_norm: Whether the last tokens are normalized, or with `"pooled"` what is
+            pooled of them. Defaults to `None`, as `norm_first`.
+        pooler: Whether a dense layer with a tanh follows the pooling, as in BERT.
+            Defaults to `False`.
         num_outputs: Width of a dense head on what is pooled. Defaults to `None`, no
             head.
         output_activation: Activation of the head. Defaults to `None`, the identity.
+        head: A layer of the user's own as the head, such as a `keras.Sequential` of
+            two dense layers, in place of `num_outputs`. Defaults to `None`.
         causal: Whether tokens attend only to those before, as for `AttentionMask`.
             Defaults to `False`.
         prefix: Modalities that all may attend to, as for `AttentionMask`. Defaults to
@@ -157,8 +162,12 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         activation: Activation = "gelu",
         norm_first: bool = True,
         pooling: Pooling = "cls",
+        cls_token: bool | None = None,
+        final_norm: FinalNorm = None,
+        pooler: bool = False,
         num_outputs: int | None = None,
         output_activation: Activation = None,
+        head: Head = None,
         causal: bool = False,
         prefix: Sequence[str] = (),
         hidden: Mapping[str, Sequence[str]] | None = None,
@@ -181,14 +190,23 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         self.hidden_dim: int | None = checks.check_integer(
             WHO, "hidden_dim", hidden_dim, optional=True
         )
-        self.activation: Any = checks.check_activation(WHO, "activation", activation)
-        self.norm_first: bool = checks.check_flag(WHO, "norm_first", norm_first)
-        self.pooling: Pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
-        self.num_outputs: int | None = checks.check_integer(
-            WHO, "num_outputs", num_outputs, optional=True
+        self.activation: Any = activations.check_activation(
+            WHO, "activation", activation
         )
-        self.output_activation: Any = check_output_activation(
-            WHO, output_activation, self.num_outputs
+        self.norm_first: bool = checks.check_flag(WHO, "norm_first", norm_first)
+        own_head = self._check_readout(
+            WHO,
+            pooling=pooling,
+            cls_token=cls_token,
+            final_norm=final_norm,
+            pooler=pooler,
+            num_outputs=num_outputs,
+            output_activation=output_activation,
+            head=head,
+            norm_first=self.norm_first,
+            num_registers=checks.check_integer(
+                WHO, "num_registers", num_registers, minimum=0
+            ),
         )
         self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
         self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
@@ -202,7 +220,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
             modality_embedding=modality_embedding,
             modality_dropout=modality_dropout,
             missing=missing,
-            cls_token=pooling == "cls",
+            cls_token=self.has_cls_token,
             epsilon=epsilon,
             dropout=dropout,
             return_dict=True,
@@ -221,9 +239,9 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         masks = make_masks(modalities, self.rules, self.gated)
         self.attention_mask: AttentionMask | None = masks[0]
         self.narrow_mask: AttentionMask | None = masks[1]
-        self._make_sublayers()
+        self._make_sublayers(own_head)
 
-    def _make_sublayers(self) -> None:
+    def _make_sublayers(self, head: keras.layers.Layer | None) -> None:
         width, dtype = self.fusion.unified_dim, self.dtype_policy
         self.blocks: list[EncoderBlock] = make_blocks(
             self.num_layers,
@@ -238,13 +256,13 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
             seed=self.seed,
             dtype=dtype,
         )
-        self.norm: keras.layers.LayerNormalization | None = None
-        if self.norm_first:
-            self.norm = keras.layers.LayerNormalization(
-                epsilon=self.epsilon, dtype=dtype, name="norm"
-            )
-        self.head: keras.layers.Dense | None = make_head(
-            self.num_outputs, self.output_activation, self.compute_dtype
+        self._make_readout(
+            width,
+            head=head,
+            num_heads=self.num_heads,
+            hidden_dim=self.hidden_dim or 4 * width,
+            activation=self.activation,
+            epsilon=self.epsilon,
         )
         self.attach_mask: AttachMask = AttachMask(dtype=dtype)
 
@@ -254,12 +272,10 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             self.fusion.build(inputs_shape)
-        for sublayer in (*self.blocks, self.norm):
-            if sublayer is not None and not sublayer.built:
-                sublayer.build(tokens_shape)
-        if self.head is not None and not self.head.built:
-            is_pooled = self.pooling in ("cls", "mean")
-            self.head.build((None, tokens_shape[-1]) if is_pooled else tokens_shape)
+        for block in self.blocks:
+            if not block.built:
+                block.build(tokens_shape)
+        self._build_readout(self.fusion.unified_dim)
         for mask in (self.attention_mask, self.narrow_mask):
             if mask is not None and not mask.built:
                 mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
@@ -284,11 +300,9 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
         tokens, fused = self._encode(inputs, arguments, training)[:2]
-        tokens = tokens if self.norm is None else self.norm(tokens)
         names = self.fusion.modalities
-        tokens = pool(self.pooling, tokens, fused, names, left_out=self.gated)
-        outputs = tokens if self.head is None else self.head(tokens)
-        if self.pooling in ("cls", "mean"):
+        outputs = self._read_out(tokens, fused, names, self.gated, training)
+        if self.pooling not in UNPOOLED:
             return outputs
         outputs = self.attach_mask([outputs, fused["mask"]])
         if self.pooling == "tokens":
@@ -363,9 +377,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         self, fused: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
     ) -> Any:
         """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
-        dtype = self.compute_dtype if self.head is None else self.head.compute_dtype
-        width = self.num_outputs or self.fusion.unified_dim
-        outputs = pooled_spec(self.pooling, fused, width, dtype)
+        outputs = self._readout_spec(fused)
         if self.pooling != "modalities":
             return outputs
         return self.fusion.split_spec(outputs, inputs_shape)
@@ -374,6 +386,7 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, RestoringModel):
         return {
             **options.fusion_config(self.fusion),
             **options.own_config(self),
+            **self._readout_config(),
             **self.rules,
             "name": self.name,
             "trainable": self.trainable,

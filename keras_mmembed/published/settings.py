@@ -1,0 +1,94 @@
+"""Arguments of models from published configurations: what most of them share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keras_mmembed.common import checks
+from keras_mmembed.common.types import Config
+
+WHO = "MultiModalTransformer"
+# published names of activations, and those of Keras or this package
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "quick_gelu": "quick_gelu",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+
+
+def value_of(config: Mapping[str, Any], key: str) -> Any:
+    """Return an entry of a published configuration, which must be there."""
+    rule = f"have {key!r} in its config.json"
+    checks.check(key in config, WHO, "source", rule, sorted(map(str, config)))
+    return config[key]
+
+
+def size_of(config: Mapping[str, Any], key: str) -> int:
+    """Return a size in a published configuration."""
+    value, argument = value_of(config, key), f"source['config.json'][{key!r}]"
+    return checks.check_integer(WHO, argument, value)
+
+
+def sizes_of(config: Mapping[str, Any], key: str, number: int = 2) -> tuple[int, ...]:
+    """Return one size for each axis, of which all may be given as one."""
+    value, argument = value_of(config, key), f"source['config.json'][{key!r}]"
+    values = value if isinstance(value, list) else [value] * number
+    rule = f"be an integer or {number} of them"
+    checks.check(len(values) == number, WHO, argument, rule, repr(value))
+    return tuple(checks.check_integer(WHO, argument, one) for one in values)
+
+
+def check_known(config: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raise unless each entry, if it is there, has the only value that is known.
+
+    Args:
+        config: A published configuration.
+        known: Entries that change the arithmetic, each with the value that the library
+            can express.
+    """
+    for key, expected in known.items():
+        value, argument = config.get(key, expected), f"source['config.json'][{key!r}]"
+        rule = f"be {expected!r}: there is no other here"
+        checks.check(value == expected, WHO, argument, rule, repr(value))
+
+
+def activation_of(config: Mapping[str, Any], key: str = "hidden_act") -> str:
+    """Return the name of an activation."""
+    argument = f"source['config.json'][{key!r}]"
+    name = checks.check_choice(WHO, argument, value_of(config, key), ACTIVATIONS)
+    return ACTIVATIONS[name]
+
+
+def encoder_of(config: Mapping[str, Any], **more: Any) -> Config:
+    """Return the arguments that are named alike in most configurations."""
+    return {
+        "unified_dim": size_of(config, "hidden_size"),
+        "num_layers": size_of(config, "num_hidden_layers"),
+        "num_heads": size_of(config, "num_attention_heads"),
+        "hidden_dim": size_of(config, "intermediate_size"),
+        "activation": activation_of(config),
+        "epsilon": float(value_of(config, "layer_norm_eps")),
+        "dropout": float(config.get("hidden_dropout_prob", 0.0)),
+        "modality_embedding": False,
+        **more,
+    }
+
+
+def labels_of(config: Mapping[str, Any], heads: Mapping[str, str]) -> int | None:
+    """Return the number of outputs of a published head, `None` without one.
+
+    Args:
+        config: A published configuration.
+        heads: Names of architectures with a head.
+    """
+    names = config.get("architectures") or []
+    if not any(name in heads for name in names):
+        return None
+    # a configuration says nothing of two labels
+    return len(config.get("id2label") or range(2))
