@@ -12,7 +12,7 @@ PACKAGE, TESTS = Path(keras_mmembed.__file__).parent, Path(__file__).parent
 MAY_IMPORT = {
     "serving": {"common"},
     "models": {"published", "fusion", "attention", "positions", "inputs", "common"},
-    "published": {"positions", "inputs", "common"},
+    "published": {"fusion", "positions", "inputs", "common"},
     "fusion": {"positions", "inputs", "common"},
     "attention": {"positions", "common"},
     "positions": {"common"},

@@ -1,5 +1,6 @@
 """The model that encodes fused modalities."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
@@ -25,6 +26,7 @@ from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.models import activations, options
 from keras_mmembed.models.block import EncoderBlock, make_blocks
+from keras_mmembed.models.from_preset import from_preset
 from keras_mmembed.models.masks import (
     attention_masks,
     check_gated,
@@ -398,6 +400,35 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         cls, config: Config, custom_objects: Config | None = None
     ) -> "MultiModalTransformer":
         return cls(**from_first_files(config))
+
+    @classmethod
+    def from_preset(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        model_type: str | None = None,
+        **overrides: Any,
+    ) -> "MultiModalTransformer":
+        """Return a model with the configuration and the weights of a published one.
+
+        Modalities are named `text`, `image`, `audio`, `video`. The result is an
+        ordinary model: it trains, and its `.keras` file needs nothing published.
+
+        Args:
+            source: A folder with `config.json` and safetensors, as
+                `huggingface_hub.snapshot_download` returns one.
+            model_type: Which model of the folder, if it holds several, as that of CLIP
+                does. Defaults to `None`, that of `config.json`.
+            **overrides: Arguments of the model in place of the published ones. Those
+                of modalities are merged key by key; another pooling has no head and no
+                pooler unless they are given; what an argument adds is new.
+
+        Raises:
+            ValueError: if the folder lacks a file, or has a damaged one; if its model
+                is none of those known, or has options that are not; or if weights and
+                tensors do not fit.
+        """
+        return from_preset(cls, source, model_type, overrides)
 
     def __repr__(self) -> str:
         config = options.fusion_config(self.fusion)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
-from typing import Any
 
 import keras
 import numpy as np
@@ -54,22 +53,29 @@ class Loader:
             {
                 prefix + name: name
                 for origin in recipe["weights"].values()
-                for one in (origin if isinstance(origin, list) else [origin])
-                for name in recipes.names_of(one)
+                for name in recipes.names_in(origin)
                 for prefix in self._prefixes
             }
         )
 
     def load(
-        self, weights: Mapping[str, keras.Variable], only: Sequence[str] | None
+        self,
+        weights: Mapping[str, keras.Variable],
+        only: Sequence[str] | None = None,
+        *,
+        is_part: bool = False,
+        keeps_new: bool = False,
     ) -> None:
         """Assign weights by their paths; or raise, and leave all as they were.
 
         Args:
             weights: The weights of a model by their paths.
             only: Patterns of the paths of those that are loaded, or `None` for all.
+            is_part: Whether the weights are a part of the model of the recipe.
+            keeps_new: Whether weights of which the recipe knows nothing keep their
+                values.
         """
-        chosen = weights
+        chosen, is_part = weights, is_part or only is not None
         if only is not None:
             chosen = {
                 path: weight
@@ -78,11 +84,13 @@ class Loader:
             }
         plans, nothing = [], []
         for path, weight in chosen.items():
+            if keeps_new and self._patterns.find(path) is None:
+                continue
             plan = self._plan(path, weight)
             (nothing if plan is None else plans).append(path if plan is None else plan)
         used = {name for plan in plans for name in plan.names}
         left = [name for name in self._tensors if name not in used]
-        left = [name for name in left if not self._may_be_left(name, only is not None)]
+        left = [name for name in left if not self._may_be_left(name, is_part)]
         self._check_accounts(nothing, left)
         for plan in plans:
             if plan.read is not keep:

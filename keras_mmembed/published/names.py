@@ -19,7 +19,7 @@ def dense(ours: str, theirs: str, *, bias: bool = True) -> Entries:
 def norm(ours: str, theirs: str) -> Entries:
     """Return the entries of a layer normalization.
 
-    The first files of BERT, which came from TensorFlow, call its weights gamma and beta.
+    The first files of BERT came from TensorFlow and have gamma and beta.
     """
     return {
         f"{ours}/gamma": [f"{theirs}.weight", f"{theirs}.gamma"],

@@ -68,6 +68,12 @@ def names_of(origin: Origin) -> tuple[str, ...]:
     return origin[1:] if isinstance(origin, tuple) else ()
 
 
+def names_in(origin: Origin) -> list[str]:
+    """Return the names of all tensors that an origin may be made of."""
+    listed = origin if isinstance(origin, list) else [origin]
+    return [name for one in listed for name in names_of(one)]
+
+
 class Patterns:
     """Patterns with `{i}` for numbers and `*` for anything, in the order of a recipe.
 

@@ -1,10 +1,12 @@
 """Arguments of models from published configurations: what most of them share."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 from keras_mmembed.common import checks
-from keras_mmembed.common.types import Config
+from keras_mmembed.common.types import Config, Shape
+from keras_mmembed.published.recipe import Recipe
 
 WHO = "MultiModalTransformer"
 # published names of activations, and those of Keras or this package
@@ -20,6 +22,38 @@ ACTIVATIONS = {
     "swish": "silu",
     "tanh": "tanh",
 }
+
+
+# a size of the inputs, or the entry of a configuration that has it
+Axis: TypeAlias = int | str | None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published model.
+
+    Attributes:
+        configure: Makes the arguments of a model of its configuration.
+        recipe: What of its files goes where.
+        inputs: By modality, the shapes of its inputs, with entries of the
+            configuration in place of sizes.
+    """
+
+    configure: Callable[[Mapping[str, Any]], Config]
+    recipe: Recipe
+    inputs: Mapping[str, tuple[Axis, ...]] = field(
+        default_factory=lambda: {"text": (None, None)}
+    )
+
+    def shapes(self, config: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the shapes of the inputs for a configuration."""
+        return {
+            name: tuple(
+                size_of(config, axis) if isinstance(axis, str) else axis
+                for axis in shape
+            )
+            for name, shape in self.inputs.items()
+        }
 
 
 def value_of(config: Mapping[str, Any], key: str) -> Any:
@@ -80,15 +114,26 @@ def encoder_of(config: Mapping[str, Any], **more: Any) -> Config:
     }
 
 
-def labels_of(config: Mapping[str, Any], heads: Mapping[str, str]) -> int | None:
-    """Return the number of outputs of a published head, `None` without one.
+def has_part(config: Mapping[str, Any], endings: Sequence[str]) -> bool:
+    """Whether the published model is one of those that have a part, by its name."""
+    names = config.get("architectures") or []
+    return any(str(name).endswith(tuple(endings)) for name in names)
+
+
+def labels_of(config: Mapping[str, Any], endings: Sequence[str]) -> int | None:
+    """Return the number of outputs of a classifier, `None` without one.
 
     Args:
         config: A published configuration.
-        heads: Names of architectures with a head.
+        endings: How the names of models with a classifier end.
     """
-    names = config.get("architectures") or []
-    if not any(name in heads for name in names):
+    if not has_part(config, endings):
         return None
     # a configuration says nothing of two labels
     return len(config.get("id2label") or range(2))
+
+
+def padding_of(config: Mapping[str, Any]) -> Config:
+    """Return the key of a modality for the id of padding, if there is one."""
+    padding = config.get("pad_token_id")
+    return {} if padding is None else {"padding_id": padding}

@@ -144,9 +144,7 @@ def test_a_folder_has_weights_that_hold_no_code(tmp_path):
     with pytest.raises(ValueError, match=r"be a folder with .*It has nothing\.$"):
         open_source("reader", tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
-    with pytest.raises(
-        ValueError, match=r"model\.bin. Pickled weights .* code"
-    ):
+    with pytest.raises(ValueError, match=r"model\.bin. Pickled weights .* code"):
         open_source("reader", tmp_path)
     (tmp_path / "model.safetensors").mkdir()
     with pytest.raises(ValueError, match=r"be a folder (or|with)"):
