@@ -44,8 +44,9 @@ def from_preset(
     argument, name = "model_type", model_type
     if name is None:
         argument, name = f"source[{CONFIG!r}]['model_type']", config.get("model_type")
-    published = PUBLISHED[checks.check_choice(WHO, argument, name, PUBLISHED)]
-    tensors = open_source(WHO, path)
+    _check_type(argument, name)
+    published, tensors = PUBLISHED[name], open_source(WHO, path)
+    config = published.own(config)
     arguments = merge(published.configure(config), overrides)
     model = model_class(**arguments)
     model.build(published.shapes(config))
@@ -54,6 +55,15 @@ def from_preset(
     is_other = bool(overrides)
     loader.load(weights_by_path(WHO, model), is_part=is_other, keeps_new=is_other)
     return model
+
+
+def _check_type(argument: str, name: Any) -> None:
+    """Raise unless a type of model is known; of several, say how to choose one."""
+    several = [known for known in PUBLISHED if known.startswith(f"{name}_")]
+    remedy = f"Give model_type={' or '.join(map(repr, several))}." if several else ""
+    rule = f"be one of {', '.join(map(repr, PUBLISHED))}"
+    fits = isinstance(name, str) and name in PUBLISHED
+    checks.check(fits, WHO, argument, rule, repr(name), remedy)
 
 
 def merge(arguments: Config, overrides: Config) -> Config:

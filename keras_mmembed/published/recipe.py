@@ -153,9 +153,28 @@ def total(*tensors: np.ndarray) -> np.ndarray:
     return np.sum([tensor.reshape(-1) for tensor in tensors], axis=0)
 
 
-def with_first_row(token: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Return a token plus the first row of a table, its position."""
-    return total(token, table.reshape(-1, table.shape[-1])[:1])
+def at_row(number: int) -> Function:
+    """Return a function that adds a row of a table to a token, as its position."""
+
+    def function(token: np.ndarray, table: np.ndarray) -> np.ndarray:
+        return total(token, rows(number, number + 1)(table))
+
+    return function
+
+
+def row_sum(*numbers: int) -> Function:
+    """Return a function that adds up one row of each table."""
+
+    def function(*tables: np.ndarray) -> np.ndarray:
+        chosen = zip(tables, numbers, strict=True)
+        return total(*(rows(number, number + 1)(table) for table, number in chosen))
+
+    return function
+
+
+def scaled(factors: np.ndarray, tensor: np.ndarray) -> np.ndarray:
+    """Return a kernel or bias whose outputs are scaled, as by a layer scale."""
+    return factors.reshape(-1, *[1] * (tensor.ndim - 1)) * tensor
 
 
 def transposed(tensor: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ ACTIVATIONS = {
 
 # a size of the inputs, or the entry of a configuration that has it
 Axis: TypeAlias = int | str | None
+OF_ALL = ("architectures", "projection_dim")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Published:
         recipe: What of its files goes where.
         inputs: By modality, the shapes of its inputs, with entries of the
             configuration in place of sizes.
+        key: The entry of the configuration of several models that has its own.
     """
 
     configure: Callable[[Mapping[str, Any]], Config]
@@ -44,6 +46,15 @@ class Published:
     inputs: Mapping[str, tuple[Axis, ...]] = field(
         default_factory=lambda: {"text": (None, None)}
     )
+    key: str = ""
+
+    def own(self, config: Mapping[str, Any]) -> Config:
+        """Return the configuration of this model, also from that of several."""
+        if self.key not in config:
+            return dict(config)
+        # projections go to the width of all, and the name of all tells of them
+        outer = {name: config.get(name) for name in OF_ALL}
+        return {**config[self.key], **{n: v for n, v in outer.items() if v is not None}}
 
     def shapes(self, config: Mapping[str, Any]) -> dict[str, Shape]:
         """Return the shapes of the inputs for a configuration."""

@@ -1,10 +1,27 @@
 """Published models by the `model_type` of their configurations."""
 
-from keras_mmembed.published.recipes import bert, vit
+from keras_mmembed.published.recipes import bert, clip, vilt, vit, whisper
 from keras_mmembed.published.settings import Published
 
 PUBLISHED: dict[str, Published] = {
+    "audio-spectrogram-transformer": Published(vit.ast, vit.AST, vit.SPECTROGRAMS),
     "bert": Published(bert.bert, bert.BERT),
+    "clip_text_model": Published(clip.clip_text, clip.CLIP_TEXT, key="text_config"),
+    "clip_vision_model": Published(
+        clip.clip_vision, clip.CLIP_VISION, vit.PIXELS, "vision_config"
+    ),
+    "dinov2": Published(vit.dinov2, vit.DINOV2, vit.PIXELS),
+    "dinov2_with_registers": Published(vit.dinov2, vit.DINOV2, vit.PIXELS),
     "roberta": Published(bert.roberta, bert.ROBERTA),
+    "siglip_text_model": Published(
+        clip.siglip_text, clip.SIGLIP_TEXT, key="text_config"
+    ),
+    "siglip_vision_model": Published(
+        clip.siglip_vision, clip.SIGLIP_VISION, vit.PIXELS, "vision_config"
+    ),
+    "videomae": Published(vit.videomae, vit.VIDEOMAE, vit.CLIPS),
+    "vilt": Published(vilt.vilt, vilt.VILT, vilt.PAIRS),
+    "visual_bert": Published(vilt.visual_bert, vilt.VISUAL_BERT, vilt.REGIONS),
     "vit": Published(vit.vit, vit.VIT, vit.PIXELS),
+    "whisper": Published(whisper.whisper, whisper.WHISPER, whisper.SPECTROGRAMS),
 }

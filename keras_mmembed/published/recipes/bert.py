@@ -46,12 +46,9 @@ WITH_HEAD = ("ForSequenceClassification",)
 WITH_POOLER = ("Model", "ForSequenceClassification")
 
 
-def bert(config: Mapping[str, Any]) -> Config:
-    """Return the arguments of a model with the configuration of BERT."""
-    settings.check_known(
-        config, {"position_embedding_type": "absolute", "is_decoder": False}
-    )
-    text = {
+def text_of(config: Mapping[str, Any]) -> Config:
+    """Return the configuration of the modality `text`."""
+    return {
         "type": "1d",
         "max_len": settings.size_of(config, "max_position_embeddings"),
         "position": "learned",
@@ -59,9 +56,16 @@ def bert(config: Mapping[str, Any]) -> Config:
         "segments": settings.size_of(config, "type_vocab_size"),
         **settings.padding_of(config),
     }
+
+
+def bert(config: Mapping[str, Any]) -> Config:
+    """Return the arguments of a model with the configuration of BERT."""
+    settings.check_known(
+        config, {"position_embedding_type": "absolute", "is_decoder": False}
+    )
     return settings.encoder_of(
         config,
-        modality_configs=serialize_configs({"text": text}),
+        modality_configs={"text": text_of(config)},
         norm_first=False,
         pooling="first",
         pooler=settings.has_part(config, WITH_POOLER),
