@@ -12,6 +12,7 @@ from keras_mmembed.published.loader import Loader, weights_by_path
 from keras_mmembed.published.reader import as_path, open_source, read_json
 from keras_mmembed.published.recipe import Recipe, names_in
 from keras_mmembed.published.recipes import PUBLISHED
+from keras_mmembed.published.settings import Published
 
 Model = TypeVar("Model", bound=keras.Model)
 WHO = "MultiModalTransformer"
@@ -44,8 +45,7 @@ def from_preset(
     argument, name = "model_type", model_type
     if name is None:
         argument, name = f"source[{CONFIG!r}]['model_type']", config.get("model_type")
-    _check_type(argument, name)
-    published, tensors = PUBLISHED[name], open_source(WHO, path)
+    published, tensors = _published(argument, name), open_source(WHO, path)
     config = published.own(config)
     arguments = merge(published.configure(config), overrides)
     model = model_class(**arguments)
@@ -57,13 +57,14 @@ def from_preset(
     return model
 
 
-def _check_type(argument: str, name: Any) -> None:
-    """Raise unless a type of model is known; of several, say how to choose one."""
+def _published(argument: str, name: Any) -> Published:
+    """Return what is published of a type of model, or say how to choose one."""
     several = [known for known in PUBLISHED if known.startswith(f"{name}_")]
     remedy = f"Give model_type={' or '.join(map(repr, several))}." if several else ""
     rule = f"be one of {', '.join(map(repr, PUBLISHED))}"
     fits = isinstance(name, str) and name in PUBLISHED
     checks.check(fits, WHO, argument, rule, repr(name), remedy)
+    return PUBLISHED[name]
 
 
 def merge(arguments: Config, overrides: Config) -> Config:

@@ -87,7 +87,7 @@ def load_published_weights(
     weights = weights_by_path(WHO, model)
     if part is not None:
         fits = isinstance(part, str)
-        rule = "be the path of a layer"
+        rule = "be a path in the model of the recipe"
         checks.check(fits, WHO, "part", rule, repr(part), error=TypeError)
         weights = {f"{part.strip('/')}/{path}": w for path, w in weights.items()}
     tensors = open_source(WHO, source)

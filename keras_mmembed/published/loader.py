@@ -1,6 +1,7 @@
 """Published weights into the weights of a model, every tensor accounted for."""
 
 import fnmatch
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -134,8 +135,9 @@ class Loader:
         arranged = outputs_last(shape) if is_kernel else shape
         rule = f"fit the shape {target} of the weight {path!r}"
         received = f"{shape} of {', '.join(map(repr, names))}"
+        remedy = "Its first two axes are outputs and inputs." if is_kernel else ""
         fits = one_splits_other(arranged, target)
-        checks.check(fits, self._who, "source", rule, received)
+        checks.check(fits, self._who, "source", rule, received, remedy)
 
         def read() -> np.ndarray:
             values = made()
@@ -215,8 +217,10 @@ def one_splits_other(shape: Sequence[int], target: Shape) -> bool:
     A reshape to it then mixes nothing: a kernel that is transposed has as many values.
     """
     ends = [set(accumulate((n for n in one if n != 1), mul)) for one in (shape, target)]
-    totals = [int(np.prod(one)) for one in (shape, target)]
-    return totals[0] == totals[1] and (ends[0] <= ends[1] or ends[1] <= ends[0])
+    sizes = [[n or 0 for n in one] for one in (shape, target)]
+    return math.prod(sizes[0]) == math.prod(sizes[1]) and (
+        ends[0] <= ends[1] or ends[1] <= ends[0]
+    )
 
 
 def matches(path: str, pattern: str) -> bool:

@@ -135,7 +135,7 @@ def as_path(who: str, source: Any) -> Path:
     is_path = isinstance(source, (str, os.PathLike)) and isinstance(
         os.fspath(source), str
     )
-    rule = "be a folder, a safetensors file or a dict of arrays"
+    rule = "be a path of a folder or a safetensors file, or a dict of arrays"
     kind = type(source).__name__
     checks.check(is_path, who, "source", rule, kind, error=TypeError)
     path = Path(source)

@@ -26,10 +26,11 @@ KEYS = ("weights", "unused", "prefixes")
 
 def check_recipe(who: str, recipe: Any) -> Recipe:
     """Return a recipe of the user's own, each of whose parts is of a known kind."""
-    rule = "be the name of a recipe, or a dict with `weights`"
+    rule = "be a dict, or the name of a recipe"
     is_dict = isinstance(recipe, Mapping)
     checks.check(is_dict, who, "recipe", rule, repr(recipe), error=TypeError)
     has_weights = isinstance(recipe.get("weights"), Mapping)
+    rule = "have a dict of `weights`"
     checks.check(has_weights, who, "recipe", rule, repr(recipe))
     for key in recipe:
         checks.check_choice(who, "recipe", key, KEYS)

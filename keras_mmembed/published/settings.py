@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config, Shape
+from keras_mmembed.fusion.config import serialize_configs
 from keras_mmembed.published.recipe import Recipe
 
 WHO = "MultiModalTransformer"
@@ -123,6 +124,11 @@ def encoder_of(config: Mapping[str, Any], **more: Any) -> Config:
         "modality_embedding": False,
         **more,
     }
+
+
+def modalities(**configs: Any) -> Config:
+    """Return configurations of modalities with their layers as plain data."""
+    return dict(serialize_configs(configs))
 
 
 def has_part(config: Mapping[str, Any], endings: Sequence[str]) -> bool:

@@ -127,8 +127,8 @@ def test_an_index_lists_what_is_in_its_folder(listed, rule, tmp_path):
 @pytest.mark.parametrize(
     "source, error, rule",
     [
-        (3, TypeError, "be a folder, a safetensors file or a dict of arrays.*int"),
-        (b"model", TypeError, "be a folder, a safetensors file"),
+        (3, TypeError, "be a path of a folder or a safetensors file, or a dict.*int"),
+        (b"model", TypeError, "be a path of a folder"),
         ("nowhere", ValueError, "exist. Received: source='nowhere'. .*downloaded"),
         ("a\0b", ValueError, "exist"),
         ({"x": "text"}, TypeError, "hold arrays by their names.*{'x': 'text'}"),

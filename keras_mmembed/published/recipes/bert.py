@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from keras_mmembed.common.types import Config
-from keras_mmembed.fusion.config import serialize_configs
 from keras_mmembed.positions.layers import PositionEmbedding1D
 from keras_mmembed.published import names, settings
 from keras_mmembed.published.recipe import Recipe
@@ -80,4 +79,4 @@ def roberta(config: Mapping[str, Any]) -> Config:
     position = PositionEmbedding1D(length, kind="learned", convention="roberta")
     text = {**arguments["modality_configs"]["text"], "position": position}
     del text["max_len"]
-    return {**arguments, "modality_configs": serialize_configs({"text": text})}
+    return {**arguments, "modality_configs": settings.modalities(text=text)}

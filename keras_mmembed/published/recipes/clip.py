@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_mmembed.common.types import Config
-from keras_mmembed.fusion.config import serialize_configs
 from keras_mmembed.published import names, settings
 from keras_mmembed.published.recipe import Recipe, at_row, part, rows
 from keras_mmembed.published.recipes.vit import PATCHES, image_of
@@ -87,7 +86,7 @@ def clip_vision(config: Mapping[str, Any]) -> Config:
     """Return the arguments of a model with the configuration of CLIP for images."""
     return settings.encoder_of(
         config,
-        modality_configs=serialize_configs({"image": image_of(config, use_bias=False)}),
+        modality_configs=settings.modalities(image=image_of(config, use_bias=False)),
         cls_token=True,
         pooling="cls",
         final_norm="pooled",
@@ -111,7 +110,7 @@ def siglip_vision(config: Mapping[str, Any]) -> Config:
     """Return the arguments of a model with the configuration of SigLIP for images."""
     return settings.encoder_of(
         config,
-        modality_configs=serialize_configs({"image": image_of(config)}),
+        modality_configs=settings.modalities(image=image_of(config)),
         normalization=None,
         pooling="attention" if config.get("vision_use_head", True) else "tokens",
     )

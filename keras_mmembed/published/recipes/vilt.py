@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_mmembed.common.types import Config
-from keras_mmembed.fusion.config import serialize_configs
 from keras_mmembed.inputs.patch import PatchEmbedding
 from keras_mmembed.published import names, settings
 from keras_mmembed.published.recipe import Recipe, row_sum, rows
@@ -103,7 +102,7 @@ def vilt(config: Mapping[str, Any]) -> Config:
         )
     return settings.encoder_of(
         config,
-        modality_configs=serialize_configs({"text": text, "image": image}),
+        modality_configs=settings.modalities(text=text, image=image),
         modality_embedding=True,
         normalization=None,
         pooling="first",
@@ -124,6 +123,6 @@ def visual_bert(config: Mapping[str, Any]) -> Config:
     }
     return {
         **arguments,
-        "modality_configs": serialize_configs({"text": text, "image": image}),
+        "modality_configs": settings.modalities(text=text, image=image),
         "modality_embedding": True,
     }

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_mmembed.common.types import Config
-from keras_mmembed.fusion.config import serialize_configs
 from keras_mmembed.inputs.patch import PatchEmbedding, TubeletEmbedding
 from keras_mmembed.positions.layers import PositionEmbedding2D, PositionEmbedding3D
 from keras_mmembed.published import names, settings
@@ -157,7 +156,7 @@ def vit(config: Mapping[str, Any]) -> Config:
     settings.check_known(config, {"qkv_bias": True, "pooler_act": "tanh"})
     return settings.encoder_of(
         config,
-        modality_configs=serialize_configs({"image": image_of(config)}),
+        modality_configs=settings.modalities(image=image_of(config)),
         normalization=None,
         cls_token=True,
         pooling="cls",
@@ -175,7 +174,7 @@ def dinov2(config: Mapping[str, Any]) -> Config:
     hidden = settings.size_of(config, "hidden_size")
     return settings.encoder_of(
         {**config, "intermediate_size": hidden * settings.size_of(config, "mlp_ratio")},
-        modality_configs=serialize_configs({"image": image}),
+        modality_configs=settings.modalities(image=image),
         normalization=None,
         cls_token=True,
         num_registers=registers,
@@ -229,7 +228,7 @@ def ast(config: Mapping[str, Any]) -> Config:
         )
     return settings.encoder_of(
         config,
-        modality_configs=serialize_configs({"audio": audio}),
+        modality_configs=settings.modalities(audio=audio),
         normalization=None,
         cls_token=True,
         num_registers=1,
@@ -260,7 +259,7 @@ def videomae(config: Mapping[str, Any]) -> Config:
     is_mean = bool(config.get("use_mean_pooling", True))
     return settings.encoder_of(
         config,
-        modality_configs=serialize_configs({"video": video}),
+        modality_configs=settings.modalities(video=video),
         normalization=None,
         pooling="mean" if is_mean else "first",
         # the norm of a mean belongs to the classifier

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 
 from keras_mmembed.common.types import Config
-from keras_mmembed.fusion.config import serialize_configs
 from keras_mmembed.published import names, settings
 from keras_mmembed.published.recipe import Recipe
 
@@ -59,7 +58,7 @@ def whisper(config: Mapping[str, Any]) -> Config:
         "embedding": stem,
     }
     return {
-        "modality_configs": serialize_configs({"audio": audio}),
+        "modality_configs": settings.modalities(audio=audio),
         "unified_dim": width,
         "num_layers": settings.size_of(config, "encoder_layers"),
         "num_heads": settings.size_of(config, "encoder_attention_heads"),
