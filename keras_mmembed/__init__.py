@@ -10,6 +10,7 @@
 - `MultiModalFusion`: all of these, normalized and concatenated
 - `ModalityConfig`: the type of a modality's configuration, for type checkers
 - `MultiModalTransformer`: a model of it, with an encoder and a head
+- `TransformerBlock`: one block of it, to build a model of one's own
 - `preset`: configurations of such models
 - `load_published_weights`: weights of published checkpoints
 - `ZeroGate`: what is new in a model, let in little by little
@@ -45,6 +46,7 @@ from keras_mmembed.fusion.pad_batch import pad_batch
 from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.inputs.audio import AudioEmbedding
 from keras_mmembed.inputs.patch import PatchEmbedding, TubeletEmbedding
+from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.presets import preset
 from keras_mmembed.models.set_trainable import set_trainable
 from keras_mmembed.models.transformer import MultiModalTransformer
@@ -85,6 +87,7 @@ __all__ = [
     "RelativePositionBias",
     "RotaryEmbedding",
     "SegmentEmbedding",
+    "TransformerBlock",
     "TubeletEmbedding",
     "ZeroGate",
     "export_for_serving",

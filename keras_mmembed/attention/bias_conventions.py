@@ -36,11 +36,13 @@ class BiasConvention:
         special_rows: Whether a table of a grid has three more rows, for the pairs of
             a special token and one of the grid, of the other way round, and of two
             special tokens.
+        is_shared: Whether all blocks of the published model share one bias.
     """
 
     kind: BiasKind
     terms: tuple[BiasTerm, ...] = ()
     special_rows: bool = False
+    is_shared: bool = True
 
 
 BIAS_CONVENTIONS: dict[BiasConventionName, BiasConvention] = {
@@ -55,9 +57,9 @@ BIAS_CONVENTIONS: dict[BiasConventionName, BiasConvention] = {
             BiasTerm("y_embeddings", 64, 256),
         ),
     ),
-    "swin": BiasConvention("grid"),
+    "swin": BiasConvention("grid", is_shared=False),
     # also data2vec-vision
-    "beit": BiasConvention("grid", special_rows=True),
+    "beit": BiasConvention("grid", special_rows=True, is_shared=False),
     # MPT, BLOOM and Falcon
     "alibi": BiasConvention("slopes"),
 }

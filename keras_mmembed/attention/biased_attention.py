@@ -1,8 +1,19 @@
 """Keras' multi-head attention with a bias of the scores and grouped heads."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from keras_mmembed.attention.cache import (
+    Cache,
+    causal_mask,
+    used_part,
+    write_cache,
+)
+from keras_mmembed.attention.parts import total_bias, turn, without_masks
+from keras_mmembed.attention.relative_bias import RelativePositionBias
+from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.attention.scores import (
     attend_with_kernel,
     attention_weights,
@@ -22,6 +33,11 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
 
     num_key_value_heads: int | None
     soft_cap: float | None
+    qk_norm: str | None
+    rotary: RotaryEmbedding | None
+    bias: RelativePositionBias | None
+    query_norm: keras.layers.Layer
+    key_norm: keras.layers.Layer
 
     def _compute_attention(
         self,
@@ -63,3 +79,51 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
         weights = ops.cast(weights, self.compute_dtype)
         dropped = self._dropout_layer(weights, training=training) if drops else weights
         return ops.einsum(self._combine_equation, dropped, value), weights
+
+    def _attend_cached(
+        self,
+        query: Tensor,
+        value: Tensor | None,
+        mask: Tensor | None,
+        places: tuple[Any, ...],
+        cache: Cache,
+        index: int | Tensor | None,
+    ) -> tuple[Tensor, Cache]:
+        """Return what new tokens attend to in a cache, and the cache with them."""
+        positions, key_positions, attention_bias, rotations = places
+        source, end = query if value is None else value, None
+        if index is None:
+            (queries,) = without_masks((self._query_dense, query))
+            if self.qk_norm is not None:
+                queries = self.query_norm(queries)
+        else:
+            queries, keys, values = without_masks(
+                (self._query_dense, query),
+                (self._key_dense, source),
+                (self._value_dense, source),
+            )
+            if self.qk_norm is not None:
+                queries, keys = self.query_norm(queries), self.key_norm(keys)
+            if self.rotary is not None:
+                queries, keys = turn(
+                    self.rotary, queries, keys, positions, positions, rotations
+                )
+            cache = write_cache(cache, keys, values, index)
+            if isinstance(index, int) and value is None:
+                # where the slot is known, those behind it cost nothing
+                end = index + query.shape[1]
+            if mask is None and value is None:
+                mask = causal_mask(query.shape[1], index, cache[0].shape[1])
+        keys, values = used_part(cache, end)
+        bias = attention_bias
+        if self.bias is not None:
+            bias = total_bias(
+                self.bias, query, source, positions, key_positions, attention_bias
+            )
+        if end is not None:
+            mask = None if mask is None else mask[..., :end]
+            bias = None if bias is None else bias[..., :end]
+        outputs, _ = self._compute_attention(
+            queries, keys, values, mask, False, attention_bias=bias
+        )
+        return self._output_dense(outputs), cache

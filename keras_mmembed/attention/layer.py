@@ -4,12 +4,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, Unpack, cast, get_args
 
 import keras
-from keras import initializers
+from keras import initializers, ops
 
 # Keras has no public function for the mask that a tensor carries
 from keras.src.backend.common.masking import get_keras_mask
 
 from keras_mmembed.attention.biased_attention import BiasedAttention
+from keras_mmembed.attention.cache import Cache
+from keras_mmembed.attention.cache_checks import check_cache
 from keras_mmembed.attention.layer_checks import (
     MASKS,
     check_call,
@@ -74,9 +76,12 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
             heads behind the batch.
         positions, key_positions: as for `RotaryEmbedding` and `RelativePositionBias`.
         attention_bias: `(batch or 1, num_heads, length, key length)`.
+        cache: a pair of `(batch, cache length, num_key_value_heads, head_dim)`, keys
+            and values; `key length` is then `cache length` elsewhere.
         outputs: `(batch, length, width)`, compute dtype; with
             `return_attention_scores` a pair of it and
-            `(batch, num_heads, length, key length)`.
+            `(batch, num_heads, length, key length)`; with `cache` a pair of it and
+            the new cache.
         query/kernel: `(width, num_heads, head_dim)`, trainable.
         key/kernel, value/kernel: `(width, num_key_value_heads, head_dim)`, trainable.
         attention_output/kernel: `(num_heads, head_dim, width)`, trainable.
@@ -131,6 +136,12 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         rotations: What `layer.rotary.rotations(positions)` returns, in place of the
             positions of self-attention, so that several layers share it. Defaults to
             `None`.
+        cache: Keys and values of the tokens before (KV cache), in whose slots those of
+            the query are written. Tokens attend to the slots of the cache. Defaults to
+            `None`, no cache.
+        cache_index: The slot of the first token of the query, an integer, or a scalar
+            tensor for a query of one token. Defaults to `None`: nothing is written, and
+            the cache holds all keys and values, as of an encoded sequence.
         return_attention_scores: Whether to return the attention weights too. Defaults
             to `False`.
         training: Whether to drop anything.
@@ -138,7 +149,9 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
             it. Defaults to `False`.
 
     Masking: as `keras.layers.MultiHeadAttention`: the masks of the inputs and
-    `attention_mask` are joined, and the outputs carry that of `query`.
+    `attention_mask` are joined, and the outputs carry that of `query`. With a cache
+    `attention_mask` alone counts; without it, a token attends to its own slot and to
+    those before.
 
     Precision: positions, turns and, with a bias, scores are computed in float32.
 
@@ -164,9 +177,6 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         J. Ainslie et al., "GQA", 2023, https://arxiv.org/abs/2305.13245 (heads).
         M. Dehghani et al., "ViT-22B", 2023, https://arxiv.org/abs/2302.05442 (norms).
     """
-
-    query_norm: keras.layers.Layer
-    key_norm: keras.layers.Layer
 
     def __init__(
         self,
@@ -282,7 +292,15 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         return_attention_scores: bool = False,
         training: bool | None = None,
         use_causal_mask: bool = False,
+        cache: Cache | None = None,
+        cache_index: int | Tensor | None = None,
     ) -> Any:
+        if cache is not None:
+            check_cache(self, query, value, cache, cache_index, attention_mask)
+            places = positions, key_positions, attention_bias, rotations
+            return self._attend_cached(
+                query, value, attention_mask, places, cache, cache_index
+            )
         is_self = value is None
         if is_self:
             # Keras fills in masks only where there are several tensors
@@ -327,6 +345,20 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         )
         outputs = self._output_dense(outputs)
         return (outputs, weights) if return_attention_scores else outputs
+
+    def make_cache(self, batch: Any, length: Any) -> Cache:
+        """Return an empty KV cache of a built layer, with `length` slots.
+
+        Args:
+            batch: Number of samples, an integer or a scalar tensor.
+            length: Number of slots.
+        """
+        checks.check_built(self)
+        heads = self.num_key_value_heads or self.num_heads
+        shape = (batch, length, heads, self.key_dim)
+        return ops.zeros(shape, self.compute_dtype), ops.zeros(
+            shape, self.compute_dtype
+        )
 
     if TYPE_CHECKING:
         __call__ = call
@@ -376,7 +408,7 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         return {
             **keras.layers.Layer.get_config(self),
             **{name: getattr(self, name) for name in CONFIGURED},
-            **serialize_parts(self.rotary, self.bias),
+            **serialize_parts(rotary=self.rotary, bias=self.bias),
             "kernel_initializer": initializers.serialize(self.kernel_initializer),
             "bias_initializer": initializers.serialize(self.bias_initializer),
         }

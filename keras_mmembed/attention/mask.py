@@ -7,15 +7,27 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_mmembed.common import call_arguments, checks, tensors
+from keras_mmembed.attention.mask_checks import (
+    WHO,
+    check_call,
+    check_hidden,
+    check_known,
+    standardize_fused,
+    standardize_query,
+)
+from keras_mmembed.attention.mask_rules import (
+    hidden_rules,
+    keys_before,
+    look_up,
+    rows_of,
+    same_token,
+    visible_keys,
+)
+from keras_mmembed.common import call_arguments, checks
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
-
-WHO = "AttentionMask"
-EVERYONE = "*"
-KEYS = ("mask", "modality_ids")
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -32,12 +44,19 @@ class AttentionMask(keras.layers.Layer):
     of the mask is empty: the output of attention for an empty row differs between
     backends, and on PyTorch its gradients are wrong.
 
+    By default the queries are all tokens. In a step of cached decoding they are some:
+    `fused` then describes the keys, all slots of the cache, and `query` the tokens of
+    the step, which are those from `start_index` on.
+
     Shapes:
         fused: the dict that `MultiModalFusion` returns with `return_dict=True`; its
             `mask` and `modality_ids` are used, both `(batch, length)`.
         example_ids: `(batch, length)`, integer.
-        outputs: `(batch, length, length)`, bool, as `attention_mask` of
-            `keras.layers.MultiHeadAttention`.
+        query: a dict with `modality_ids` and, if the call has them, `example_ids`, both
+            `(batch, query length)`, integer.
+        start_index: an integer, or `()` or `(batch,)`, integer.
+        outputs: `(batch, length, length)`, or `(batch, query length, length)` with
+            `query`; bool, as `attention_mask` of `keras.layers.MultiHeadAttention`.
 
     Args:
         modalities: Names of the modalities, in the order of their ids; those of the
@@ -58,6 +77,9 @@ class AttentionMask(keras.layers.Layer):
         fused: The outputs of the fusion.
         example_ids: The example that each token belongs to, where several are packed
             in a row; by default a row is one example.
+        query: The tokens of a step of cached decoding, such as what the fusion returns
+            for them. Defaults to `None`: all tokens attend.
+        start_index: The index, among the keys, of the first token of `query`.
 
     Masking: the padding mask is read from `fused`. Pass the result to every attention
     layer: `MultiHeadAttention` does not pass on the Keras mask of its inputs.
@@ -65,8 +87,9 @@ class AttentionMask(keras.layers.Layer):
     Raises:
         TypeError: if ids are not integer, or an argument has the wrong type.
         ValueError: if a name is not among the modalities, `prefix` comes without
-            `causal`, `fused` lacks a key, shapes differ, or a known id is not of the
-            modalities. Inside a compiled step one out of range is the nearest.
+            `causal`, `fused` lacks a key, shapes differ, a known id is not of the
+            modalities, or queries with a known `start_index` are not among the keys.
+            Inside a compiled step an id out of range is the nearest.
 
     Example:
     >>> import keras
@@ -85,6 +108,14 @@ class AttentionMask(keras.layers.Layer):
            [1, 1, 1, 1, 0],
            [1, 1, 1, 1, 1]])
 
+    The last two words in a step of cached decoding:
+
+    >>> step = {"modality_ids": fused["modality_ids"][:, 3:]}
+    >>> allowed = layer(fused, query=step, start_index=3)
+    >>> keras.ops.convert_to_numpy(allowed[0]).astype(int)
+    array([[1, 1, 1, 1, 0],
+           [1, 1, 1, 1, 1]])
+
     References:
         C. Raffel et al., "T5", 2020, section 3.2.1, https://arxiv.org/abs/1910.10683
         (causal with a prefix).
@@ -93,21 +124,32 @@ class AttentionMask(keras.layers.Layer):
     if TYPE_CHECKING:
 
         def __call__(
-            self, fused: dict[str, Tensor], example_ids: Tensor | None = None
+            self,
+            fused: dict[str, Tensor],
+            example_ids: Tensor | None = None,
+            query: Mapping[str, Tensor] | None = None,
+            start_index: int | Tensor | None = None,
         ) -> Tensor: ...
 
     else:
 
-        def __call__(self, fused: Any = None, *args: Any, **kwargs: Any) -> Tensor:
-            checks.check_fused(WHO, fused, KEYS)
-            tables = {
-                key: call_arguments.as_array(WHO, f"fused[{key!r}]", fused[key])
-                for key in KEYS
-            }
-            args, kwargs = call_arguments.standardize(
-                WHO, args, kwargs, required=(), optional=("example_ids",)
-            )
-            return super().__call__({**fused, **tables}, *args, **kwargs)
+        def __call__(
+            self,
+            fused: Any = None,
+            example_ids: Any = None,
+            query: Any = None,
+            start_index: Any = None,
+            **kwargs: Any,
+        ) -> Tensor:
+            fused = standardize_fused(fused)
+            if example_ids is not None:
+                as_array = call_arguments.as_array
+                kwargs["example_ids"] = as_array(WHO, "example_ids", example_ids)
+            if query is not None:
+                kwargs["query"] = standardize_query(query)
+            if start_index is not None:
+                kwargs["start_index"] = start_index
+            return super().__call__(fused, **kwargs)
 
     def __init__(
         self,
@@ -125,61 +167,86 @@ class AttentionMask(keras.layers.Layer):
             WHO, "modalities", modalities
         )
         self.causal: bool = checks.check_flag(WHO, "causal", causal)
-        self.prefix: tuple[str, ...] = self._check_known("prefix", prefix)
+        self.prefix: tuple[str, ...] = check_known("prefix", prefix, self.modalities)
         rule = "be left out without causal=True, where all tokens see each other"
         checks.check(causal or not prefix, WHO, "prefix", rule, repr(prefix))
-        self.hidden: dict[str, list[str]] = self._check_hidden(hidden)
+        self.hidden: dict[str, list[str]] = check_hidden(hidden, self.modalities)
 
     def __repr__(self) -> str:
         return describe(self)
 
     def build(
-        self, fused_shape: dict[str, Shape], example_ids_shape: Shape | None = None
+        self,
+        fused_shape: dict[str, Shape],
+        example_ids_shape: Shape | None = None,
+        query_shape: dict[str, Shape] | None = None,
+        start_index_shape: Shape | None = None,
     ) -> None:
         self.built = True
 
     def compute_output_shape(
-        self, fused_shape: dict[str, Shape], example_ids_shape: Shape | None = None
+        self,
+        fused_shape: dict[str, Shape],
+        example_ids_shape: Shape | None = None,
+        query_shape: dict[str, Shape] | None = None,
+        start_index_shape: Shape | None = None,
     ) -> Shape:
         batch, length = fused_shape["mask"]
-        return (batch, length, length)
+        queries = length if query_shape is None else query_shape["modality_ids"][1]
+        return (batch, queries, length)
 
     def call(
-        self, fused: dict[str, Tensor], example_ids: Tensor | None = None
+        self,
+        fused: dict[str, Tensor],
+        example_ids: Tensor | None = None,
+        query: Mapping[str, Tensor] | None = None,
+        start_index: int | Tensor | None = None,
     ) -> Tensor:
-        if example_ids is not None:
-            example_ids = ops.convert_to_tensor(example_ids)
-        self._check_call(fused, example_ids)
-        # special tokens have the id -1, and the first row of the tables
-        rows = ops.cast(fused["modality_ids"], "int32") + 1
-        if self.causal or self.hidden:
-            # not every backend reads the nearest row of a table
-            rows = ops.clip(rows, 0, len(self.modalities))
-        index = count(rows, axis=1)
-        query, key = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
-        allowed = ops.expand_dims(ops.cast(fused["mask"], "bool"), 1)
-        if self.causal:
-            in_prefix = ops.expand_dims(_look_up(self._prefix_table(), rows), 1)
-            visible = ops.logical_or(ops.less_equal(key, query), in_prefix)
-            allowed = ops.logical_and(allowed, visible)
+        check_call(fused, example_ids, query, start_index, self.modalities)
+        key_ids, valid = fused["modality_ids"], ops.cast(fused["mask"], "bool")
+        query_ids = key_ids if query is None else query["modality_ids"]
+        keys, queries = count(key_ids, axis=1), count(query_ids, axis=1)
+        if start_index is not None:
+            start = ops.expand_dims(ops.cast(start_index, "int32"), -1)
+            queries = ops.add(start, queries)
+        # the index of each query, of each key, and how many both are
+        pairs = ops.expand_dims(queries, -1), keys, None
+        if query is None:
+            pairs = *pairs[:2], key_ids.shape[1]
+        key_rows = rows_of(key_ids, len(self.modalities))
         if self.hidden:
-            table = self._visible_table()
-            pairs = ops.expand_dims(rows, 2) * len(table) + ops.expand_dims(rows, 1)
-            allowed = ops.logical_and(allowed, _look_up(table.ravel(), pairs))
+            rules = hidden_rules(self.modalities, self.hidden)
+            query_rows = rows_of(query_ids, len(self.modalities))
+            allowed = visible_keys(rules, valid, query_rows, key_rows)
+        else:
+            allowed = ops.expand_dims(valid, 1)
         if example_ids is not None:
-            allowed = ops.logical_and(allowed, _same_example(example_ids))
-        return ops.logical_or(allowed, ops.equal(query, key))
+            of_queries = example_ids if query is None else query["example_ids"]
+            same = _same_example(of_queries, example_ids)
+            allowed = ops.logical_and(allowed, same)
+        if self.causal:
+            before = keys_before(*pairs)
+            if self.prefix:
+                prefix = ops.expand_dims(look_up(self._prefix_table(), key_rows), 1)
+                before = ops.logical_or(before, prefix)
+            allowed = ops.logical_and(allowed, before)
+        return ops.logical_or(allowed, same_token(*pairs))
 
     def compute_mask(self, fused: dict[str, Tensor], previous_mask: Any = None) -> None:
         # a mask of masks would be read as one of tokens
         return None
 
     def compute_output_spec(
-        self, fused: dict[str, Tensor], example_ids: Tensor | None = None
+        self,
+        fused: dict[str, Tensor],
+        example_ids: Tensor | None = None,
+        query: Mapping[str, Tensor] | None = None,
+        start_index: int | Tensor | None = None,
     ) -> keras.KerasTensor:
-        self._check_call(fused, example_ids)
+        check_call(fused, example_ids, query, start_index, self.modalities)
         batch, length = fused["mask"].shape
-        return keras.KerasTensor((batch, length, length), dtype="bool")
+        queries = length if query is None else query["modality_ids"].shape[1]
+        return keras.KerasTensor((batch, queries, length), dtype="bool")
 
     def get_config(self) -> Config:
         return {
@@ -194,68 +261,7 @@ class AttentionMask(keras.layers.Layer):
         """Return by row of a key whether all queries see it in a causal mask."""
         return np.array([False, *(name in self.prefix for name in self.modalities)])
 
-    def _visible_table(self) -> np.ndarray:
-        """Return by row of a query and of a key whether the key is not hidden."""
-        visible = np.ones((len(self.modalities) + 1,) * 2, dtype=bool)
-        for name, keys in self.hidden.items():
-            for key in keys:
-                column = self.modalities.index(key) + 1
-                if name == EVERYONE:
-                    visible[np.arange(len(visible)) != column, column] = False
-                else:
-                    visible[self.modalities.index(name) + 1, column] = False
-        return visible
 
-    def _check_hidden(self, hidden: Any) -> dict[str, list[str]]:
-        rule = "be a dict of lists of names"
-        is_dict = hidden is None or isinstance(hidden, dict)
-        checks.check(is_dict, WHO, "hidden", rule, repr(hidden), error=TypeError)
-        hidden = hidden or {}
-        self._check_known("hidden", [name for name in hidden if name != EVERYONE])
-        return {
-            name: list(self._check_known(f"hidden[{name!r}]", keys))
-            for name, keys in hidden.items()
-        }
-
-    def _check_known(self, argument: str, names: Any) -> tuple[str, ...]:
-        rule = f"hold only names among {list(self.modalities)}"
-        is_list = isinstance(names, (list, tuple))
-        known = [one for one in names if isinstance(one, str)] if is_list else []
-        fits = is_list and len(known) == len(names)
-        fits = fits and set(known) <= set(self.modalities)
-        checks.check(fits, WHO, argument, rule, repr(names))
-        is_single = len(set(names)) == len(names)
-        checks.check(is_single, WHO, argument, "have each name once", repr(names))
-        return tuple(names)
-
-    def _check_call(self, fused: dict[str, Tensor], example_ids: Tensor | None) -> None:
-        checks.check_fused(WHO, fused, KEYS)
-        mask, modality_ids = (fused[key] for key in KEYS)
-        expected = checks.known_shape(mask.shape)
-        rank = (2,)
-        checks.check_rank(WHO, "fused['mask'].shape", expected, rank, "(batch, length)")
-        tensors.check_flags(WHO, "fused['mask']", mask)
-        self._check_ids("fused['modality_ids']", modality_ids, expected)
-        if example_ids is not None:
-            self._check_ids("example_ids", example_ids, expected)
-        count = len(self.modalities)
-        remedy = f"The modalities are {list(self.modalities)}; -1 is a special token."
-        tensors.check_range(
-            WHO, "fused['modality_ids']", modality_ids, -1, count, remedy
-        )
-
-    def _check_ids(self, argument: str, ids: Tensor, expected: Shape) -> None:
-        tensors.check_kind(WHO, argument, ids, "integer")
-        shape = checks.known_shape(ids.shape)
-        rule = f"have the shape {expected} of the fused mask"
-        agrees = checks.shapes_match(shape, expected)
-        checks.check(agrees, WHO, f"{argument}.shape", rule, shape)
-
-
-def _look_up(table: np.ndarray, index: Tensor) -> Tensor:
-    return ops.take(ops.convert_to_tensor(table), index, axis=0)
-
-
-def _same_example(example_ids: Tensor) -> Tensor:
-    """Return `(batch, length, length)`: whether two tokens are of one example."""
-    return ops.equal(ops.expand_dims(example_ids, 2), ops.expand_dims(example_ids, 1))
+def _same_example(query_ids: Tensor, key_ids: Tensor) -> Tensor:
+    """Return `(batch, queries, keys)`: whether two tokens are of one example."""
+    return ops.equal(ops.expand_dims(query_ids, 2), ops.expand_dims(key_ids, 1))

@@ -1,6 +1,6 @@
 """The rotary embedding, the bias and the norms that an attention layer holds."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import keras
@@ -53,17 +53,17 @@ def make_rotary(layer: keras.layers.Layer, rotary: Any) -> RotaryEmbedding | Non
 
 
 def make_bias(
-    layer: keras.layers.Layer, bias: Any, num_heads: int
+    layer: keras.layers.Layer, bias: Any, num_heads: int, argument: str = "bias"
 ) -> RelativePositionBias | None:
     """Return the relative position bias of an attention layer, or `None`."""
     if bias is None:
         return None
     if not isinstance(bias, RelativePositionBias):
-        arguments = _arguments(layer, "bias", bias, "RelativePositionBias")
+        arguments = _arguments(layer, argument, bias, "RelativePositionBias")
         bias = RelativePositionBias(arguments.pop("num_heads", num_heads), **arguments)
     rule = f"have num_heads={num_heads}, as the attention layer"
     who, fits = type(layer).__name__, bias.num_heads == num_heads
-    checks.check(fits, who, "bias", rule, f"a bias for {bias.num_heads} heads")
+    checks.check(fits, who, argument, rule, f"a bias for {bias.num_heads} heads")
     return bias
 
 
@@ -184,17 +184,20 @@ def _or_counted(positions: Tensor | None, tokens: Tensor) -> Tensor:
     return count(tokens, axis=1) if positions is None else positions
 
 
-def serialize_parts(rotary: Any, bias: Any) -> Config:
-    """Return the rotary embedding and the bias of a layer, as configurations."""
-    serialize, parts = keras.saving.serialize_keras_object, {"rotary": rotary}
-    parts["bias"] = bias
+def serialize_parts(**parts: keras.layers.Layer | None) -> Config:
+    """Return the layers that a layer holds, as configurations by argument."""
+    serialize = keras.saving.serialize_keras_object
     return {n: None if part is None else serialize(part) for n, part in parts.items()}
 
 
-def deserialize_parts(config: Config) -> Config:
-    """Return the configuration of a layer with its parts as layers."""
+def deserialize_parts(
+    config: Config, names: Iterable[str] = ("rotary", "bias")
+) -> Config:
+    """Return the configuration of a layer with the layers that it holds."""
     config = dict(config)
-    for name in ("rotary", "bias"):
-        if config.get(name) is not None:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
+    for name in names:
+        part = config.get(name)
+        # what a user wrote by name or as arguments stays
+        if isinstance(part, dict) and "class_name" in part:
+            config[name] = keras.saving.deserialize_keras_object(part)
     return config

@@ -328,6 +328,12 @@ class MultiModalFusion(
         owner = fusion_config.owner_of(self.modality_configs, name)
         return getattr(self, f"branch_{owner}")
 
+    @property
+    def grids(self) -> list[str]:
+        """Names of the modalities that are images or clips."""
+        types = {n: branch.config["type"] for n, branch in self._branches().items()}
+        return [name for name, type_ in types.items() if type_ in ("2d", "3d")]
+
     def _branches(self) -> dict[str, ModalityBranch]:
         # no property: Keras would save a dict of layers among the attributes
         return {name: self.branch(name) for name in self.modalities}

@@ -1,6 +1,7 @@
 """The attention masks of a model: one of all, and one that hides gated modalities."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from keras import ops
 
@@ -64,9 +65,17 @@ def attention_masks(
     wide: AttentionMask | None,
     narrow: AttentionMask | None,
     fused: Mapping[str, Tensor],
+    **step: Any,
 ) -> list[Tensor]:
-    """Return the attention mask, and the narrower one of gated modalities."""
+    """Return the attention mask, and the narrower one of gated modalities.
+
+    Args:
+        wide: The layer that makes the mask.
+        narrow: The layer that makes the narrower one.
+        fused: The outputs of the fusion, or the metadata of a KV cache.
+        **step: `query` and `start_index` of a step whose queries are not the keys.
+    """
     if wide is None:
         return [ops.expand_dims(fused["mask"], 1)]
-    masks = [wide(dict(fused))]
-    return masks if narrow is None else [*masks, narrow(dict(fused))]
+    masks = [wide(dict(fused), **step)]
+    return masks if narrow is None else [*masks, narrow(dict(fused), **step)]

@@ -9,6 +9,7 @@ from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Activation, Config, Tensor
 from keras_mmembed.models import activations
 from keras_mmembed.models.attention_pooling import AttentionPooling
+from keras_mmembed.models.block_options import NormType, make_norm
 from keras_mmembed.models.pooling import (
     POOLINGS,
     UNPOOLED,
@@ -17,7 +18,7 @@ from keras_mmembed.models.pooling import (
     pooled_spec,
 )
 
-FinalNorm: TypeAlias = bool | Literal["pooled"] | None
+FinalNorm: TypeAlias = bool | Literal["pooled"]
 Head: TypeAlias = keras.layers.Layer | Config | None
 # what a model of this kind has in its configuration as it is
 OPTIONS = ("pooling", "cls_token", "final_norm", "pooler", "num_outputs")
@@ -38,7 +39,7 @@ class ReadsOut(keras.Model):
         *,
         pooling: Pooling,
         cls_token: bool | None,
-        final_norm: FinalNorm,
+        final_norm: FinalNorm | None,
         pooler: bool,
         num_outputs: int | None,
         output_activation: Activation,
@@ -51,15 +52,15 @@ class ReadsOut(keras.Model):
         self.cls_token: bool | None = check_optional(who, "cls_token", cls_token)
         rule, fits = "be True or None with pooling='cls'", self.cls_token is not False
         checks.check(fits or pooling != "cls", who, "cls_token", rule, cls_token)
-        if final_norm != "pooled":
-            final_norm = check_optional(who, "final_norm", final_norm)
-        self.final_norm: FinalNorm = final_norm
-        self._norm_place: FinalNorm = norm_first if final_norm is None else final_norm
+        final: Any = norm_first if final_norm is None else final_norm
+        if final != "pooled":
+            final = checks.check_flag(who, "final_norm", final)
+        self.final_norm: FinalNorm = final
         self.pooler: bool = checks.check_flag(who, "pooler", pooler)
         is_pooled = pooling not in UNPOOLED
         rule = f"be another with pooling={pooling!r}, which leaves all tokens"
-        fits = is_pooled or final_norm != "pooled"
-        checks.check(fits, who, "final_norm", rule, repr(final_norm))
+        fits = is_pooled or final != "pooled"
+        checks.check(fits, who, "final_norm", rule, repr(final))
         rule = f"be False with pooling={pooling!r}, which leaves all tokens"
         checks.check(is_pooled or not pooler, who, "pooler", rule, pooler)
         self._num_special: int = int(self.has_cls_token) + num_registers
@@ -82,19 +83,19 @@ class ReadsOut(keras.Model):
     def _make_readout(
         self,
         width: int,
-        *,
         head: keras.layers.Layer | None,
+        *,
+        norm_type: NormType,
+        epsilon: float,
         num_heads: int,
         hidden_dim: int,
         activation: Activation,
-        epsilon: float,
+        **other_options: Any,
     ) -> None:
         dtype = self.dtype_policy
-        self.norm: keras.layers.LayerNormalization | None = None
-        if self._norm_place:
-            self.norm = keras.layers.LayerNormalization(
-                epsilon=epsilon, dtype=dtype, name="norm"
-            )
+        self.norm: keras.layers.Layer | None = None
+        if self.final_norm:
+            self.norm = make_norm(norm_type, epsilon, dtype, "norm")
         self.attention_pooling: AttentionPooling | None = None
         if self.pooling == "attention":
             self.attention_pooling = AttentionPooling(
@@ -123,7 +124,7 @@ class ReadsOut(keras.Model):
         tokens_shape = (None, None, width)
         is_pooled = self.pooling not in UNPOOLED
         shape = (None, width) if is_pooled else tokens_shape
-        norm_shape = shape if self._norm_place == "pooled" else tokens_shape
+        norm_shape = shape if self.final_norm == "pooled" else tokens_shape
         shapes = [
             (self.norm, norm_shape),
             (self.attention_pooling, tokens_shape),
@@ -143,7 +144,7 @@ class ReadsOut(keras.Model):
         training: bool | None,
     ) -> Tensor:
         """Return the outputs for the tokens after the blocks."""
-        is_last = self._norm_place == "pooled"
+        is_last = self.final_norm == "pooled"
         if self.norm is not None and not is_last:
             tokens = self.norm(tokens)
         attention, number = self.attention_pooling, self._num_special

@@ -2,31 +2,47 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 import keras
+import numpy as np
 
-from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.attention.parts import (
+    BiasSpec,
+    RotarySpec,
+    make_rotary,
+)
 from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
-from keras_mmembed.common.describe import describe
-from keras_mmembed.common.mask_layers import AttachMask
-from keras_mmembed.common.sublayer_state import KeepsSublayers
-from keras_mmembed.common.types import Activation, Config, LayerArguments, Shape, Tensor
+from keras_mmembed.common.tensors import float32_or_better
+from keras_mmembed.common.types import Activation, LayerArguments, Shape, Tensor
 from keras_mmembed.fusion.arguments import ByModality, CallArguments
 from keras_mmembed.fusion.config import (
     DropRates,
     Missing,
     ModalityConfig,
     Normalization,
-    config_of,
-    from_first_files,
 )
 from keras_mmembed.fusion.layer import MultiModalFusion
-from keras_mmembed.fusion.standardize import CallByModality
-from keras_mmembed.models import activations, options
-from keras_mmembed.models.block import EncoderBlock, make_blocks
+from keras_mmembed.models import options
+from keras_mmembed.models.attention_inputs import (
+    RotaryRule,
+    attention_inputs,
+    check_rotary_rule,
+    make_shared_bias,
+)
+from keras_mmembed.models.block_options import (
+    MLP,
+    NormType,
+    QKNorm,
+    UseBias,
+    check_encoded,
+    check_options,
+)
 from keras_mmembed.models.from_preset import from_preset
+from keras_mmembed.models.generation import begin_generation
+from keras_mmembed.models.generation_checks import check_sampling
+from keras_mmembed.models.logits import tied_logits, tied_vocabulary
 from keras_mmembed.models.masks import (
     attention_masks,
     check_gated,
@@ -34,20 +50,20 @@ from keras_mmembed.models.masks import (
     make_masks,
 )
 from keras_mmembed.models.pooling import UNPOOLED, Pooling
-from keras_mmembed.models.readout import FinalNorm, Head, ReadsOut
-from keras_mmembed.models.restoring import RestoringModel
+from keras_mmembed.models.readout import FinalNorm, Head
+from keras_mmembed.models.transformer_layers import TransformerLayers
 
 WHO = "MultiModalTransformer"
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 @clear_calls
-class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringModel):
+class MultiModalTransformer(TransformerLayers):
     """Encodes text, images, audio and video in one transformer.
 
     Modalities are fused to one sequence of tokens, which the blocks of an encoder mix;
 
-        tokens = EncoderBlock(... EncoderBlock(MultiModalFusion(inputs)))
+        tokens = TransformerBlock(... TransformerBlock(MultiModalFusion(inputs)))
         outputs = head(pool(tokens))
 
     It is a model that can be compiled and trained as it is, and a layer that can be
@@ -68,8 +84,31 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         hidden_dim: Width of the hidden layer of a block. Defaults to `None`, 4 times
             `unified_dim`.
         activation: Activation of the hidden layer. Defaults to `"gelu"`.
-        norm_first: Whether blocks normalize their inputs (pre-norm), and the model its
-            last tokens; or their sums (post-norm). Defaults to `True`.
+        norm_first: Whether blocks normalize their inputs (pre-norm), or their sums
+            (post-norm). Defaults to `True`.
+        final_norm: Whether the tokens of the last block are normalized, or with
+            `"pooled"` what is pooled of them. Defaults to `None`, as `norm_first`.
+        norm_type: The type of all norms, `"layer"` (default) or `"rms"`.
+        mlp: `"dense"` (default) or `"gated"`, as for `TransformerBlock`.
+        num_key_value_heads: As for `TransformerBlock`. Defaults to `None`, `num_heads`.
+        head_dim: As for `TransformerBlock`. Defaults to `None`, `unified_dim` divided
+            by `num_heads`.
+        use_bias: As for `TransformerBlock`. Defaults to `True`.
+        scale: As for `TransformerBlock`. Defaults to `None`, `head_dim ** -0.5`.
+        rotary: The rotary embedding in every block, as for `TransformerBlock`. Defaults
+            to `None`, none.
+        rotary_rule: The rule of its positions, as for `rotary_positions`: `"sequence"`
+            (default), or another name, or a dict with the keys `rule`, `audio` and
+            `rate`. Images and clips are the modalities of type `"2d"` and `"3d"`.
+        relative_bias: The relative position bias in every block: the name of a
+            convention, a dict of arguments of `RelativePositionBias`, or such a layer.
+            All blocks share a layer, and a bias of `"t5"` or `"alibi"`; of `"swin"`
+            and `"beit"` each block has its own. Positions are those of the fused
+            sequence, or of a grid. Defaults to `None`, none.
+        qk_norm: As for `TransformerBlock`. Defaults to `None`, none.
+        layer_scale: As for `TransformerBlock`. Defaults to `None`, none.
+        cross_attention: Whether the tokens attend to another sequence too, `encoded`,
+            as for `TransformerBlock`. Defaults to `False`.
         pooling: `"cls"` (default), the class token; `"first"` or `"last"`, the first or
             the last valid token; `"mean"`, the mean of the valid tokens that stand for
             inputs; `"special"`, that of class and register tokens; `"attention"`, what
@@ -78,12 +117,13 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
             name.
         cls_token: Whether a class token comes first. Defaults to `None`, with
             `pooling="cls"` alone.
-        final_norm: Whether the last tokens are normalized, or with `"pooled"` what is
-            pooled of them. Defaults to `None`, as `norm_first`.
         pooler: Whether a dense layer with a tanh follows the pooling, as in BERT.
             Defaults to `False`.
         num_outputs: Width of a dense head on what is pooled. Defaults to `None`, no
             head.
+        tie_embeddings: Whether the outputs are the products of each token and the
+            vectors of the vocabulary of the last modality: a head without weights of
+            its own. Defaults to `False`.
         output_activation: Activation of the head. Defaults to `None`, the identity.
         head: A layer of the user's own as the head, such as a `keras.Sequential` of
             two dense layers, in place of `num_outputs`. Defaults to `None`.
@@ -120,6 +160,9 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         start_index: As for `MultiModalFusion`.
         terms: As for `MultiModalFusion`.
         masked: As for `MultiModalFusion`.
+        encoded: The tokens of another sequence, `(batch, encoded length, any width)`,
+            with `cross_attention`.
+        encoded_mask: Its padding mask. Defaults to the Keras mask of `encoded`.
         inputs_mask: Filled in by Keras.
         training: Whether to drop anything.
 
@@ -163,11 +206,24 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         hidden_dim: int | None = None,
         activation: Activation = "gelu",
         norm_first: bool = True,
+        final_norm: FinalNorm | None = None,
+        norm_type: NormType = "layer",
+        mlp: MLP = "dense",
+        num_key_value_heads: int | None = None,
+        head_dim: int | None = None,
+        use_bias: UseBias = True,
+        scale: float | None = None,
+        rotary: RotarySpec = None,
+        rotary_rule: RotaryRule = "sequence",
+        relative_bias: BiasSpec = None,
+        qk_norm: QKNorm = None,
+        layer_scale: float | None = None,
+        cross_attention: bool = False,
         pooling: Pooling = "cls",
         cls_token: bool | None = None,
-        final_norm: FinalNorm = None,
         pooler: bool = False,
         num_outputs: int | None = None,
+        tie_embeddings: bool = False,
         output_activation: Activation = None,
         head: Head = None,
         causal: bool = False,
@@ -185,17 +241,13 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         seed: int | None = None,
         **kwargs: Unpack[LayerArguments],
     ) -> None:
+        block = {n: value for n, value in locals().items() if n in options.OF_BLOCKS}
         super().__init__(autocast=False, **checks.layer_options(WHO, kwargs))
         self.supports_masking = True
-        self.num_layers: int = checks.check_integer(WHO, "num_layers", num_layers)
-        self.num_heads: int = checks.check_integer(WHO, "num_heads", num_heads)
-        self.hidden_dim: int | None = checks.check_integer(
-            WHO, "hidden_dim", hidden_dim, optional=True
-        )
-        self.activation: Any = activations.check_activation(
-            WHO, "activation", activation
-        )
-        self.norm_first: bool = checks.check_flag(WHO, "norm_first", norm_first)
+        self.num_layers = checks.check_integer(WHO, "num_layers", num_layers)
+        checks.check_flag(WHO, "cross_attention", cross_attention)
+        for name, value in check_options(WHO, block).items():
+            setattr(self, name, value)
         own_head = self._check_readout(
             WHO,
             pooling=pooling,
@@ -206,82 +258,47 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
             output_activation=output_activation,
             head=head,
             norm_first=self.norm_first,
-            num_registers=checks.check_integer(
-                WHO, "num_registers", num_registers, minimum=0
-            ),
+            num_registers=num_registers,
         )
-        self.epsilon: float = checks.check_number(WHO, "epsilon", epsilon, 0)
-        self.dropout: float = checks.check_number(WHO, "dropout", dropout, 0, 1, True)
-        self.remat: bool = checks.check_flag(WHO, "remat", remat)
-        self.seed: int | None = checks.check_seed(WHO, seed)
-        self.fusion: MultiModalFusion = MultiModalFusion(
+        self.fusion = MultiModalFusion(
             modality_configs,
             unified_dim,
             normalization=normalization,
+            norm_type=norm_type,
             num_registers=num_registers,
             modality_embedding=modality_embedding,
             modality_dropout=modality_dropout,
             missing=missing,
             cls_token=self.has_cls_token,
-            epsilon=epsilon,
-            dropout=dropout,
+            epsilon=self.epsilon,
+            dropout=self.dropout,
             return_dict=True,
-            seed=seed,
+            seed=self.seed,
             dtype=self.dtype_policy,
             name="fusion",
         )
+        self.tie_embeddings = tie_embeddings
+        outputs = tie_embeddings, num_outputs if own_head is None else own_head
+        self.tied_size = tied_vocabulary(WHO, self.fusion, *outputs)
         rule = f"divide unified_dim={self.fusion.unified_dim}"
-        divides = self.fusion.unified_dim % self.num_heads == 0
-        checks.check(divides, WHO, "num_heads", rule, num_heads)
+        divides = head_dim is not None or self.fusion.unified_dim % num_heads == 0
+        checks.check(divides, WHO, "num_heads", rule, num_heads, "Or set `head_dim`.")
+        self.rotary = make_rotary(self, rotary)
+        self.rotary_rule = check_rotary_rule(
+            WHO, rotary_rule, self.rotary, self.fusion.grids
+        )
+        bias = make_shared_bias(self, relative_bias, self.num_heads)
+        # written as arguments, each block makes its own
+        self.relative_bias = cast(Any, relative_bias) if bias is None else bias
         modalities, borders = self.fusion.modalities, self.fusion.layout.borders
-        self.rules: dict[str, Any] = check_rules(
+        self.rules = check_rules(
             WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
         )
-        self.gated: list[str] = check_gated(WHO, gated, modalities, borders)
+        self.gated = check_gated(WHO, gated, modalities, borders)
         masks = make_masks(modalities, self.rules, self.gated)
-        self.attention_mask: AttentionMask | None = masks[0]
-        self.narrow_mask: AttentionMask | None = masks[1]
+        self.attention_mask = masks[0]
+        self.narrow_mask = masks[1]
         self._make_sublayers(own_head)
-
-    def _make_sublayers(self, head: keras.layers.Layer | None) -> None:
-        width, dtype = self.fusion.unified_dim, self.dtype_policy
-        self.blocks: list[EncoderBlock] = make_blocks(
-            self.num_layers,
-            num_heads=self.num_heads,
-            hidden_dim=self.hidden_dim or 4 * width,
-            activation=self.activation,
-            norm_first=self.norm_first,
-            epsilon=self.epsilon,
-            dropout=self.dropout,
-            is_gated=bool(self.gated),
-            remat=self.remat,
-            seed=self.seed,
-            dtype=dtype,
-        )
-        self._make_readout(
-            width,
-            head=head,
-            num_heads=self.num_heads,
-            hidden_dim=self.hidden_dim or 4 * width,
-            activation=self.activation,
-            epsilon=self.epsilon,
-        )
-        self.attach_mask: AttachMask = AttachMask(dtype=dtype)
-
-    def build(
-        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
-    ) -> None:
-        tokens_shape = (None, None, self.fusion.unified_dim)
-        if not self.fusion.built:
-            self.fusion.build(inputs_shape)
-        for block in self.blocks:
-            if not block.built:
-                block.build(tokens_shape)
-        self._build_readout(self.fusion.unified_dim)
-        for mask in (self.attention_mask, self.narrow_mask):
-            if mask is not None and not mask.built:
-                mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
-        self.built = True
 
     def call(
         self,
@@ -295,15 +312,20 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         start_index: Mapping[str, Any] | None = None,
         terms: Mapping[str, Mapping[str, Tensor]] | None = None,
         masked: ByModality = None,
+        encoded: Tensor | None = None,
+        encoded_mask: Tensor | None = None,
         inputs_mask: ByModality = None,
         training: bool | None = None,
     ) -> Any:
         others = (segment_ids, positions, present, placeholders, mask)
         others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
-        tokens, fused = self._encode(inputs, arguments, training)[:2]
+        more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
+        tokens, fused = self._encode(inputs, arguments, more)[:2]
         names = self.fusion.modalities
         outputs = self._read_out(tokens, fused, names, self.gated, training)
+        if self.tied_size:
+            outputs = tied_logits(self, outputs)
         if self.pooling not in UNPOOLED:
             return outputs
         outputs = self.attach_mask([outputs, fused["mask"]])
@@ -312,94 +334,69 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         ids, masks = fused["modality_ids"], arguments.mask
         return self.fusion.split(outputs, inputs, modality_ids=ids, mask=masks)
 
-    def attention_scores(
+    def generate(
         self,
         inputs: Mapping[str, Tensor | None],
-        segment_ids: ByModality = None,
-        positions: ByModality = None,
-        present: ByModality = None,
-        placeholders: ByModality = None,
-        mask: ByModality = None,
-        grids: Mapping[str, Any] | None = None,
-        start_index: Mapping[str, Any] | None = None,
-        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
-        masked: ByModality = None,
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Return the attention weights of every block, and the tokens they are of.
+        max_new_tokens: int,
+        *,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        stop_ids: int | Sequence[int] | None = None,
+        seed: int | None = None,
+        max_length: int | None = None,
+        stream: bool = False,
+        **arguments: Any,
+    ) -> Any:
+        """Return the tokens that follow a prompt, one after another.
+
+        The modality with a vocabulary that comes last grows, in a model that is causal
+        and has logits for each token. The prompt goes through the model once; then each
+        step computes one token, which attends to the keys and values of those before,
+        the KV cache. Steps are compiled once for a shape on JAX and TensorFlow, and
+        eager on PyTorch.
 
         Args:
-            inputs: As for a call; so are the other arguments.
-            segment_ids: As for `MultiModalFusion`.
-            positions: As for `MultiModalFusion`.
-            present: As for `MultiModalFusion`.
-            placeholders: As for `MultiModalFusion`.
-            mask: As for `MultiModalFusion`.
-            grids: As for `MultiModalFusion`.
-            start_index: As for `MultiModalFusion`.
-            terms: As for `MultiModalFusion`.
-            masked: As for `MultiModalFusion`.
+            inputs: The prompt, as for a call; padding may be left or right of it.
+            max_new_tokens: How many tokens are generated at most.
+            temperature: What logits are divided by before a token is drawn. Defaults to
+                0, the most likely token (greedy).
+            top_k: Draws among that many of the most likely tokens. Defaults to `None`,
+                all.
+            top_p: Draws among the most likely tokens that have this probability
+                together (nucleus sampling). Defaults to `None`, all.
+            stop_ids: An id, or several, behind which a sample is finished. Defaults to
+                `None`, none.
+            seed: Seed of what is drawn, the same on every backend. Defaults to `None`,
+                a random one.
+            max_length: Number of slots of the cache. Defaults to `None`, the fused
+                length of the prompt plus `max_new_tokens`.
+            stream: Whether to return an iterator over the tokens of each step,
+                `(batch,)`, as they come. Defaults to `False`.
+            **arguments: `mask`, `placeholders`, `grids`, `positions`, `encoded` and the
+                other arguments of a call.
 
         Returns:
-            The attention weights of every block, `(batch, heads, length, length)`,
-            and what the fusion returned, with `mask`, `modality_ids`, `positions`.
+            The new tokens, `(batch, length)`, a NumPy array of int32. The length is
+            `max_new_tokens`, or shorter if all samples have stopped; behind a stop id
+            stands the `padding_id` of the modality, or else the stop id again.
+
+        Raises:
+            TypeError: if an argument has the wrong type.
+            ValueError: if the model is not causal, has no logits of the vocabulary, or
+                if an argument is out of range.
+
+        References:
+            A. Holtzman et al., "The Curious Case of Neural Text Degeneration", 2020,
+            https://arxiv.org/abs/1904.09751 (nucleus sampling).
         """
-        given = (inputs, segment_ids, positions, present, placeholders, mask)
-        given = (*given, grids, start_index, terms, masked)
-        inputs, *others = self.standardize(*given)
-        arguments = self.fusion.collect(inputs, *others)
-        if not self.built:
-            shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
-            self.build(shapes)
-        _, fused, scores = self._encode(inputs, arguments, False, with_scores=True)
-        return scores, fused
-
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
-        return None  # attached by the call, if tokens leave it
-
-    @property
-    def layers(self) -> list[keras.layers.Layer]:
-        """The fusion, the blocks, and what comes after them."""
-        return [layer for layer in super().layers if layer is not self.attach_mask]
-
-    def compute_output_spec(
-        self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
-    ) -> Any:
-        fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
-        shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
-        return self._output_spec(fused, shapes)
-
-    def compute_output_shape(
-        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
-    ) -> Any:
-        fused = self.fusion.compute_output_shape(inputs_shape)["embeddings"]
-        spec = self._output_spec(keras.KerasTensor(fused), inputs_shape)
-        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
-
-    def _output_spec(
-        self, fused: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
-    ) -> Any:
-        """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
-        outputs = self._readout_spec(fused)
-        if self.pooling != "modalities":
-            return outputs
-        return self.fusion.split_spec(outputs, inputs_shape)
-
-    def get_config(self) -> Config:
-        return {
-            **options.fusion_config(self.fusion),
-            **options.own_config(self),
-            **self._readout_config(),
-            **self.rules,
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-        }
-
-    @classmethod
-    def from_config(
-        cls, config: Config, custom_objects: Config | None = None
-    ) -> "MultiModalTransformer":
-        return cls(**from_first_files(config))
+        chosen = check_sampling(temperature, top_k, top_p, seed)
+        tokens = begin_generation(
+            self, inputs, arguments, max_new_tokens, max_length, stop_ids, chosen
+        )
+        if checks.check_flag(f"{WHO}.generate", "stream", stream):
+            return tokens
+        return np.stack(list(tokens), axis=1)
 
     @classmethod
     def from_preset(
@@ -430,25 +427,99 @@ class MultiModalTransformer(KeepsSublayers, CallByModality, ReadsOut, RestoringM
         """
         return from_preset(cls, source, model_type, overrides)
 
-    def __repr__(self) -> str:
-        config = options.fusion_config(self.fusion)
-        configs = self.fusion.modality_configs
-        config["modality_configs"] = {n: config_of(configs, n)["dim"] for n in configs}
-        return describe(self, **config, **self.rules)
+    def attention_scores(
+        self,
+        inputs: Mapping[str, Tensor | None],
+        segment_ids: ByModality = None,
+        positions: ByModality = None,
+        present: ByModality = None,
+        placeholders: ByModality = None,
+        mask: ByModality = None,
+        grids: Mapping[str, Any] | None = None,
+        start_index: Mapping[str, Any] | None = None,
+        terms: Mapping[str, Mapping[str, Tensor]] | None = None,
+        masked: ByModality = None,
+        encoded: Tensor | None = None,
+        encoded_mask: Tensor | None = None,
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Return the attention weights of every block, and the tokens they are of.
+
+        Args:
+            inputs: As for a call; so are the other arguments.
+            segment_ids: As for `MultiModalFusion`.
+            positions: As for `MultiModalFusion`.
+            present: As for `MultiModalFusion`.
+            placeholders: As for `MultiModalFusion`.
+            mask: As for `MultiModalFusion`.
+            grids: As for `MultiModalFusion`.
+            start_index: As for `MultiModalFusion`.
+            terms: As for `MultiModalFusion`.
+            masked: As for `MultiModalFusion`.
+            encoded: As for a call.
+            encoded_mask: As for a call.
+
+        Returns:
+            The attention weights of every block, `(batch, heads, length, length)`,
+            and what the fusion returned, with `mask`, `modality_ids`, `positions`.
+        """
+        given = (inputs, segment_ids, positions, present, placeholders, mask)
+        given = (*given, grids, start_index, terms, masked)
+        inputs, *others = self.standardize(*given)
+        arguments = self.fusion.collect(inputs, *others)
+        if not self.built:
+            shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
+            self.build(shapes, None if encoded is None else encoded.shape)
+        more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": False}
+        _, fused, scores = self._encode(inputs, arguments, more, with_scores=True)
+        return scores, fused
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        return None  # attached by the call, if tokens leave it
+
+    def compute_output_spec(
+        self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
+    ) -> Any:
+        encoded = kwargs.pop("encoded", None)
+        kwargs.pop("encoded_mask", None)
+        check_encoded(self, encoded)
+        fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
+        shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
+        return self._output_spec(fused, shapes)
+
+    def compute_output_shape(
+        self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
+    ) -> Any:
+        fused = self.fusion.compute_output_shape(inputs_shape)["embeddings"]
+        spec = self._output_spec(keras.KerasTensor(fused), inputs_shape)
+        return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
+
+    def _output_spec(
+        self, fused: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
+    ) -> Any:
+        """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
+        outputs = self._readout_spec(fused)
+        if self.tied_size:
+            shape = (*outputs.shape[:-1], self.tied_size)
+            dtype = float32_or_better(self.compute_dtype)
+            outputs = keras.KerasTensor(shape, dtype=dtype)
+        if self.pooling != "modalities":
+            return outputs
+        return self.fusion.split_spec(outputs, inputs_shape)
 
     def _encode(
         self,
         inputs: Mapping[str, Tensor | None],
         arguments: CallArguments,
-        training: bool | None,
+        more: Mapping[str, Any],
         with_scores: bool = False,
     ) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         """Return the tokens after the blocks, the fusion, and attention scores."""
-        fused = self.fusion.fuse(inputs, arguments, training)
+        fused = self.fusion.fuse(inputs, arguments, more["training"])
         tokens, scores = fused["embeddings"], []
         masks = attention_masks(self.attention_mask, self.narrow_mask, fused)
+        shared = attention_inputs(self, fused)
         for block in self.blocks:
             if with_scores:
-                scores.append(block.attention_scores(tokens, masks[0]))
-            tokens = block(tokens, *masks, training=training)
+                scores.append(block.attention_scores(tokens, masks[0], **shared))
+            tokens = block(tokens, *masks, **shared, **more)
         return tokens, fused, scores

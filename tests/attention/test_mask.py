@@ -1,7 +1,5 @@
 """Attention masks against the rule, pair by pair."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
@@ -25,18 +23,29 @@ RULES = {
 }
 
 
-def expected(examples=None, causal=False, prefix=(), hidden=None):
-    batch, length = VALID.shape
-    result = np.zeros((batch, length, length), bool)
-    for b, q, k in itertools.product(range(batch), range(length), range(length)):
-        names = [NAMES[i] if i >= 0 else None for i in (IDS[b, q], IDS[b, k])]
-        seen = names[1] not in (hidden or {}).get(names[0], ())
-        if names[0] != names[1]:
-            seen = seen and names[1] not in (hidden or {}).get("*", ())
-        before = not causal or k <= q or names[1] in prefix
-        same = examples is None or examples[b, q] == examples[b, k]
-        result[b, q, k] = (VALID[b, k] and seen and before and same) or q == k
-    return result
+def expected(valid, ids, examples=None, causal=False, prefix=(), hidden=None):
+    """Return the formula of the docstring, of arrays `(batch, length)`."""
+    hidden = hidden or {}
+    names = (*NAMES, None)  # special tokens have the id -1
+    length = valid.shape[1]
+    sees = np.array(
+        [
+            [
+                key not in hidden.get(query, ())
+                and (query == key or key not in hidden.get("*", ()))
+                for key in names
+            ]
+            for query in names
+        ]
+    )
+    query, key = np.arange(length)[:, None], np.arange(length)
+    in_prefix = np.array([name in prefix for name in names])[ids][:, None]
+    allowed = valid[:, None] & sees[ids[:, :, None], ids[:, None]]
+    if causal:
+        allowed = allowed & ((key <= query) | in_prefix)
+    if examples is not None:
+        allowed = allowed & (examples[:, :, None] == examples[:, None])
+    return allowed | (query == key)
 
 
 @pytest.mark.parametrize("examples", [None, EXAMPLES], ids=["alone", "packed"])
@@ -44,7 +53,92 @@ def expected(examples=None, causal=False, prefix=(), hidden=None):
 def test_rule(rule, examples):
     layer = mm.AttentionMask(NAMES, **RULES[rule])
     got = ops.convert_to_numpy(layer(FUSED, example_ids=examples))
-    np.testing.assert_array_equal(got, expected(examples, **RULES[rule]))
+    np.testing.assert_array_equal(got, expected(VALID, IDS, examples, **RULES[rule]))
+
+
+def random_rules(rng):
+    """Return arguments of the constructor."""
+    some = lambda share: [name for name in NAMES if rng.random() < share]  # noqa: E731
+    causal = bool(rng.random() < 0.5)
+    hidden = {name: some(0.4) for name in (*some(0.6), *["*"][: rng.integers(2)])}
+    return {"causal": causal, "prefix": some(0.4) if causal else [], "hidden": hidden}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_rules(seed):
+    rng = np.random.default_rng(seed)
+    rules = random_rules(rng)
+    ids = rng.integers(-1, 3, size=(3, 11)).astype("int32")
+    valid = rng.random(ids.shape) < 0.7
+    examples = rng.integers(0, 3, size=ids.shape) if seed % 2 else None
+    fused = {"mask": valid, "modality_ids": ids}
+    got = mm.AttentionMask(NAMES, **rules)(fused, examples)
+    wanted = expected(valid, ids, examples, **rules)
+    np.testing.assert_array_equal(ops.convert_to_numpy(got), wanted)
+
+
+def rows_of(values, start, count):
+    """Return `count` rows of each sample from `start` on, of `(batch, length, ...)`."""
+    starts = np.broadcast_to(start, (len(values),))
+    rows = [one[s : s + count] for one, s in zip(values, starts, strict=True)]
+    return np.stack(rows)
+
+
+def step_of(start, count, examples):
+    """Return the arguments of a step of cached decoding."""
+    query = {"modality_ids": rows_of(IDS, start, count)}
+    if examples is not None:
+        query["example_ids"] = rows_of(examples, start, count)
+    return {"example_ids": examples, "query": query, "start_index": start}
+
+
+@pytest.mark.parametrize("examples", [None, EXAMPLES], ids=["alone", "packed"])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_step_has_the_rows_of_its_tokens(rule, examples):
+    layer = mm.AttentionMask(NAMES, **RULES[rule])
+    whole = expected(VALID, IDS, examples, **RULES[rule])
+    for start in (0, 5, np.int32(5), np.array([1, 5]), ops.convert_to_tensor([4, 0])):
+        got = layer(FUSED, **step_of(np.asarray(start), 3, examples))
+        wanted = rows_of(whole, np.asarray(start), 3)
+        np.testing.assert_array_equal(ops.convert_to_numpy(got), wanted)
+
+
+@pytest.mark.parametrize("scalar", [False, True], ids=["per sample", "one"])
+def test_a_compiled_step_of_unknown_sizes(scalar):
+    fed = {"mask": VALID, "modality_ids": IDS, "example_ids": EXAMPLES}
+    inputs = {
+        name: keras.Input((None,), dtype=str(values.dtype), name=name)
+        for name, values in fed.items()
+    }
+    step = {
+        name: keras.Input((None,), dtype="int32", name=f"of_query_{name}")
+        for name in ("modality_ids", "example_ids")
+    }
+    start = keras.Input((), dtype="int32", name="start_index")
+    allowed = mm.AttentionMask(NAMES, **RULES["all"])(
+        inputs,
+        inputs["example_ids"],
+        query=step,
+        start_index=ops.max(start) if scalar else start,
+    )
+    assert (allowed.shape, allowed.dtype) == ((None, None, None), "bool")
+    model = keras.Model([*inputs.values(), *step.values(), start], allowed)
+    whole = expected(VALID, IDS, EXAMPLES, **RULES["all"])
+    starts = np.array([5, 5] if scalar else [1, 4], "int32")
+    queries = [rows_of(fed[name], starts, 3) for name in step]
+    got = model.predict([*fed.values(), *queries, starts], verbose=0)
+    np.testing.assert_array_equal(got, rows_of(whole, starts, 3))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="reads a program of JAX")
+@pytest.mark.parametrize("rule", ["hidden", "all"])
+def test_no_number_for_each_pair_of_tokens(rule):
+    import jax
+
+    layer = mm.AttentionMask(NAMES, **RULES[rule])
+    program = str(jax.make_jaxpr(layer)(FUSED, EXAMPLES))
+    assert "bool[2,8,8]" in program
+    assert "i32[2,8,8]" not in program
 
 
 def model(**rules):
@@ -120,7 +214,7 @@ def test_unknown_sizes():
     assert (allowed.shape, allowed.dtype) == ((None, None, None), "bool")
     model = keras.Model([fused["mask"], fused["modality_ids"]], allowed)
     got = model.predict([VALID, IDS], verbose=0)
-    np.testing.assert_array_equal(got, expected(**RULES["all"]))
+    np.testing.assert_array_equal(got, expected(VALID, IDS, **RULES["all"]))
 
 
 def test_ids_of_no_modality_in_a_compiled_step_are_those_of_the_nearest():
@@ -133,4 +227,4 @@ def test_ids_of_no_modality_in_a_compiled_step_are_those_of_the_nearest():
             model.predict([VALID, outside], verbose=0)
         return
     got = model.predict([VALID, outside], verbose=0)
-    np.testing.assert_array_equal(got, expected(**RULES["all"]))
+    np.testing.assert_array_equal(got, expected(VALID, IDS, **RULES["all"]))

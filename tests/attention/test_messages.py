@@ -31,6 +31,15 @@ def x(*shape):
     return zeros(*(shape or (2, 5, 2, 8)))
 
 
+def step(query=None, example_ids=None, start_index=5):
+    """Return the mistake to make the mask of a step of 3 tokens in this way."""
+    query = {"modality_ids": ids(2, 3)} if query is None else query
+    named = {"query": query, "start_index": start_index}
+    if example_ids is not None:
+        named["example_ids"] = example_ids
+    return call(MASK(), FUSED, **named)
+
+
 CONSTRUCTORS = [
     wrong(MASK, "be True or False", causal="yes"),
     wrong(MASK, AMONG, prefix=["sound"]),
@@ -138,6 +147,32 @@ CALLS = [
     call(MASK(), {**FUSED, "modality_ids": zeros(2, 8)}).says(
         "fused['modality_ids'].dtype", "be integer", "float32"
     ),
+    step({"modality_ids": zeros(2, 3)}).says(
+        "query['modality_ids'].dtype", "be integer", "float32"
+    ),
+    step({"modality_ids": ids(3, 3)}).says(
+        "query['modality_ids'].shape", "be (2, query length), as", "(3, 3)"
+    ),
+    step({"modality_ids": ids(2, 9)}).says(
+        "query['modality_ids'].shape", "have at most 8 tokens", "(2, 9)"
+    ),
+    step({"modality_ids": ids(2, 3), "example_ids": ids(2, 3)}).says(
+        "query", "have 'example_ids' if, and only if,", "['example_ids',"
+    ),
+    step(example_ids=ids(2, 8)).says(
+        "query", "have 'example_ids' if, and only if,", "['modality_ids']"
+    ),
+    step(
+        {"modality_ids": ids(2, 3), "example_ids": ids(2, 4)}, example_ids=ids(2, 8)
+    ).says("query['example_ids'].shape", "have the shape (2, 3) of query", "(2, 4)"),
+    step(start_index=None).says("start_index", "be given with `query`", "None"),
+    step(start_index=6).says("start_index", "lie in [0, 6)", "6"),
+    step(start_index=-1).says("start_index", "lie in [0, 6)", "-1"),
+    step(start_index=ids(3)).says("start_index.shape", "be () or (2,)", "(3,)"),
+    step(start_index=zeros(2)).says("start_index.dtype", "be integer", "float32"),
+    call(MASK(), FUSED, start_index=3).says(
+        "start_index", "be left out without `query`", "3"
+    ),
     call(MASK(), {**FUSED, "mask": flags(2, 8, 8)}).says(
         "fused['mask'].shape", "be (batch, length)", "(2, 8, 8)"
     ),
@@ -156,6 +191,14 @@ NO_TENSORS = [
         "fused['mask']", NUMBERS, "array(['a']"
     ),
     call(MASK(), FUSED, example_ids="x").says("example_ids", NUMBERS, "'x'"),
+    step("x").says("query", "be a dict with 'modality_ids'", "'x'"),
+    step({"mask": flags(2, 3)}).says("query", "be a dict with", "['mask']"),
+    step({"modality_ids": "x"}).says("query['modality_ids']", NUMBERS, "'x'"),
+    step(start_index=1.5).says("start_index", "be an integer or a tensor", "1.5"),
+    step({"modality_ids": ids(2, 3) + 3}).says(
+        "query['modality_ids']", "lie in [-1, 3)", "3"
+    ),
+    step(start_index=ids(2) + 6).says("start_index", "lie in [0, 6)", "6"),
     call(ROTARY(), x(2, 5, 16), positions=ids(5)).says(
         "inputs.shape", "be (batch, length, heads, head_dim)", "(2, 5, 16)"
     ),

@@ -177,4 +177,15 @@ def layer_subjects():
             },
             {"fused": fused, "example_ids": ids(2, 3)},
         ),
+        Subject(
+            "AttentionMask-step",
+            fixed(mm.AttentionMask, names, causal=True, hidden={"text": ["image"]}),
+            {},
+            {
+                "fused": fused,
+                "example_ids": ids(2, 3),
+                "query": {"modality_ids": ids(2, 2), "example_ids": ids(2, 2)},
+                "start_index": ids(2),
+            },
+        ),
     ]

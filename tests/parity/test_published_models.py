@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compiled_call import outputs_of
 from published import SMALL, array, randomize, torch, transformers
 
 import keras_mmembed as mm
@@ -50,9 +51,9 @@ def test_texts(name, tmp_path):
     )
     call = {"segment_ids": {"text": types.astype("int32")}}
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"text": words}, **call), expected.pooler_output)
+    same(outputs_of(model, {"text": words}, **call), expected.pooler_output)
     model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
-    same(model({"text": words}, **call), expected.last_hidden_state, valid)
+    same(outputs_of(model, {"text": words}, **call), expected.last_hidden_state, valid)
 
 
 @pytest.mark.parametrize("name", ["Bert", "Roberta"])
@@ -63,7 +64,7 @@ def test_classifiers_of_texts(name, tmp_path):
     words, valid = padded(config.pad_token_id)
     expected = module(torch.tensor(words), torch.tensor(valid)).logits
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"text": words}), expected)
+    same(outputs_of(model, {"text": words}), expected)
     assert tuple(
         mm.MultiModalTransformer.from_preset(tmp_path, num_outputs=5)(
             {"text": words}
@@ -76,19 +77,19 @@ def test_images(tmp_path):
     module = written(transformers.ViTModel(config), tmp_path)
     expected = module(channels_first(PIXELS))
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"image": PIXELS}), expected.pooler_output)
+    same(outputs_of(model, {"image": PIXELS}), expected.pooler_output)
     model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
-    same(model({"image": PIXELS}), expected.last_hidden_state)
+    same(outputs_of(model, {"image": PIXELS}), expected.last_hidden_state)
     wide = RNG.normal(size=(2, 12, 24, 3)).astype("float32")
     expected = module(channels_first(wide), interpolate_pos_encoding=True)
-    same(model({"image": wide}), expected.last_hidden_state)
+    same(outputs_of(model, {"image": wide}), expected.last_hidden_state)
 
 
 def test_images_of_vit_with_a_classifier(tmp_path):
     config = transformers.ViTConfig(**IMAGE, num_labels=3)
     module = written(transformers.ViTForImageClassification(config), tmp_path)
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"image": PIXELS}), module(channels_first(PIXELS)).logits)
+    same(outputs_of(model, {"image": PIXELS}), module(channels_first(PIXELS)).logits)
 
 
 @pytest.mark.parametrize("name", ["Dinov2", "Dinov2WithRegisters"])
@@ -97,11 +98,14 @@ def test_images_of_dinov2(name, tmp_path):
     module = written(getattr(transformers, f"{name}Model")(config), tmp_path)
     expected = module(channels_first(PIXELS))
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"image": PIXELS}), expected.pooler_output)
+    same(outputs_of(model, {"image": PIXELS}), expected.pooler_output)
     model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
-    same(model({"image": PIXELS}), expected.last_hidden_state)
+    same(outputs_of(model, {"image": PIXELS}), expected.last_hidden_state)
     wide = RNG.normal(size=(2, 12, 24, 3)).astype("float32")
-    same(model({"image": wide}), module(channels_first(wide)).last_hidden_state)
+    same(
+        outputs_of(model, {"image": wide}),
+        module(channels_first(wide)).last_hidden_state,
+    )
 
 
 @pytest.mark.parametrize("name", ["CLIP", "Siglip"])
@@ -110,9 +114,9 @@ def test_image_towers(name, tmp_path):
     module = written(getattr(transformers, f"{name}VisionModel")(config), tmp_path)
     expected = module(channels_first(PIXELS))
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"image": PIXELS}), expected.pooler_output)
+    same(outputs_of(model, {"image": PIXELS}), expected.pooler_output)
     model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
-    same(model({"image": PIXELS}), expected.last_hidden_state)
+    same(outputs_of(model, {"image": PIXELS}), expected.last_hidden_state)
 
 
 @pytest.mark.parametrize("name", ["CLIP", "Siglip"])
@@ -126,10 +130,10 @@ def test_text_towers(name, tmp_path):
     expected = module(torch.tensor(words))
     call = {"mask": {"text": lengths}}
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"text": words}, **call), expected.pooler_output)
+    same(outputs_of(model, {"text": words}, **call), expected.pooler_output)
     model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
     same(
-        model({"text": words}, **call),
+        outputs_of(model, {"text": words}, **call),
         expected.last_hidden_state,
         np.arange(6) < lengths[:, None],
     )
@@ -150,11 +154,11 @@ def test_towers_of_a_pair(name, tmp_path):
     kind = f"{name.lower()}_text_model"
     model = mm.MultiModalTransformer.from_preset(tmp_path, model_type=kind)
     expected = module.get_text_features(torch.tensor(words))
-    same(model({"text": words}), expected.pooler_output)
+    same(outputs_of(model, {"text": words}), expected.pooler_output)
     kind = f"{name.lower()}_vision_model"
     model = mm.MultiModalTransformer.from_preset(tmp_path, model_type=kind)
     expected = module.get_image_features(channels_first(PIXELS))
-    same(model({"image": PIXELS}), expected.pooler_output)
+    same(outputs_of(model, {"image": PIXELS}), expected.pooler_output)
 
 
 @pytest.mark.parametrize("name", ["Model", "ForAudioClassification"])
@@ -168,11 +172,11 @@ def test_spectrograms_of_ast(name, tmp_path):
     expected = module(torch.tensor(frames))
     model = mm.MultiModalTransformer.from_preset(tmp_path)
     if name == "Model":
-        same(model({"audio": frames}), expected.pooler_output)
+        same(outputs_of(model, {"audio": frames}), expected.pooler_output)
         model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
-        same(model({"audio": frames}), expected.last_hidden_state)
+        same(outputs_of(model, {"audio": frames}), expected.last_hidden_state)
     else:
-        same(model({"audio": frames}), expected.logits)
+        same(outputs_of(model, {"audio": frames}), expected.logits)
 
 
 @pytest.mark.parametrize("is_mean", [True, False])
@@ -185,11 +189,11 @@ def test_clips_of_videomae(is_mean, tmp_path):
     clips = RNG.normal(size=(2, 4, 16, 16, 3)).astype("float32")
     expected = module(channels_first(clips)).logits
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"video": clips}), expected)
+    same(outputs_of(model, {"video": clips}), expected)
     written(module.videomae, tmp_path)
     expected = module.videomae(channels_first(clips)).last_hidden_state
     model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
-    same(model({"video": clips}), expected)
+    same(outputs_of(model, {"video": clips}), expected)
 
 
 def test_spectrograms_of_whisper(tmp_path):
@@ -213,7 +217,7 @@ def test_spectrograms_of_whisper(tmp_path):
     frames = RNG.normal(size=(2, 20, 8)).astype("float32")
     expected = module.model.encoder(torch.tensor(frames).transpose(1, 2))
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model({"audio": frames}), expected.last_hidden_state)
+    same(outputs_of(model, {"audio": frames}), expected.last_hidden_state)
 
 
 def test_texts_and_regions_of_visualbert(tmp_path):
@@ -230,9 +234,9 @@ def test_texts_and_regions_of_visualbert(tmp_path):
     )
     inputs = {"text": words, "image": regions}
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    same(model(inputs), expected.pooler_output)
+    same(outputs_of(model, inputs), expected.pooler_output)
     model = mm.MultiModalTransformer.from_preset(tmp_path, pooling="tokens")
-    same(model(inputs), expected.last_hidden_state, everywhere)
+    same(outputs_of(model, inputs), expected.last_hidden_state, everywhere)
 
 
 def test_questions_on_images_of_two_sizes_of_vilt(tmp_path):
@@ -249,7 +253,9 @@ def test_questions_on_images_of_two_sizes_of_vilt(tmp_path):
         pixel_mask=torch.tensor(mask),
     ).logits
     model = mm.MultiModalTransformer.from_preset(tmp_path)
-    got = model(
-        {"text": words, "image": pixels}, grids={"image": np.array([[4, 6], [3, 2]])}
+    got = outputs_of(
+        model,
+        {"text": words, "image": pixels},
+        grids={"image": np.array([[4, 6], [3, 2]])},
     )
     same(got, expected)

@@ -1,0 +1,116 @@
+"""The sublayers of a model, and its configuration."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from keras_mmembed.attention.mask import AttentionMask
+from keras_mmembed.attention.parts import deserialize_parts
+from keras_mmembed.attention.relative_bias import RelativePositionBias
+from keras_mmembed.attention.rotary import RotaryEmbedding
+from keras_mmembed.common.describe import describe
+from keras_mmembed.common.mask_layers import AttachMask
+from keras_mmembed.common.sublayer_state import KeepsSublayers
+from keras_mmembed.common.types import Config, Shape
+from keras_mmembed.fusion.config import config_of, from_first_files
+from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.fusion.standardize import CallByModality
+from keras_mmembed.models import options
+from keras_mmembed.models.block import TransformerBlock
+from keras_mmembed.models.block_options import BlockOptions
+from keras_mmembed.models.blocks import make_blocks
+from keras_mmembed.models.generation_checks import growing_modality
+from keras_mmembed.models.readout import ReadsOut
+from keras_mmembed.models.restoring import RestoringModel
+
+
+class TransformerLayers(
+    BlockOptions, KeepsSublayers, CallByModality, ReadsOut, RestoringModel
+):
+    """What a `MultiModalTransformer` holds; its constructor checked the arguments."""
+
+    num_layers: int
+    tie_embeddings: bool
+    tied_size: int
+    fusion: MultiModalFusion
+    rotary: RotaryEmbedding | None
+    rotary_rule: Config
+    relative_bias: RelativePositionBias | Config | str | None
+    rules: Config
+    gated: list[str]
+    attention_mask: AttentionMask | None
+    narrow_mask: AttentionMask | None
+
+    def _make_sublayers(self, head: keras.layers.Layer | None) -> None:
+        dtype, block = self.dtype_policy, options.block_options(self)
+        shared = isinstance(self.relative_bias, RelativePositionBias)
+        self.blocks: list[TransformerBlock] = make_blocks(
+            self.num_layers,
+            **block,
+            rotary=self.rotary,
+            relative_bias=None if shared else self.relative_bias,
+            gated=bool(self.gated),
+            dtype=dtype,
+        )
+        self._make_readout(self.fusion.unified_dim, head, **block)
+        self.attach_mask: AttachMask = AttachMask(dtype=dtype)
+
+    def build(
+        self,
+        inputs_shape: Mapping[str, Shape | None],
+        encoded_shape: Shape | None = None,
+        **other_shapes: Any,
+    ) -> None:
+        tokens_shape = (None, None, self.fusion.unified_dim)
+        if not self.fusion.built:
+            self.fusion.build(inputs_shape)
+        for block in self.blocks:
+            if not block.built:
+                block.build(tokens_shape, encoded_shape)
+        bias = self._shared_bias
+        if bias is not None and not bias.built:
+            axes = () if bias.num_axes == 1 else (bias.num_axes,)
+            bias.build((None, None, *axes))
+        self._build_readout(self.fusion.unified_dim)
+        for mask in (self.attention_mask, self.narrow_mask):
+            if mask is not None and not mask.built:
+                mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
+        self.built = True
+
+    @property
+    def growing(self) -> str:
+        """Name of the modality whose tokens the model generates."""
+        return growing_modality(self)
+
+    @property
+    def _shared_bias(self) -> RelativePositionBias | None:
+        bias = self.relative_bias
+        return bias if isinstance(bias, RelativePositionBias) else None
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        """The fusion, the blocks, and what comes after them."""
+        return [layer for layer in super().layers if layer is not self.attach_mask]
+
+    def get_config(self) -> Config:
+        return {
+            **options.fusion_config(self.fusion),
+            **options.own_config(self),
+            **self._readout_config(),
+            **self.rules,
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+        }
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: Config | None = None) -> Any:
+        config = deserialize_parts(config, ("rotary", "relative_bias"))
+        return cls(**from_first_files(config))
+
+    def __repr__(self) -> str:
+        config = options.fusion_config(self.fusion)
+        configs = self.fusion.modality_configs
+        config["modality_configs"] = {n: config_of(configs, n)["dim"] for n in configs}
+        return describe(self, **config, **self.rules)
