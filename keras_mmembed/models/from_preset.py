@@ -18,7 +18,7 @@ Model = TypeVar("Model", bound=keras.Model)
 WHO = "MultiModalTransformer"
 CONFIG = "config.json"
 # what belongs to the pooling of a published model, and falls away with another
-READOUT = ("pooler", "num_outputs", "output_activation", "head")
+READOUT = ("pooler", "num_outputs", "output_activation", "head", "tie_embeddings")
 # arguments that make a layer, which is new if they are given
 MAKERS = {"num_outputs": "head", "head": "head", "pooler": "pooler"}
 

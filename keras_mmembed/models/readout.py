@@ -92,7 +92,7 @@ class ReadsOut(keras.Model):
         activation: Activation,
         **other_options: Any,
     ) -> None:
-        dtype = self.dtype_policy
+        dtype, self._width = self.dtype_policy, width
         self.norm: keras.layers.Layer | None = None
         if self.final_norm:
             self.norm = make_norm(norm_type, epsilon, dtype, "norm")
@@ -167,6 +167,15 @@ class ReadsOut(keras.Model):
             return pooled
         return keras.KerasTensor(
             self.head.compute_output_shape(pooled.shape), dtype=self.head.compute_dtype
+        )
+
+    @property
+    def head_size(self) -> int | None:
+        """Width of the outputs of the head, `None` without one."""
+        return (
+            None
+            if self.head is None
+            else self.head.compute_output_shape((None, self._width))[-1]
         )
 
     def _readout_config(self) -> Config:

@@ -167,7 +167,9 @@ class Loader:
         return found[0] if found else None
 
     def _may_be_left(self, name: str, is_partial: bool) -> bool:
-        """Whether a tensor may go unused."""
+        """Whether a tensor may go unused, as one without values may."""
+        if 0 in self._tensors[name].shape:
+            return True
         unused = [p + one for one in self._unused for p in self._prefixes]
         if any(fnmatch.fnmatchcase(name, one) for one in unused):
             return True

@@ -27,23 +27,32 @@ def norm(ours: str, theirs: str) -> Entries:
     }
 
 
+def rms_norm(ours: str, theirs: str) -> Entries:
+    """Return the entry of a norm without a shift."""
+    return {f"{ours}/scale": f"{theirs}.weight"}
+
+
 def table(ours: str, theirs: str) -> Entries:
     """Return the entry of an embedding."""
     return {f"{ours}/embeddings": f"{theirs}.weight"}
 
 
-def block(names: Mapping[str, str], ours: str = "block_{i}") -> Entries:
+def block(
+    names: Mapping[str, str], ours: str = "block_{i}", *, is_rms: bool = False
+) -> Entries:
     """Return the entries of a block.
 
     Args:
         names: Their names of the parts `query`, `key`, `value`, `attention_output`,
-            `attention_norm`, `hidden`, `output`, `mlp_norm`.
+            `attention_norm`, `hidden`, `up`, `output`, `mlp_norm`.
         ours: Path of the block.
+        is_rms: Whether its norms do not shift.
     """
     entries: Entries = {}
     for part, theirs in names.items():
         if part.endswith("norm"):
-            entries |= norm(f"{ours}/{part}", theirs)
+            make = rms_norm if is_rms else norm
+            entries |= make(f"{ours}/{part}", theirs)
         else:
             inner = part in ("query", "key", "value", "attention_output")
             where = f"{ours}/attention/{part}" if inner else f"{ours}/{part}"

@@ -173,11 +173,6 @@ def row_sum(*numbers: int) -> Function:
     return function
 
 
-def scaled(factors: np.ndarray, tensor: np.ndarray) -> np.ndarray:
-    """Return a kernel or bias whose outputs are scaled, as by a layer scale."""
-    return factors.reshape(-1, *[1] * (tensor.ndim - 1)) * tensor
-
-
 def transposed(tensor: np.ndarray) -> np.ndarray:
     """Return a kernel whose inputs come first, with its outputs first."""
     return tensor.swapaxes(0, 1)

@@ -1,6 +1,6 @@
 """Published models by the `model_type` of their configurations."""
 
-from keras_mmembed.published.recipes import bert, clip, vilt, vit, whisper
+from keras_mmembed.published.recipes import bert, clip, llama, t5, vilt, vit, whisper
 from keras_mmembed.published.settings import Published
 
 PUBLISHED: dict[str, Published] = {
@@ -12,6 +12,8 @@ PUBLISHED: dict[str, Published] = {
     ),
     "dinov2": Published(vit.dinov2, vit.DINOV2, vit.PIXELS),
     "dinov2_with_registers": Published(vit.dinov2, vit.DINOV2, vit.PIXELS),
+    "dinov3_vit": Published(vit.dinov3, vit.DINOV3, vit.PIXELS),
+    "llama": Published(llama.llama, llama.LLAMA),
     "roberta": Published(bert.roberta, bert.ROBERTA),
     "siglip_text_model": Published(
         clip.siglip_text, clip.SIGLIP_TEXT, key="text_config"
@@ -19,6 +21,7 @@ PUBLISHED: dict[str, Published] = {
     "siglip_vision_model": Published(
         clip.siglip_vision, clip.SIGLIP_VISION, vit.PIXELS, "vision_config"
     ),
+    "t5": Published(t5.t5, t5.T5),
     "videomae": Published(vit.videomae, vit.VIDEOMAE, vit.CLIPS),
     "vilt": Published(vilt.vilt, vilt.VILT, vilt.PAIRS),
     "visual_bert": Published(vilt.visual_bert, vilt.VISUAL_BERT, vilt.REGIONS),
