@@ -33,7 +33,7 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
 
     num_key_value_heads: int | None
     soft_cap: float | None
-    qk_norm: str | None
+    qk_norm: Any
     rotary: RotaryEmbedding | None
     bias: RelativePositionBias | None
     query_norm: keras.layers.Layer

@@ -38,7 +38,7 @@ def check_cache(
         checks.check(fits, WHO, "cache_index", rule, index)
     elif index is not None:
         rule = "be None, an integer or a scalar tensor"
-        fits = hasattr(index, "shape") and len(index.shape) == 0
+        fits = len(getattr(index, "shape", (None,))) == 0
         checks.check(fits, WHO, "cache_index", rule, repr(index), error=TypeError)
         rule = "be an integer, for a query of more than one token"
         checks.check(written in (1, None), WHO, "cache_index", rule, "a tensor")

@@ -145,18 +145,18 @@ def check_tokens_shape(who: str, shape: Shape) -> None:
 
 def check_call(layer: Any, tokens: Tensor, encoded: Any, narrow_mask: Any) -> None:
     """Raise for a call of a block that its options do not fit."""
-    who = type(layer).__name__
+    who = "TransformerBlock"
     check_tokens_shape(who, tokens.shape)
     tensors.check_kind(who, "tokens", tokens, "float", "Cast them to floats.")
-    check_encoded(layer, encoded)
+    check_encoded(who, layer, encoded)
     rule = "be passed to a gated block" if layer.gated else "be None without `gated`"
     fits = (narrow_mask is not None) == layer.gated
     checks.check(fits, who, "narrow_mask", rule, _shape_of(narrow_mask))
 
 
-def check_encoded(layer: Any, encoded: Any) -> None:
+def check_encoded(who: str, layer: Any, encoded: Any) -> None:
     """Raise unless the other sequence is there exactly if tokens attend to it."""
-    who, needs = type(layer).__name__, bool(layer.cross_attention)
+    needs = bool(layer.cross_attention)
     rule = "be passed with cross-attention" if needs else "be None without it"
     remedy = "" if needs else "Set cross_attention=True."
     fits, received = (encoded is not None) == needs, _shape_of(encoded)

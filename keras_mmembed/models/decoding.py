@@ -25,7 +25,7 @@ def prefill(
     model: Any,
     inputs: Mapping[str, Tensor],
     arguments: Mapping[str, Any],
-    max_length: Any,
+    rest: int,
 ) -> tuple[Tensor, State]:
     """Return the logits behind the prompt, and the state of decoding.
 
@@ -33,8 +33,7 @@ def prefill(
         model: A `MultiModalTransformer` that generates.
         inputs: The prompt, by modality.
         arguments: The other arguments of a call, by name.
-        max_length: Number of slots of the cache: the fused length of the prompt, and
-            all tokens that follow.
+        rest: Number of slots of the cache behind those of the prompt.
     """
     arguments = dict(arguments)
     encoded = arguments.pop("encoded", None)
@@ -50,7 +49,6 @@ def prefill(
         shared = {**shared, "encoded": encoded, "encoded_mask": encoded_mask}
     if encoded_mask is not None:
         state["encoded_mask"] = ops.cast(encoded_mask, "bool")
-    rest = max_length - length
     if model.relative_bias is not None:
         metadata = {name: fused[name] for name in fused if name != "embeddings"}
         positions = bias_positions(model, metadata)
@@ -62,7 +60,7 @@ def prefill(
     state["caches"] = []
     encoded_length = 0 if encoded is None else ops.shape(encoded)[1]
     for block in model.blocks:
-        cache = block.make_cache(batch, max_length, encoded_length)
+        cache = block.make_cache(batch, length + rest, encoded_length)
         tokens, cache = block(tokens, *masks, **shared, cache=cache, cache_index=0)
         state["caches"].append(cache)
     state["mask"] = _lengthen(valid, rest, False)

@@ -11,15 +11,18 @@ from keras import ops
 from keras_mmembed.common import checks
 from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Tensor
-from keras_mmembed.fusion.standardize import NAMES, SIZES, standardize
+from keras_mmembed.fusion.standardize import SIZES, standardize
 from keras_mmembed.models.compiled import compiled
 from keras_mmembed.models.decoding import prefill, step
 from keras_mmembed.models.generation_checks import (
+    CALL_ARGUMENTS,
     GENERATE,
     check_ids,
     check_lengths,
     check_stop_ids,
+    check_table,
     growing_modality,
+    padding_of,
 )
 from keras_mmembed.models.sampling import choose
 
@@ -116,7 +119,8 @@ def begin_generation(
     stops = check_stop_ids(stop_ids, config["vocabulary_size"])
     length = model.compute_output_spec(inputs, **arguments).shape[1]
     new, slots = check_lengths(model, name, length, max_new_tokens, max_length)
-    padding = config.get("padding_id", stops[0] if stops else 0)
+    check_table(model, name, inputs, arguments, new)
+    padding = padding_of(config, stops)
     chosen = Sampling(**sampling)
     return generate_tokens(
         model, inputs, arguments, length, new, slots, chosen, stops, padding
@@ -127,10 +131,9 @@ def standardize_prompt(
     model: Any, inputs: Any, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the arguments of a call as structures of arrays; build the model."""
-    known = (*NAMES[1:], "encoded", "encoded_mask")
     for name, value in arguments.items():
-        rule = f"be left out: the arguments of a call are {', '.join(known)}"
-        fits = name in known
+        rule = f"be left out: the arguments of a call are {', '.join(CALL_ARGUMENTS)}"
+        fits = name in CALL_ARGUMENTS
         checks.check(fits, GENERATE, name, rule, repr(value), error=TypeError)
     given = {name: value for name, value in arguments.items() if value is not None}
     (inputs,), given = standardize(model.fusion.modalities, (inputs,), given)
@@ -178,8 +181,8 @@ def generate_tokens(
     """
     decoder, chances = decoder_of(model, sampling), _chances(sampling)
     tensors = keras.tree.map_structure(ops.convert_to_tensor, (inputs, arguments))
-    # its shape says how many slots there are
-    slots = ops.zeros((max_length,), "int8")
+    # its shape says how many slots follow the prompt
+    slots = ops.zeros((max_length - fused_length,), "int8")
     batch = len(next(iter(keras.tree.flatten(inputs))))
     done = np.zeros(batch, bool)
     ids, state = decoder.begin(*tensors, slots, chances(batch))

@@ -3,11 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
+import numpy as np
+
 from keras_mmembed.common import checks
+from keras_mmembed.common.sequences import as_mask
+from keras_mmembed.fusion.standardize import NAMES
 from keras_mmembed.models.logits import last_modality
 
-WHO = "MultiModalTransformer"
-GENERATE = f"{WHO}.generate"
+GENERATE = "MultiModalTransformer"
+# of a call, those that a prompt may have
+CALL_ARGUMENTS = (*NAMES[1:], "encoded", "encoded_mask")
 
 
 def growing_modality(model: Any) -> str:
@@ -80,6 +86,11 @@ def check_stop_ids(stop_ids: Any, vocabulary_size: int) -> tuple[int, ...]:
     return tuple(found)
 
 
+def padding_of(config: Mapping[str, Any], stop_ids: Sequence[int]) -> int:
+    """Return the id that stands behind the end of a sample."""
+    return config.get("padding_id", stop_ids[0] if stop_ids else 0)
+
+
 def check_lengths(
     model: Any, name: str, fused_length: int, max_new_tokens: Any, max_length: Any
 ) -> tuple[int, int]:
@@ -100,3 +111,42 @@ def check_ids(name: str, inputs: Mapping[str, Any]) -> None:
     shape: Sequence[Any] = () if ids is None else checks.known_shape(ids.shape)
     fits = len(shape) == 2 and shape[1] != 0
     checks.check(fits, GENERATE, "inputs", rule, sorted(inputs))
+
+
+def check_table(
+    model: Any,
+    name: str,
+    inputs: Mapping[str, Any],
+    arguments: Mapping[str, Any],
+    new: int,
+) -> None:
+    """Raise unless the table of positions has a row for each token that follows."""
+    branch = model.fusion.branch(name)
+    table = branch.position
+    size = getattr(table, "max_length", None)
+    if size is None or table.out_of_range != "error":
+        return
+    behind = _last_position(branch, inputs[name], name, arguments) + 1
+    # the last token is not embedded
+    most = max(size - behind + 1, 0)
+    rule = f"be at most {most}: the positions of {name!r} end at {size - 1}"
+    remedy = "Make the table longer, or pass shorter prompts."
+    checks.check(new <= most, GENERATE, "max_new_tokens", rule, new, remedy)
+
+
+def _last_position(
+    branch: Any, ids: Any, name: str, arguments: Mapping[str, Any]
+) -> int:
+    """Return the largest position of a prompt, as far as it is known."""
+    given = {key: arguments.get(key, {}).get(name) for key in ("positions", "mask")}
+    if given["positions"] is not None:
+        return int(np.max(keras.ops.convert_to_numpy(given["positions"])))
+    valid = np.ones(tuple(ids.shape), bool)
+    if "padding_id" in branch.config:
+        valid = keras.ops.convert_to_numpy(ids) != branch.config["padding_id"]
+    if given["mask"] is not None:
+        mask = as_mask(given["mask"], ids)
+        valid = valid & keras.ops.convert_to_numpy(mask).astype(bool)
+    places = np.where(valid, np.arange(valid.shape[-1]), 0)
+    first = int(branch.counts_special) * branch.borders[0]
+    return int(np.max(places, initial=0)) + first

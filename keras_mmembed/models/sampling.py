@@ -31,7 +31,7 @@ def choose(
     if top_k is not None or top_p is not None:
         size = logits.shape[-1]
         logits, ids = ops.top_k(logits, min(top_k or size, size))
-    shares = ops.softmax(logits, axis=-1)
+    shares = ops.exp(logits - ops.logsumexp(logits, axis=-1, keepdims=True))
     if top_p is not None:
         before = ops.cumsum(shares, axis=-1) - shares
         shares = ops.where(before < top_p, shares, 0.0)

@@ -7,11 +7,7 @@ from typing import Any, Unpack, cast
 import keras
 import numpy as np
 
-from keras_mmembed.attention.parts import (
-    BiasSpec,
-    RotarySpec,
-    make_rotary,
-)
+from keras_mmembed.attention.parts import BiasSpec, RotarySpec, make_rotary
 from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.tensors import float32_or_better
@@ -42,6 +38,7 @@ from keras_mmembed.models.block_options import (
 from keras_mmembed.models.from_preset import from_preset
 from keras_mmembed.models.generation import begin_generation
 from keras_mmembed.models.generation_checks import check_sampling
+from keras_mmembed.models.generator import TokenGenerator
 from keras_mmembed.models.logits import tied_logits, tied_vocabulary
 from keras_mmembed.models.masks import (
     attention_masks,
@@ -320,6 +317,7 @@ class MultiModalTransformer(TransformerLayers):
         others = (segment_ids, positions, present, placeholders, mask)
         others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
+        check_encoded(WHO, self, encoded)
         more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
         tokens, fused = self._encode(inputs, arguments, more)[:2]
         names = self.fusion.modalities
@@ -394,7 +392,7 @@ class MultiModalTransformer(TransformerLayers):
         tokens = begin_generation(
             self, inputs, arguments, max_new_tokens, max_length, stop_ids, chosen
         )
-        if checks.check_flag(f"{WHO}.generate", "stream", stream):
+        if checks.check_flag(WHO, "stream", stream):
             return tokens
         return np.stack(list(tokens), axis=1)
 
@@ -426,6 +424,20 @@ class MultiModalTransformer(TransformerLayers):
                 tensors do not fit.
         """
         return from_preset(cls, source, model_type, overrides)
+
+    def generator(
+        self, max_new_tokens: int, stop_ids: int | Sequence[int] | None = None
+    ) -> TokenGenerator:
+        """Return a layer that generates greedily, with its loop in the graph.
+
+        It has the call of the model, and can be part of a functional model, which
+        `export_for_serving` writes for a server.
+
+        Args:
+            max_new_tokens: How many tokens it generates.
+            stop_ids: As for `generate`. Defaults to `None`, none.
+        """
+        return TokenGenerator(self, max_new_tokens, stop_ids, name="generator")
 
     def attention_scores(
         self,
@@ -481,7 +493,7 @@ class MultiModalTransformer(TransformerLayers):
     ) -> Any:
         encoded = kwargs.pop("encoded", None)
         kwargs.pop("encoded_mask", None)
-        check_encoded(self, encoded)
+        check_encoded(WHO, self, encoded)
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
         return self._output_spec(fused, shapes)
@@ -489,8 +501,11 @@ class MultiModalTransformer(TransformerLayers):
     def compute_output_shape(
         self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
     ) -> Any:
-        fused = self.fusion.compute_output_shape(inputs_shape)["embeddings"]
-        spec = self._output_spec(keras.KerasTensor(fused), inputs_shape)
+        shapes = self.by_name(inputs_shape)
+        fused = self.fusion.compute_output_shape(shapes)["embeddings"]
+        spec = self._output_spec(keras.KerasTensor(fused), shapes)
+        if shapes is not inputs_shape and isinstance(spec, dict):
+            (spec,) = spec.values()
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
     def _output_spec(

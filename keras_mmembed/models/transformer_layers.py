@@ -17,6 +17,7 @@ from keras_mmembed.fusion.config import config_of, from_first_files
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.models import options
+from keras_mmembed.models.bare_inputs import TakesBareInputs
 from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.block_options import BlockOptions
 from keras_mmembed.models.blocks import make_blocks
@@ -26,7 +27,12 @@ from keras_mmembed.models.restoring import RestoringModel
 
 
 class TransformerLayers(
-    BlockOptions, KeepsSublayers, CallByModality, ReadsOut, RestoringModel
+    BlockOptions,
+    KeepsSublayers,
+    TakesBareInputs,
+    CallByModality,
+    ReadsOut,
+    RestoringModel,
 ):
     """What a `MultiModalTransformer` holds; its constructor checked the arguments."""
 
@@ -64,7 +70,7 @@ class TransformerLayers(
     ) -> None:
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
-            self.fusion.build(inputs_shape)
+            self.fusion.build(self.by_name(inputs_shape))
         for block in self.blocks:
             if not block.built:
                 block.build(tokens_shape, encoded_shape)
