@@ -65,6 +65,25 @@ def inside(prefix: str, names: Mapping[str, str]) -> dict[str, str]:
     return {part: f"{prefix}.{name}" for part, name in names.items()}
 
 
+def below(ours: str, entries: Mapping[str, Origin], theirs: str = "") -> Entries:
+    """Return the entries of a model inside another.
+
+    Args:
+        ours: Its path in our model.
+        entries: Its own entries.
+        theirs: What its names have in front.
+    """
+    return {f"{ours}/{path}": _renamed(one, theirs) for path, one in entries.items()}
+
+
+def _renamed(origin: Origin, prefix: str) -> Origin:
+    if isinstance(origin, str):
+        return prefix + origin
+    if isinstance(origin, (tuple, list)):
+        return type(origin)(_renamed(one, prefix) for one in origin)
+    return origin
+
+
 BERT_BLOCK = inside(
     "encoder.layer.{i}",
     {

@@ -40,6 +40,7 @@ class Published:
         inputs: By modality, the shapes of its inputs, with entries of the
             configuration in place of sizes.
         key: The entry of the configuration of several models that has its own.
+        defaults: What may be missing there.
     """
 
     configure: Callable[[Mapping[str, Any]], Config]
@@ -48,14 +49,15 @@ class Published:
         default_factory=lambda: {"text": (None, None)}
     )
     key: str = ""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def own(self, config: Mapping[str, Any]) -> Config:
         """Return the configuration of this model, also from that of several."""
         if self.key not in config:
             return dict(config)
         # projections go to the width of all, and the name of all tells of them
-        outer = {name: config.get(name) for name in OF_ALL}
-        return {**config[self.key], **{n: v for n, v in outer.items() if v is not None}}
+        outer = {name: config[name] for name in OF_ALL if config.get(name) is not None}
+        return {**self.defaults, **config[self.key], **outer}
 
     def shapes(self, config: Mapping[str, Any]) -> dict[str, Shape]:
         """Return the shapes of the inputs for a configuration."""
@@ -129,6 +131,17 @@ def encoder_of(config: Mapping[str, Any], **more: Any) -> Config:
 def modalities(**configs: Any) -> Config:
     """Return configurations of modalities with their layers as plain data."""
     return dict(serialize_configs(configs))
+
+
+def tower(arguments: Config) -> Config:
+    """Return a model inside another as plain data."""
+    name = "MultiModalTransformer"
+    return {
+        "module": "keras_mmembed.models.transformer",
+        "class_name": name,
+        "config": arguments,
+        "registered_name": f"keras_mmembed>{name}",
+    }
 
 
 def has_part(config: Mapping[str, Any], endings: Sequence[str]) -> bool:
