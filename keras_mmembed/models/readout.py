@@ -1,5 +1,6 @@
 """From the tokens of an encoder to the outputs of a model: norm, pooling and head."""
 
+import contextlib
 from typing import Any, Literal, TypeAlias
 
 import keras
@@ -19,6 +20,7 @@ from keras_mmembed.models.pooling import (
 )
 
 FinalNorm: TypeAlias = bool | Literal["pooled"]
+FINAL_NORMS: tuple[FinalNorm, ...] = (True, False, "pooled")
 Head: TypeAlias = keras.layers.Layer | Config | None
 # what a model of this kind has in its configuration as it is
 OPTIONS = ("pooling", "cls_token", "final_norm", "pooler", "num_outputs")
@@ -53,8 +55,7 @@ class ReadsOut(keras.Model):
         rule, fits = "be True or None with pooling='cls'", self.cls_token is not False
         checks.check(fits or pooling != "cls", who, "cls_token", rule, cls_token)
         final: Any = norm_first if final_norm is None else final_norm
-        if final != "pooled":
-            final = checks.check_flag(who, "final_norm", final)
+        final = checks.check_choice(who, "final_norm", final, FINAL_NORMS)
         self.final_norm: FinalNorm = final
         self.pooler: bool = checks.check_flag(who, "pooler", pooler)
         is_pooled = pooling not in UNPOOLED
@@ -211,12 +212,10 @@ def check_head(
     fits = head is None or num_outputs is None
     checks.check(fits, who, "head", rule, repr(head))
     if isinstance(head, dict):
-        try:
+        # what is no configuration stays what it is
+        with contextlib.suppress(TypeError, ValueError, KeyError, AttributeError):
             head = keras.saving.deserialize_keras_object(head)
-        except (TypeError, ValueError, KeyError) as error:
-            rule, received = "be a layer, or the configuration of one", repr(head)
-            text = checks.error_text(who, "head", rule, received)
-            raise ValueError(text) from error
-    rule, fits = "be a Keras layer", head is None or isinstance(head, keras.Layer)
+    rule = "be a Keras layer, or the configuration of one"
+    fits = head is None or isinstance(head, keras.Layer)
     checks.check(fits, who, "head", rule, repr(head), error=TypeError)
     return head
