@@ -12,6 +12,7 @@
 - `MultiModalTransformer`: a model of it, with an encoder and a head
 - `TransformerBlock`: one block of it, to build a model of one's own
 - `preset`: configurations of such models
+- `load_published_weights`: weights of published checkpoints
 - `ZeroGate`: what is new in a model, let in little by little
 - `AttentionMask`: which of its tokens may attend to which
 - `MultiModalAttention`: attention that uses the positions of tokens
@@ -60,6 +61,7 @@ from keras_mmembed.positions.layers import (
 )
 from keras_mmembed.positions.position_ids import positions_from_ids, positions_from_mask
 from keras_mmembed.positions.resize import resize_positions
+from keras_mmembed.published.load import load_published_weights
 from keras_mmembed.serving.export import export_for_serving
 from keras_mmembed.serving.lengths import with_lengths
 
@@ -89,6 +91,7 @@ __all__ = [
     "TubeletEmbedding",
     "ZeroGate",
     "export_for_serving",
+    "load_published_weights",
     "pack_tokens",
     "pad_batch",
     "plot_encoding",

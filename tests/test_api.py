@@ -33,6 +33,7 @@ LAYERS = {
 }
 FUNCTIONS = {
     "export_for_serving",
+    "load_published_weights",
     "pack_tokens",
     "pad_batch",
     "unpack_tokens",

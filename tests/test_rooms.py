@@ -11,7 +11,8 @@ PACKAGE, TESTS = Path(keras_mmembed.__file__).parent, Path(__file__).parent
 # from the top down: a room imports from those it names, and from itself
 MAY_IMPORT = {
     "serving": {"common"},
-    "models": {"fusion", "attention", "positions", "inputs", "common"},
+    "models": {"published", "fusion", "attention", "positions", "inputs", "common"},
+    "published": {"fusion", "positions", "inputs", "common"},
     "fusion": {"positions", "inputs", "common"},
     "attention": {"positions", "common"},
     "positions": {"common"},
@@ -64,9 +65,7 @@ def test_at_most_nine_entries_at_the_top():
 
 def test_no_module_is_underscored():
     names = [path.stem for path in PACKAGE.rglob("*.py")]
-    assert [name for name in names if name.startswith("_")] == ["__init__"] * (
-        len(MAY_IMPORT)
-    )
+    assert {name for name in names if name.startswith("_")} == {"__init__"}
 
 
 def test_the_order_of_rooms_has_no_circle():

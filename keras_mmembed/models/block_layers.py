@@ -12,6 +12,7 @@ from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sublayer_state import KeepsSublayers
 from keras_mmembed.common.types import Activation, Config, Shape
 from keras_mmembed.common.zero_gate import ZeroGate
+from keras_mmembed.models import activations
 from keras_mmembed.models.block_options import (
     PLAIN,
     BlockOptions,
@@ -129,7 +130,7 @@ class BlockLayers(BlockOptions, KeepsSublayers, keras.layers.Layer):
             **super().get_config(),
             **{name: getattr(self, name) for name in PLAIN},
             **serialize_parts(rotary=self.rotary, relative_bias=self.relative_bias),
-            "activation": keras.activations.serialize(self.activation),
+            "activation": activations.serialize(self.activation),
             "gated": self.gated,
         }
 

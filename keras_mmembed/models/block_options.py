@@ -12,6 +12,7 @@ from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.types import Config, Shape, Tensor
+from keras_mmembed.models.activations import check_activation
 
 NormType: TypeAlias = Literal["layer", "rms"]
 NORM_TYPES: tuple[NormType, ...] = get_args(NormType)
@@ -114,7 +115,7 @@ def check_options(who: str, options: Mapping[str, Any]) -> Config:
     return {
         "num_heads": heads,
         "hidden_dim": integer("hidden_dim"),
-        "activation": checks.check_activation(who, "activation", options["activation"]),
+        "activation": check_activation(who, "activation", options["activation"]),
         "norm_first": flag("norm_first"),
         "norm_type": choice("norm_type", NORM_TYPES),
         "mlp": choice("mlp", MLPS),

@@ -37,7 +37,7 @@ def growing_modality(model: Any) -> str:
     checks.check(fits, GENERATE, f"modality_configs[{name!r}]", rule, "position")
     rule, fits = 'be "tokens": each token has logits', model.pooling == "tokens"
     checks.check(fits, GENERATE, "pooling", rule, repr(model.pooling))
-    width = model.num_outputs or model.tied_size
+    width = model.head_size or model.tied_size
     rule = f"be {config['vocabulary_size']}, the vocabulary_size of {name!r}"
     fits = width == config["vocabulary_size"]
     remedy = "Or set tie_embeddings=True."

@@ -6,6 +6,7 @@ import keras
 
 from keras_mmembed.attention.parts import serialize_parts
 from keras_mmembed.common.types import Config
+from keras_mmembed.models import activations
 from keras_mmembed.models.block_options import OPTIONS, PLAIN
 
 # arguments of a model that its fusion holds
@@ -24,9 +25,6 @@ OF_BLOCKS = OPTIONS
 # and those that it holds itself, as they are
 OWN_OPTIONS = (
     "num_layers",
-    "final_norm",
-    "pooling",
-    "num_outputs",
     "tie_embeddings",
     "gated",
 )
@@ -55,8 +53,7 @@ def own_config(model: Any) -> Config:
         parts["relative_bias"] = bias
     return {
         **{name: getattr(model, name) for name in (*OWN_OPTIONS, *PLAIN)},
-        "activation": keras.activations.serialize(model.activation),
-        "output_activation": keras.activations.serialize(model.output_activation),
+        "activation": activations.serialize(model.activation),
         "relative_bias": plain(bias),
         **serialize_parts(**parts),
         "rotary_rule": rule if len(rule) > 1 else rule["rule"],

@@ -1,39 +1,20 @@
-"""Pooling: from the tokens of an encoder to the outputs of a model."""
+"""Pooling: from the tokens of an encoder to one vector of a sample, or several."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import keras
 from keras import ops
 
-from keras_mmembed.common import checks
-from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Tensor
+from keras_mmembed.models.attention_pooling import AttentionPooling
 
-Pooling: TypeAlias = Literal["cls", "mean", "tokens", "modalities"]
+Pooling: TypeAlias = Literal[
+    "cls", "mean", "tokens", "modalities", "first", "last", "special", "attention"
+]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-
-
-def check_output_activation(who: str, activation: Any, num_outputs: int | None) -> Any:
-    """Return the activation of the head as a function; raise if there is no head."""
-    function = checks.check_activation(who, "output_activation", activation)
-    # a configuration says "linear" for none
-    is_used = function is keras.activations.linear or num_outputs is not None
-    rule = "be left out without `num_outputs`, which makes the head"
-    checks.check(is_used, who, "output_activation", rule, repr(activation))
-    return function
-
-
-def make_head(
-    num_outputs: int | None, activation: Any, dtype: str
-) -> keras.layers.Dense | None:
-    """Return the dense head on what is pooled, `None` without outputs of its own."""
-    if num_outputs is None:
-        return None
-    dtype = float32_or_better(dtype)
-    return keras.layers.Dense(
-        num_outputs, activation=activation, dtype=dtype, name="head"
-    )
+# those that leave all tokens
+UNPOOLED = ("tokens", "modalities")
 
 
 def pool(
@@ -42,37 +23,58 @@ def pool(
     fused: dict[str, Tensor],
     modalities: Sequence[str],
     left_out: Sequence[str],
+    num_special: int = 0,
+    attention: AttentionPooling | None = None,
 ) -> Tensor:
-    """Return the class token, the mean of the tokens, or all of them.
+    """Return one vector of each sample, or all tokens.
 
     Args:
         pooling: One of `POOLINGS`.
         tokens: `(batch, fused length, width)`.
         fused: The outputs of the fusion, with `mask` and `modality_ids`.
         modalities: Names of the modalities, in the order of their ids.
-        left_out: Names of modalities that are excluded from the mean.
+        left_out: Names of modalities that are excluded from all that is pooled.
+        num_special: Number of class and register tokens, which come first.
+        attention: The layer of `"attention"`.
     """
     if pooling == "cls":
         return tokens[:, 0]
+    if pooling == "special":
+        mean = ops.mean(ops.cast(tokens[:, :num_special], "float32"), axis=1)
+        return ops.cast(mean, tokens.dtype)
+    if pooling in UNPOOLED:
+        return tokens
+    ids, counts = fused["modality_ids"], fused["mask"]
+    for number in [modalities.index(name) for name in left_out]:
+        counts = ops.logical_and(counts, ops.not_equal(ids, number))
     if pooling == "mean":
-        return _mean(tokens, fused, [modalities.index(name) for name in left_out])
-    return tokens
+        return _mean(tokens, ops.logical_and(counts, ids >= 0))
+    if attention is not None:
+        return attention(tokens, counts)
+    return _at_an_end(tokens, counts, is_last=pooling == "last")
 
 
 def pooled_spec(
-    pooling: Pooling, tokens: keras.KerasTensor, width: int, dtype: str
+    pooling: Pooling, tokens: keras.KerasTensor, dtype: str
 ) -> keras.KerasTensor:
-    """Return the symbolic outputs of a width for symbolic tokens."""
-    leading = tokens.shape[: 1 if pooling in ("cls", "mean") else 2]
-    return keras.KerasTensor((*leading, width), dtype=dtype)
+    """Return what symbolic tokens are pooled to."""
+    leading = tokens.shape[: 2 if pooling in UNPOOLED else 1]
+    return keras.KerasTensor((*leading, tokens.shape[-1]), dtype=dtype)
 
 
-def _mean(tokens: Tensor, fused: dict[str, Tensor], left_out: Sequence[int]) -> Tensor:
-    """Return the mean of the valid tokens without special tokens, in their dtype."""
-    ids = fused["modality_ids"]
-    counts = ops.logical_and(fused["mask"], ids >= 0)
-    for number in left_out:
-        counts = ops.logical_and(counts, ops.not_equal(ids, number))
+def _mean(tokens: Tensor, counts: Tensor) -> Tensor:
+    """Return the mean of the tokens that count, in their dtype."""
     weights = ops.cast(ops.expand_dims(counts, -1), "float32")
     total = ops.sum(ops.cast(tokens, "float32") * weights, axis=1)
     return ops.cast(total / ops.maximum(ops.sum(weights, axis=1), 1.0), tokens.dtype)
+
+
+def _at_an_end(tokens: Tensor, counts: Tensor, is_last: bool) -> Tensor:
+    """Return the first or the last token that counts."""
+    index = ops.cast(counts, "int32")
+    index = ops.cumsum(index, axis=1) * index
+    end = ops.max(index, axis=1, keepdims=True) if is_last else 1
+    # a sum of one token, which every exporter knows
+    chosen = ops.logical_and(ops.equal(index, end), counts)
+    weights = ops.expand_dims(chosen, -1)
+    return ops.sum(ops.where(weights, tokens, ops.zeros_like(tokens)), axis=1)

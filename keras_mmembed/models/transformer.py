@@ -1,5 +1,6 @@
 """The model that encodes fused modalities."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Unpack, cast
 
@@ -34,6 +35,7 @@ from keras_mmembed.models.block_options import (
     check_encoded,
     check_options,
 )
+from keras_mmembed.models.from_preset import from_preset
 from keras_mmembed.models.generation import begin_generation
 from keras_mmembed.models.generation_checks import check_sampling
 from keras_mmembed.models.generator import TokenGenerator
@@ -45,13 +47,8 @@ from keras_mmembed.models.masks import (
     make_masks,
 )
 from keras_mmembed.models.model_call import ENCODED
-from keras_mmembed.models.pooling import (
-    POOLINGS,
-    Pooling,
-    check_output_activation,
-    pool,
-    pooled_spec,
-)
+from keras_mmembed.models.pooling import UNPOOLED, Pooling
+from keras_mmembed.models.readout import FinalNorm, Head
 from keras_mmembed.models.transformer_layers import TransformerLayers
 
 WHO = "MultiModalTransformer"
@@ -72,9 +69,9 @@ class MultiModalTransformer(TransformerLayers):
 
     Shapes:
         inputs: by name, as for `MultiModalFusion`.
-        outputs: with `pooling="cls"` or `"mean"` `(batch, width)`; with `"tokens"`
-            `(batch, fused length, width)`; with `"modalities"` by name
-            `(batch, length, width)`. The width is `num_outputs`, or `unified_dim`.
+        outputs: with `pooling="tokens"` `(batch, fused length, width)`; with
+            `"modalities"` by name `(batch, length, width)`; else `(batch, width)`. The
+            width is `num_outputs`, that of `head`, or `unified_dim`.
 
     Args:
         modality_configs: By name, the keys of a modality, as for `MultiModalFusion`.
@@ -87,8 +84,8 @@ class MultiModalTransformer(TransformerLayers):
         activation: Activation of the hidden layer. Defaults to `"gelu"`.
         norm_first: Whether blocks normalize their inputs (pre-norm), or their sums
             (post-norm). Defaults to `True`.
-        final_norm: Whether the tokens of the last block are normalized. Defaults to
-            `None`, as `norm_first`.
+        final_norm: Whether the tokens of the last block are normalized, or with
+            `"pooled"` what is pooled of them. Defaults to `None`, as `norm_first`.
         norm_type: The type of all norms, `"layer"` (default) or `"rms"`.
         mlp: `"dense"` (default) or `"gated"`, as for `TransformerBlock`.
         num_key_value_heads: As for `TransformerBlock`. Defaults to `None`, `num_heads`.
@@ -110,15 +107,24 @@ class MultiModalTransformer(TransformerLayers):
         layer_scale: As for `TransformerBlock`. Defaults to `None`, none.
         cross_attention: Whether the tokens attend to another sequence too, `encoded`,
             as for `TransformerBlock`. Defaults to `False`.
-        pooling: `"cls"` (default), the class token; `"mean"`, the mean of the valid
-            tokens that stand for inputs; `"tokens"`, all tokens, with their mask;
-            `"modalities"`, the tokens of each modality by name.
+        pooling: `"cls"` (default), the class token; `"first"` or `"last"`, the first or
+            the last valid token; `"mean"`, the mean of the valid tokens that stand for
+            inputs; `"special"`, that of class and register tokens; `"attention"`, what
+            a learned query reads from the valid tokens (SigLIP); `"tokens"`, all
+            tokens, with their mask; `"modalities"`, the tokens of each modality by
+            name.
+        cls_token: Whether a class token comes first. Defaults to `None`, with
+            `pooling="cls"` alone.
+        pooler: Whether a dense layer with a tanh follows the pooling, as in BERT.
+            Defaults to `False`.
         num_outputs: Width of a dense head on what is pooled. Defaults to `None`, no
             head.
         tie_embeddings: Whether the outputs are the products of each token and the
             vectors of the vocabulary of the last modality: a head without weights of
             its own. Defaults to `False`.
         output_activation: Activation of the head. Defaults to `None`, the identity.
+        head: A layer of the user's own as the head, such as a `keras.Sequential` of
+            two dense layers, in place of `num_outputs`. Defaults to `None`.
         causal: Whether tokens attend only to those before, as for `AttentionMask`.
             Defaults to `False`.
         prefix: Modalities that all may attend to, as for `AttentionMask`. Defaults to
@@ -198,7 +204,7 @@ class MultiModalTransformer(TransformerLayers):
         hidden_dim: int | None = None,
         activation: Activation = "gelu",
         norm_first: bool = True,
-        final_norm: bool | None = None,
+        final_norm: FinalNorm | None = None,
         norm_type: NormType = "layer",
         mlp: MLP = "dense",
         num_key_value_heads: int | None = None,
@@ -212,9 +218,12 @@ class MultiModalTransformer(TransformerLayers):
         layer_scale: float | None = None,
         cross_attention: bool = False,
         pooling: Pooling = "cls",
+        cls_token: bool | None = None,
+        pooler: bool = False,
         num_outputs: int | None = None,
         tie_embeddings: bool = False,
         output_activation: Activation = None,
+        head: Head = None,
         causal: bool = False,
         prefix: Sequence[str] = (),
         hidden: Mapping[str, Sequence[str]] | None = None,
@@ -237,14 +246,17 @@ class MultiModalTransformer(TransformerLayers):
         checks.check_flag(WHO, "cross_attention", cross_attention)
         for name, value in check_options(WHO, block).items():
             setattr(self, name, value)
-        final = norm_first if final_norm is None else final_norm
-        self.final_norm = checks.check_flag(WHO, "final_norm", final)
-        self.pooling = checks.check_choice(WHO, "pooling", pooling, POOLINGS)
-        self.num_outputs = checks.check_integer(
-            WHO, "num_outputs", num_outputs, optional=True
-        )
-        self.output_activation = check_output_activation(
-            WHO, output_activation, self.num_outputs
+        own_head = self._check_readout(
+            WHO,
+            pooling=pooling,
+            cls_token=cls_token,
+            final_norm=final_norm,
+            pooler=pooler,
+            num_outputs=num_outputs,
+            output_activation=output_activation,
+            head=head,
+            norm_first=self.norm_first,
+            num_registers=num_registers,
         )
         self.fusion = MultiModalFusion(
             modality_configs,
@@ -255,7 +267,7 @@ class MultiModalTransformer(TransformerLayers):
             modality_embedding=modality_embedding,
             modality_dropout=modality_dropout,
             missing=missing,
-            cls_token=pooling == "cls",
+            cls_token=self.has_cls_token,
             epsilon=self.epsilon,
             dropout=self.dropout,
             return_dict=True,
@@ -264,7 +276,7 @@ class MultiModalTransformer(TransformerLayers):
             name="fusion",
         )
         self.tie_embeddings = tie_embeddings
-        outputs = tie_embeddings, num_outputs
+        outputs = tie_embeddings, num_outputs if own_head is None else own_head
         self.tied_size = tied_vocabulary(WHO, self.fusion, *outputs)
         rule = f"divide unified_dim={self.fusion.unified_dim}"
         divides = head_dim is not None or self.fusion.unified_dim % num_heads == 0
@@ -284,7 +296,7 @@ class MultiModalTransformer(TransformerLayers):
         masks = make_masks(modalities, self.rules, self.gated)
         self.attention_mask = masks[0]
         self.narrow_mask = masks[1]
-        self._make_sublayers()
+        self._make_sublayers(own_head)
 
     def call(
         self,
@@ -308,13 +320,11 @@ class MultiModalTransformer(TransformerLayers):
         arguments = self.fusion.collect(inputs, *others)
         more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
         tokens, fused = self._encode(inputs, arguments, more)[:2]
-        tokens = tokens if self.norm is None else self.norm(tokens)
         names = self.fusion.modalities
-        tokens = pool(self.pooling, tokens, fused, names, left_out=self.gated)
-        outputs = tokens if self.head is None else self.head(tokens)
+        outputs = self._read_out(tokens, fused, names, self.gated, training)
         if self.tied_size:
-            outputs = tied_logits(self, tokens)
-        if self.pooling in ("cls", "mean"):
+            outputs = tied_logits(self, outputs)
+        if self.pooling not in UNPOOLED:
             return outputs
         outputs = self.attach_mask([outputs, fused["mask"]])
         if self.pooling == "tokens":
@@ -385,6 +395,35 @@ class MultiModalTransformer(TransformerLayers):
         if checks.check_flag(WHO, "stream", stream):
             return tokens
         return np.stack(list(tokens), axis=1)
+
+    @classmethod
+    def from_preset(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        model_type: str | None = None,
+        **overrides: Any,
+    ) -> "MultiModalTransformer":
+        """Return a model with the configuration and the weights of a published one.
+
+        Modalities are named `text`, `image`, `audio`, `video`. The result is an
+        ordinary model: it trains, and its `.keras` file needs nothing published.
+
+        Args:
+            source: A folder with `config.json` and safetensors, as
+                `huggingface_hub.snapshot_download` returns one.
+            model_type: Which model of the folder, if it holds several, as that of CLIP
+                does. Defaults to `None`, that of `config.json`.
+            **overrides: Arguments of the model in place of the published ones. Those
+                of modalities are merged key by key; another pooling has no head and no
+                pooler unless they are given; what an argument adds is new.
+
+        Raises:
+            ValueError: if the folder lacks a file, or has a damaged one; if its model
+                is none of those known, or has options that are not; or if weights and
+                tensors do not fit.
+        """
+        return from_preset(cls, source, model_type, overrides)
 
     def generator(
         self, max_new_tokens: int, stop_ids: int | Sequence[int] | None = None
@@ -461,19 +500,22 @@ class MultiModalTransformer(TransformerLayers):
     def compute_output_shape(
         self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
     ) -> Any:
-        fused = self.fusion.compute_output_shape(inputs_shape)["embeddings"]
-        spec = self._output_spec(keras.KerasTensor(fused), inputs_shape)
+        shapes = self.by_name(inputs_shape)
+        fused = self.fusion.compute_output_shape(shapes)["embeddings"]
+        spec = self._output_spec(keras.KerasTensor(fused), shapes)
+        if shapes is not inputs_shape and isinstance(spec, dict):
+            (spec,) = spec.values()
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
 
     def _output_spec(
         self, fused: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
     ) -> Any:
         """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
-        has_logits = self.head is not None or self.tied_size
-        dtype = self.compute_dtype
-        dtype = float32_or_better(dtype) if has_logits else dtype
-        width = self.num_outputs or self.tied_size or self.fusion.unified_dim
-        outputs = pooled_spec(self.pooling, fused, width, dtype)
+        outputs = self._readout_spec(fused)
+        if self.tied_size:
+            shape = (*outputs.shape[:-1], self.tied_size)
+            dtype = float32_or_better(self.compute_dtype)
+            outputs = keras.KerasTensor(shape, dtype=dtype)
         if self.pooling != "modalities":
             return outputs
         return self.fusion.split_spec(outputs, inputs_shape)

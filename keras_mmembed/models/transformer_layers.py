@@ -17,25 +17,29 @@ from keras_mmembed.fusion.config import config_of, from_first_files
 from keras_mmembed.fusion.layer import MultiModalFusion
 from keras_mmembed.fusion.standardize import CallByModality
 from keras_mmembed.models import options
+from keras_mmembed.models.bare_inputs import TakesBareInputs
 from keras_mmembed.models.block import TransformerBlock
-from keras_mmembed.models.block_options import BlockOptions, make_norm
+from keras_mmembed.models.block_options import BlockOptions
 from keras_mmembed.models.blocks import make_blocks
 from keras_mmembed.models.generation_checks import growing_modality
 from keras_mmembed.models.model_call import ModelCall, standardize_encoded
-from keras_mmembed.models.pooling import Pooling, make_head
+from keras_mmembed.models.readout import ReadsOut
 from keras_mmembed.models.restoring import RestoringModel
 
 
-class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringModel):
+class TransformerLayers(
+    BlockOptions,
+    KeepsSublayers,
+    TakesBareInputs,
+    CallByModality,
+    ReadsOut,
+    RestoringModel,
+):
     """What a `MultiModalTransformer` holds; its constructor checked the arguments."""
 
     num_layers: int
-    final_norm: bool
-    pooling: Pooling
-    num_outputs: int | None
     tie_embeddings: bool
     tied_size: int
-    output_activation: Any
     fusion: MultiModalFusion
     rotary: RotaryEmbedding | None
     rotary_rule: Config
@@ -53,7 +57,7 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
             args, kwargs = standardize_encoded(type(self).__name__, args, kwargs)
             return super().__call__(*args, **kwargs)
 
-    def _make_sublayers(self) -> None:
+    def _make_sublayers(self, head: keras.layers.Layer | None) -> None:
         dtype, block = self.dtype_policy, options.block_options(self)
         shared = isinstance(self.relative_bias, RelativePositionBias)
         self.blocks: list[TransformerBlock] = make_blocks(
@@ -64,12 +68,7 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
             gated=bool(self.gated),
             dtype=dtype,
         )
-        self.norm: keras.layers.Layer | None = None
-        if self.final_norm:
-            self.norm = make_norm(self.norm_type, self.epsilon, dtype, "norm")
-        self.head: keras.layers.Dense | None = make_head(
-            self.num_outputs, self.output_activation, self.compute_dtype
-        )
+        self._make_readout(self.fusion.unified_dim, head, **block)
         self.attach_mask: AttachMask = AttachMask(dtype=dtype)
 
     def build(
@@ -81,7 +80,7 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
             # Keras names no shape for an empty dict, which the fusion refuses
-            self.fusion.build(inputs_shape or {})
+            self.fusion.build(self.by_name(inputs_shape or {}))
         for block in self.blocks:
             if not block.built:
                 block.build(tokens_shape, encoded_shape)
@@ -89,11 +88,7 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
         if bias is not None and not bias.built:
             axes = () if bias.num_axes == 1 else (bias.num_axes,)
             bias.build((None, None, *axes))
-        if self.norm is not None and not self.norm.built:
-            self.norm.build(tokens_shape)
-        if self.head is not None and not self.head.built:
-            is_pooled = self.pooling in ("cls", "mean")
-            self.head.build((None, tokens_shape[-1]) if is_pooled else tokens_shape)
+        self._build_readout(self.fusion.unified_dim)
         for mask in (self.attention_mask, self.narrow_mask):
             if mask is not None and not mask.built:
                 mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
@@ -118,6 +113,7 @@ class TransformerLayers(BlockOptions, KeepsSublayers, CallByModality, RestoringM
         return {
             **options.fusion_config(self.fusion),
             **options.own_config(self),
+            **self._readout_config(),
             **self.rules,
             "name": self.name,
             "trainable": self.trainable,

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import keras
 import numpy as np
 from messages import call, checks, flags, ids, make, wrong, zeros
 
@@ -37,6 +38,30 @@ ERRORS = [
     wrong(MODEL, "be True or False", norm_first=1),
     wrong(MODEL, "be below 2 ** 31", seed=2**33),
     wrong(MODEL, "be an activation of Keras", activation="nope"),
+    wrong(MODEL, "be True or None with pooling='cls'", cls_token=False),
+    wrong(MODEL, "be True or False", cls_token=1),
+    wrong(MODEL, "be True or False", pooler="tanh"),
+    wrong(MODEL, "be one of True, False, 'pooled'", final_norm="last"),
+    wrong(
+        partial(MODEL, pooling="tokens"),
+        "be another with pooling='tokens', which leaves all tokens",
+        final_norm="pooled",
+    ),
+    wrong(
+        partial(MODEL, pooling="modalities"),
+        "be False with pooling='modalities', which leaves all tokens",
+        pooler=True,
+    ),
+    wrong(MODEL, "be another without class token and registers", pooling="special"),
+    wrong(MODEL, "be a Keras layer, or the conf", head="dense"),
+    wrong(MODEL, "be a Keras layer, or the conf", head={"class_name": "x"}),
+    wrong(MODEL, "be a Keras layer, or the conf", head={"class_name": 3, "config": {}}),
+    wrong(
+        partial(MODEL, num_outputs=3),
+        "be left out with `num_outputs`, which makes a head",
+        "<Dense",
+        head=keras.layers.Dense(2),
+    ),
     wrong(MODEL, "be left out without `num_outputs`", output_activation="relu"),
     wrong(
         partial(mm.MultiModalTransformer, BORDERED),

@@ -1,0 +1,1 @@
+"""Weights of published checkpoints: their files, and what goes where, as data."""
