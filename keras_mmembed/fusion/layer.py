@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import keras
-from keras import initializers
 
 from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.calls import clear_calls
@@ -37,7 +36,11 @@ from keras_mmembed.fusion.norm import make_norm
 from keras_mmembed.fusion.output_spec import ordered, output_spec
 from keras_mmembed.fusion.split import SplitsTokens
 from keras_mmembed.fusion.standardize import CallByModality
-from keras_mmembed.fusion.sublayers import make_branches, make_layout
+from keras_mmembed.fusion.sublayers import (
+    make_branches,
+    make_layout,
+    make_modality_embedding,
+)
 from keras_mmembed.positions.tables import clone_initializer, default_initializer
 
 WHO = "MultiModalFusion"
@@ -284,9 +287,8 @@ class MultiModalFusion(
         self.kernel_initializer: Any = checks.check_initializer(
             WHO, "kernel_initializer", kernel_initializer
         )
-        self.embeddings_initializer: Any = default_initializer(
-            embeddings_initializer, WHO
-        )
+        vectors = default_initializer(embeddings_initializer, WHO)
+        self.embeddings_initializer: Any = vectors
         # the attributes that hold class and register tokens
         self.special_vectors: tuple[str, ...] = tuple(
             name for key, name in fusion_config.VECTORS.items() if getattr(self, key)
@@ -296,14 +298,9 @@ class MultiModalFusion(
     def _make_sublayers(self) -> None:
         dtype = self.dtype_policy
         self.modality: ModalityEmbedding | None = None
-        configs = self.modality_configs
-        named = [name for name in configs if fusion_config.has_vector(configs, name)]
-        if self.modality_embedding and named:
-            self.modality = ModalityEmbedding(
-                named,
-                embeddings_initializer=clone_initializer(self.embeddings_initializer),
-                dtype=dtype,
-                name="modality",
+        if self.modality_embedding:
+            self.modality = make_modality_embedding(
+                self.modality_configs, self.embeddings_initializer, dtype
             )
         fusion_config.name_layers(self.modality_configs)
         branches = make_branches(
@@ -339,12 +336,6 @@ class MultiModalFusion(
         checks.check_choice(WHO, "name", name, self.modalities)
         owner = fusion_config.owner_of(self.modality_configs, name)
         return getattr(self, f"branch_{owner}")
-
-    @property
-    def grids(self) -> list[str]:
-        """Names of the modalities that are images or clips."""
-        types = {n: branch.config["type"] for n, branch in self._branches().items()}
-        return [name for name, type_ in types.items() if type_ in ("2d", "3d")]
 
     def _branches(self) -> dict[str, ModalityBranch]:
         # no property: Keras would save a dict of layers among the attributes
@@ -469,13 +460,12 @@ class MultiModalFusion(
         return output_spec(branches, self.layout, inputs_shape, arguments, *outputs)
 
     def get_config(self) -> Config:
-        configs = fusion_config.serialize_configs(self.modality_configs)
         return {
             **super().get_config(),
-            "modality_configs": configs,
+            "modality_configs": fusion_config.serialize_configs(self.modality_configs),
             **{name: getattr(self, name) for name in fusion_config.OPTIONS},
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "embeddings_initializer": initializers.serialize(
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "embeddings_initializer": keras.initializers.serialize(
                 self.embeddings_initializer
             ),
         }

@@ -25,6 +25,7 @@ from keras_mmembed.models.attention_inputs import (
     RotaryRule,
     attention_inputs,
     check_rotary_rule,
+    grid_modalities,
     make_shared_bias,
 )
 from keras_mmembed.models.block_options import (
@@ -40,12 +41,7 @@ from keras_mmembed.models.generation import begin_generation
 from keras_mmembed.models.generation_checks import check_sampling
 from keras_mmembed.models.generator import TokenGenerator
 from keras_mmembed.models.logits import tied_logits, tied_vocabulary
-from keras_mmembed.models.masks import (
-    attention_masks,
-    check_gated,
-    check_rules,
-    make_masks,
-)
+from keras_mmembed.models.masks import attention_masks, check_gated, check_rules
 from keras_mmembed.models.model_call import ENCODED
 from keras_mmembed.models.pooling import UNPOOLED, Pooling
 from keras_mmembed.models.readout import FinalNorm, Head
@@ -282,20 +278,14 @@ class MultiModalTransformer(TransformerLayers):
         divides = head_dim is not None or self.fusion.unified_dim % num_heads == 0
         checks.check(divides, WHO, "num_heads", rule, num_heads, "Or set `head_dim`.")
         self.rotary = make_rotary(self, rotary)
-        self.rotary_rule = check_rotary_rule(
-            WHO, rotary_rule, self.rotary, self.fusion.grids
-        )
+        grids = grid_modalities(self.fusion)
+        self.rotary_rule = check_rotary_rule(WHO, rotary_rule, self.rotary, grids)
         bias = make_shared_bias(self, relative_bias, self.num_heads)
         # written as arguments, each block makes its own
         self.relative_bias = cast(Any, relative_bias) if bias is None else bias
-        modalities = self.fusion.modalities
-        self.rules = check_rules(
-            WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
-        )
-        self.gated = check_gated(WHO, gated, self.fusion.layout)
-        masks = make_masks(modalities, self.rules, self.gated)
-        self.attention_mask = masks[0]
-        self.narrow_mask = masks[1]
+        layout = self.fusion.layout
+        self.rules = check_rules(WHO, layout.modalities, causal, prefix, hidden)
+        self.gated = check_gated(WHO, gated, layout)
         self._make_sublayers(own_head)
 
     def call(

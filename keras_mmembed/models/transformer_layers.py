@@ -22,6 +22,7 @@ from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.block_options import BlockOptions
 from keras_mmembed.models.blocks import make_blocks
 from keras_mmembed.models.generation_checks import growing_modality
+from keras_mmembed.models.masks import make_masks
 from keras_mmembed.models.model_call import ModelCall, standardize_encoded
 from keras_mmembed.models.readout import ReadsOut
 from keras_mmembed.models.restoring import RestoringModel
@@ -59,6 +60,8 @@ class TransformerLayers(
 
     def _make_sublayers(self, head: keras.layers.Layer | None) -> None:
         dtype, block = self.dtype_policy, options.block_options(self)
+        masks = make_masks(self.fusion.modalities, self.rules, self.gated)
+        self.attention_mask, self.narrow_mask = masks
         shared = isinstance(self.relative_bias, RelativePositionBias)
         self.blocks: list[TransformerBlock] = make_blocks(
             self.num_layers,
