@@ -170,6 +170,12 @@ def test_a_stop_id_ends_a_sample():
         assert (row[end:] == stop).all()
 
 
+def test_a_model_of_one_modality_takes_ids_as_they_are():
+    model, inputs = decoder(), prompt()
+    got = model.generate(inputs["text"], 3)
+    np.testing.assert_array_equal(got, model.generate(inputs, 3))
+
+
 def test_a_stream_yields_the_same_tokens_one_by_one():
     model = decoder()
     steps = list(model.generate(prompt(), 3, stream=True))
