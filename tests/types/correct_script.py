@@ -63,6 +63,19 @@ model = mm.MultiModalTransformer(
     **mm.preset("visual_question_answering", "tiny"), num_outputs=10, pooling="mean"
 )
 model.compile(keras.optimizers.Adam(1e-3), "mse")
+decoder = mm.MultiModalTransformer(
+    configs,
+    64,
+    norm_type="rms",
+    mlp="gated",
+    use_bias="qkv",
+    rotary={"convention": "qwen2_vl", "sections": (1, 1, 2)},
+    rotary_rule="qwen2_vl",
+    cross_attention=True,
+)
+answer = decoder(inputs, encoded=np.zeros((1, 7, 32)), encoded_mask=None, training=True)
+block = mm.TransformerBlock(8, 128, relative_bias="t5", cross_attention="only")
+resampled = block(np.zeros((1, 4, 64)), encoded=mixed, use_causal_mask=False)
 excluded = mm.weights_without_decay(model)
 scores, tokens = model.attention_scores(inputs)
 served = mm.with_lengths(keras.Sequential(), ["text"])
