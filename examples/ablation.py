@@ -33,8 +33,8 @@ def without_positions(configs):
 
 def silence_modalities(model):
     """Fix the modality embedding to zero."""
-    rows = model.fusion.modality.get_weights()[0]
-    model.fusion.modality.set_weights([0 * rows])
+    rows = model.fusion.modality.get_weights()
+    model.fusion.modality.set_weights([0 * row for row in rows])
     model.fusion.modality.trainable = False
 
 

@@ -23,7 +23,7 @@ PLACES = [
     f"what digit is at the {row} {column} ?" for row in ROWS for column in COLUMNS
 ]
 QUESTIONS = PLACES + [f"how many {plural} are there ?" for plural in PLURALS]
-VOCABULARY = Vocabulary([*QUESTIONS, *NAMES, "no"])
+VOCABULARY = Vocabulary(["(start) no", *NAMES, *PLURALS])
 WORDS = sorted({word for question in QUESTIONS for word in question.split()})
 EMPTY_SHARE = 0.3
 MOST_COUNTED = 4

@@ -1,14 +1,13 @@
 """The mode of the first example in which a model writes its answers, word by word.
 
-Question and answer are one text, of which the model predicts the answer (teacher
-forcing). To answer, it goes on after the question; questions of different lengths are
-padded.
+Board and question are a prefix, which may attend to itself in both directions. The
+answer grows behind it: training predicts each word from those before (teacher forcing).
 """
 
 import keras
 import numpy as np
 from ablation import only, train, without_positions
-from boards import PLACES, QUESTIONS, VOCABULARY, answer_sentences, draw_boards
+from boards import PLACES, VOCABULARY, answer_sentences, draw_boards
 from writing import END
 
 from keras_mmembed import MultiModalTransformer
@@ -18,19 +17,19 @@ WRITERS = {
     "written, without positions": {"change": without_positions},
     "written, without the board": {"names": ["text"]},
 }
-TEXT = {"type": "1d", "vocabulary_size": len(VOCABULARY.words), "padding_id": 0}
+ANSWER = {"type": "1d", "vocabulary_size": len(VOCABULARY.words), "padding_id": 0}
 
 
-def make_writer(board, names, change=dict, width=64):
+def make_writer(configs, names, change=dict, width=64):
     """Return a causal transformer that has the logits of the next word.
 
     Args:
-        board: The configuration of the board.
-        names: The modalities that it has; the text comes last.
+        configs: The configurations of question and board.
+        names: Those of the modalities that it has; the answer comes last.
         change: What changes the configurations.
         width: Width of the tokens.
     """
-    configs = only(names, change({"board": board, "text": TEXT}))
+    configs = only([*names, "answer"], change({**configs, "answer": ANSWER}))
     writer = MultiModalTransformer(
         configs,
         width,
@@ -40,41 +39,38 @@ def make_writer(board, names, change=dict, width=64):
         activation="relu",
         norm_first=False,
         causal=True,
-        prefix=names[:-1],
+        prefix=names,
         pooling="tokens",
         num_outputs=len(VOCABULARY.words),
         dropout=0.0,
         name="writer",
     )
     shapes = {"board": (None, None, None, 64), "text": (None, None)}
-    writer.build(only(names, shapes))
-    words = writer.fusion.branch("text").embedding
-    # about as large as the features of the cells
-    words.set_weights([25 * words.get_weights()[0]])
+    writer.build(only([*names, "answer"], {**shapes, "answer": (None, None)}))
     return writer
 
 
 def train_writer(writer, boards, epochs):
     """Train on the questions and answers of boards, and return the history."""
     inputs, answers, questions = boards
-    prompts = [QUESTIONS[question] for question in questions]
     sentences = answer_sentences(answers, questions)
-    read, said, weights = VOCABULARY.teacher_forcing(prompts, sentences)
-    inputs = only(writer.fusion.modalities, {**inputs, "text": read})
+    starts = ["(start)"] * len(sentences)
+    read, said, weights = VOCABULARY.teacher_forcing(starts, sentences)
+    inputs = only(writer.fusion.modalities, {**inputs, "answer": read})
     tensors = {
         name: keras.Input(x.shape[1:], dtype=x.dtype, name=name)
         for name, x in inputs.items()
     }
-    # the logits of the text, which comes last
+    # the logits of the answer, which comes last
     model = keras.Model(tensors, writer(tensors)[:, -said.shape[1] :])
     return train(model, inputs, said, epochs, weights=weights)
 
 
 def write_answers(writer, boards):
     """Return the answer to each question about a board, as a sentence."""
-    inputs, _, questions = boards
-    prompts = VOCABULARY.ids([QUESTIONS[question] for question in questions])
-    inputs = only(writer.fusion.modalities, {**inputs, "text": prompts})
+    inputs, answers, _ = boards
+    starts = VOCABULARY.ids(["(start)"] * len(answers))
+    inputs = only(writer.fusion.modalities, {**inputs, "answer": starts})
     return np.array(VOCABULARY.sentences(writer.generate(inputs, 3, stop_ids=END)))
 
 
@@ -91,7 +87,7 @@ def compare_writers(options, make_configs, chooser, boards, tests, epochs):
 
     Args:
         options: The options of the command line.
-        make_configs: Returns the configurations, with that of the board.
+        make_configs: Returns the configurations of question and board.
         chooser: A model that chooses the answer, to be drawn beside.
         boards: Boards, answers and questions to train with.
         tests: By side, others.
@@ -101,8 +97,8 @@ def compare_writers(options, make_configs, chooser, boards, tests, epochs):
     for name, part in list(WRITERS.items())[: 2 if options.quick else None]:
         print(f"\nTraining: {name}", flush=True)
         keras.utils.set_random_seed(options.seed)
-        names = part.pop("names", ["board", "text"])
-        writer = make_writer(make_configs()["board"], names, **part)
+        names = part.pop("names", ["text", "board"])
+        writer = make_writer(make_configs(), names, **part)
         train_writer(writer, boards, epochs)
         # in a short run 3x3 only: another size is compiled again
         sides = [3] if options.quick else list(tests)

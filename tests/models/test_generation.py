@@ -134,6 +134,18 @@ def test_images_in_the_prompt():
     check_greedy(model, inputs, got, mask, **call)
 
 
+def test_an_image_at_the_end_of_the_prompt():
+    model = decoder("sinusoidal", {"into": "text"})
+    inputs = prompt({}, length=9)
+    places = np.arange(9)[None].repeat(2, 0)
+    # of the second sample, all after one word, and padding behind
+    second = (places[1] > 0) & (places[1] < 7)
+    call = {"placeholders": {"image": np.stack([places[0] > 2, second])}}
+    mask = np.stack([places[0] < 9, places[1] < 7])
+    got = model.generate(inputs, 5, mask={"text": mask}, **call)
+    check_greedy(model, inputs, got, mask, **call)
+
+
 def test_a_decoder_beside_an_encoder():
     model = decoder("t5", cross_attention=True, relative_bias=None)
     inputs, rng = prompt(), np.random.default_rng(5)
