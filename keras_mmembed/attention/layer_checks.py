@@ -29,8 +29,10 @@ def standardize_call(
     rotations = named.get("rotations")
     rule = "be a tensor of cosines and one of sines, as rotary.rotations returns"
     is_pair = isinstance(rotations, (list, tuple)) and len(rotations) == 2
-    fits = rotations is None or is_pair
-    checks.check(fits, WHO, "rotations", rule, repr(rotations), error=TypeError)
+    if rotations is not None and not is_pair:
+        # tensors are written out only for the message
+        received = repr(rotations)
+        checks.check(False, WHO, "rotations", rule, received, error=TypeError)
     for i, table in enumerate(rotations or ()):
         call_arguments.as_array(WHO, f"rotations[{i}]", table)
         rule, fits = "be a tensor or an array", hasattr(table, "shape")
