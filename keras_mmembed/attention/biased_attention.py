@@ -1,5 +1,6 @@
 """Keras' multi-head attention with a bias of the scores and grouped heads."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from keras_mmembed.attention.cache import (
     used_part,
     write_cache,
 )
+from keras_mmembed.attention.direct import calls_directly, direct
 from keras_mmembed.attention.parts import total_bias, turn, without_masks
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
@@ -63,6 +65,12 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
             return outputs, None
         if use_causal_mask:
             attention_mask = self._compute_causal_mask(query, value)
+        if attention_bias is None and not needs_weights:
+            mask = with_heads(attention_mask)
+            outputs = ops.dot_product_attention(
+                query, key, value, None, mask, scale, False, flash
+            )
+            return outputs, None
         if attention_bias is None and self.soft_cap is None:
             return super()._compute_attention(
                 query, key, value, attention_mask, training, return_attention_scores
@@ -80,6 +88,31 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
         dropped = self._dropout_layer(weights, training=training) if drops else weights
         return ops.einsum(self._combine_equation, dropped, value), weights
 
+    def decode(
+        self,
+        tokens: Tensor,
+        mask: Tensor | None,
+        places: Mapping[str, Any],
+        cache: Cache,
+        index: int | Tensor | None,
+    ) -> tuple[Tensor, Cache]:
+        """Return what a call with a cache does, in a step that owns the cache.
+
+        Args:
+            tokens: One token of each sample.
+            mask: The attention mask, as for a call.
+            places: By name, `positions` and the other arguments that follow from them.
+            cache: The cache, which PyTorch overwrites.
+            index: The slot of the tokens; `None` for cross-attention to what the cache
+                holds.
+        """
+        if not calls_directly():
+            named = {**places, "cache": cache, "cache_index": index}
+            return self(tokens, attention_mask=mask, **named)
+        names = ("positions", "key_positions", "attention_bias", "rotations")
+        listed = tuple(places.get(name) for name in names)
+        return self._attend_cached(tokens, None, mask, listed, cache, index, True)
+
     def _attend_cached(
         self,
         query: Tensor,
@@ -88,27 +121,30 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
         places: tuple[Any, ...],
         cache: Cache,
         index: int | Tensor | None,
+        in_place: bool = False,
     ) -> tuple[Tensor, Cache]:
         """Return what new tokens attend to in a cache, and the cache with them."""
         positions, key_positions, attention_bias, rotations = places
         source, end = query if value is None else value, None
         if index is None:
-            (queries,) = without_masks((self._query_dense, query))
+            (queries,) = without_masks((self._query_dense, query), call=direct)
             if self.qk_norm is not None:
-                queries = self.query_norm(queries)
+                queries = direct(self.query_norm, queries)
         else:
             queries, keys, values = without_masks(
                 (self._query_dense, query),
                 (self._key_dense, source),
                 (self._value_dense, source),
+                call=direct,
             )
             if self.qk_norm is not None:
-                queries, keys = self.query_norm(queries), self.key_norm(keys)
+                queries = direct(self.query_norm, queries)
+                keys = direct(self.key_norm, keys)
             if self.rotary is not None:
                 queries, keys = turn(
                     self.rotary, queries, keys, positions, positions, rotations
                 )
-            cache = write_cache(cache, keys, values, index)
+            cache = write_cache(cache, keys, values, index, in_place)
             if isinstance(index, int) and value is None:
                 # where the slot is known, those behind it cost nothing
                 end = index + ops.shape(query)[1]
@@ -127,4 +163,4 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
         outputs, _ = self._compute_attention(
             queries, keys, values, mask, False, attention_bias=bias
         )
-        return self._output_dense(outputs), cache
+        return direct(self._output_dense, outputs), cache

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeAlias
 
+import keras
 from keras import ops
 
 from keras_mmembed.common.sequences import count
@@ -12,9 +13,15 @@ Cache: TypeAlias = tuple[Tensor, Tensor]
 
 
 def write_cache(
-    cache: Cache, keys: Tensor, values: Tensor, index: int | Tensor
+    cache: Cache,
+    keys: Tensor,
+    values: Tensor,
+    index: int | Tensor,
+    in_place: bool = False,
 ) -> Cache:
     """Return a cache with keys and values in it, the first at `index`.
+
+    With `in_place` PyTorch writes to the cache itself, which costs no copy of it.
 
     Shapes:
         cache: a pair of `(batch, cache length, heads, head_dim)`.
@@ -22,6 +29,10 @@ def write_cache(
             a tensor.
     """
     key_cache, value_cache = cache
+    if in_place and isinstance(index, int) and keras.backend.backend() == "torch":
+        slots = slice(index, index + keys.shape[1])
+        key_cache[:, slots], value_cache[:, slots] = keys, values
+        return cache
     return _write(key_cache, keys, index), _write(value_cache, values, index)
 
 

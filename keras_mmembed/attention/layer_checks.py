@@ -34,8 +34,10 @@ def check_tables(who: str, rotations: Any) -> None:
     """Raise unless the rotations of a call are two tensors, or `None`."""
     rule = "be a tensor of cosines and one of sines, as rotary.rotations returns"
     is_pair = isinstance(rotations, (list, tuple)) and len(rotations) == 2
-    fits = rotations is None or is_pair
-    checks.check(fits, who, "rotations", rule, repr(rotations), error=TypeError)
+    if rotations is not None and not is_pair:
+        # tensors are written out only for the message
+        received = repr(rotations)
+        checks.check(False, who, "rotations", rule, received, error=TypeError)
     for i, table in enumerate(rotations or ()):
         call_arguments.as_array(who, f"rotations[{i}]", table)
         rule, fits = "be a tensor or an array", hasattr(table, "shape")

@@ -1,6 +1,6 @@
 """The rotary embedding, the bias and the norms that an attention layer holds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import keras
@@ -132,12 +132,20 @@ def build_parts(
         bias.build((*heads_shape[:2], *axes))
 
 
-def without_masks(*pairs: tuple[keras.layers.Layer, Tensor]) -> list[Tensor]:
-    """Return what layers make of tensors; they would warn that they lose the mask."""
+def without_masks(
+    *pairs: tuple[keras.layers.Layer, Tensor],
+    call: Callable[[Any, Tensor], Tensor] | None = None,
+) -> list[Tensor]:
+    """Return what layers make of tensors; they would warn that they lose the mask.
+
+    Args:
+        *pairs: Layers and tensors.
+        call: A function of a layer and a tensor. Defaults to `None`, a call of Keras.
+    """
     carried = [(tensor, get_keras_mask(tensor)) for _, tensor in pairs]
     for tensor, _ in carried:
         set_keras_mask(tensor, None)
-    outputs = [layer(tensor) for layer, tensor in pairs]
+    outputs = [call(*pair) if call else pair[0](pair[1]) for pair in pairs]
     for tensor, mask in carried:
         if mask is not None:
             set_keras_mask(tensor, mask)
@@ -153,6 +161,11 @@ def turn(
     rotations: Rotations | None,
 ) -> tuple[Tensor, Tensor]:
     """Return queries and keys turned by their positions."""
+    if rotations is not None and queries.shape[1] == 1:
+        # of one token, calls take longer than numbers
+        both = ops.concatenate([queries, keys], axis=2)
+        turned, heads = rotary.rotate(both, rotations), queries.shape[2]
+        return turned[:, :, :heads], turned[:, :, heads:]
     if rotations is not None:
         key_rotations = rotations
     else:

@@ -1,12 +1,13 @@
 """The block of a transformer: attention and an MLP, each with a residual connection."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_mmembed.attention.cache import Cache
+from keras_mmembed.attention.direct import LayerCall, by_keras
 from keras_mmembed.attention.parts import BiasSpec, RotarySpec, Rotations
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import (
@@ -29,10 +30,8 @@ from keras_mmembed.models.block_options import (
     check_parts,
     standardize_call,
 )
+from keras_mmembed.models.cached_block import BlockCache, call_cached
 from keras_mmembed.models.remat import rematerialize
-
-# of attention, and of cross-attention
-BlockCache: TypeAlias = Mapping[str, Cache]
 
 WHO = "TransformerBlock"
 
@@ -217,7 +216,8 @@ class TransformerBlock(BlockLayers):
                 "attention_bias": attention_bias,
                 "rotations": rotations,
             }
-            return self._call_cached(tokens, encoded, masks, places, cache, cache_index)
+            given = (tokens, encoded, masks, places, cache, cache_index)
+            return call_cached(self, *given, is_step=False)
         own: Config = {
             "positions": positions,
             "rotations": rotations,
@@ -239,7 +239,7 @@ class TransformerBlock(BlockLayers):
                 mixed = self._attend(mixed, attention_mask, narrow_mask, more)
             if self.cross is not None:
                 mixed = self._attend_to(mixed, encoded, encoded_mask, training)
-            return self._add("mlp", mixed, self._multiply, training)
+            return self.add_part("mlp", mixed, self.multiply, training)
 
         if self.remat and training:
             return rematerialize(transform, self, tokens, **others)
@@ -271,7 +271,7 @@ class TransformerBlock(BlockLayers):
             narrow = attention(inputs, attention_mask=narrow_mask, **options)
             return self.gate([narrow, mixed])
 
-        return self._add("attention", tokens, mix, options["training"])
+        return self.add_part("attention", tokens, mix, options["training"])
 
     def _attend_to(
         self,
@@ -286,51 +286,7 @@ class TransformerBlock(BlockLayers):
         def mix(inputs: Tensor) -> Tensor:
             return attention(inputs, encoded, value_mask=mask, training=training)
 
-        return self._add("cross", tokens, mix, training)
-
-    def _call_cached(
-        self,
-        tokens: Tensor,
-        encoded: Tensor | None,
-        masks: tuple[Tensor | None, ...],
-        places: Mapping[str, Any],
-        cache: BlockCache,
-        index: int | Tensor | None,
-    ) -> tuple[Tensor, BlockCache]:
-        """Return new tokens after the block, and its cache with them."""
-        cache = dict(cache)
-        mask, narrow_mask, encoded_mask = masks
-
-        def attend(inputs: Tensor) -> Tensor:
-            attention: Any = self.attention
-            known: Config = {**places, "cache": cache["attention"]}
-            known["cache_index"] = index
-            mixed, new = attention(inputs, attention_mask=mask, **known)
-            if self.gate is not None:
-                narrow, _ = attention(inputs, attention_mask=narrow_mask, **known)
-                mixed = self.gate([narrow, mixed])
-            cache["attention"] = new
-            return mixed
-
-        def attend_to(inputs: Tensor) -> Tensor:
-            attention: Any = self.cross
-            pairs = None if encoded_mask is None else ops.expand_dims(encoded_mask, 1)
-            # the other sequence is written once, with the first tokens
-            start = None if encoded is None else 0
-            mixed, cache["cross"] = attention(
-                inputs,
-                encoded,
-                attention_mask=pairs,
-                cache=cache["cross"],
-                cache_index=start,
-            )
-            return mixed
-
-        if self.attention is not None:
-            tokens = self._add("attention", tokens, attend, False)
-        if self.cross is not None:
-            tokens = self._add("cross", tokens, attend_to, False)
-        return self._add("mlp", tokens, self._multiply, False), cache
+        return self.add_part("cross", tokens, mix, training)
 
     def make_cache(
         self, batch: Any, length: int, encoded_length: Any = 0
@@ -350,30 +306,31 @@ class TransformerBlock(BlockLayers):
             if layer is not None
         }
 
-    def _multiply(self, inputs: Tensor) -> Tensor:
+    def multiply(self, inputs: Tensor, call: LayerCall = by_keras) -> Tensor:
         """Return what the MLP makes of tokens."""
-        hidden: Any = self.hidden
-        hidden = hidden(inputs)
+        hidden = call(self.hidden, inputs)
         if self.mlp == "gated":
-            hidden = hidden * self.up(inputs)
-        return self.output_dense(hidden)
+            hidden = hidden * call(self.up, inputs)
+        return call(self.output_dense, hidden)
 
-    def _add(
+    def add_part(
         self,
         name: str,
         tokens: Tensor,
         mix: Callable[[Tensor], Tensor],
         training: bool | None,
+        call: LayerCall = by_keras,
     ) -> Tensor:
         """Return tokens and what a part makes of them, normalized before or after."""
         norm = getattr(self, f"{name}_norm")
-        mixed = mix(norm(tokens) if self.norm_first else tokens)
+        mixed = mix(call(norm, tokens) if self.norm_first else tokens)
         scale = getattr(self, f"{name}_scale")
-        mixed = mixed if scale is None else scale(mixed)
+        mixed = mixed if scale is None else call(scale, mixed)
+        if training is not False:
+            mixed = self.drop(mixed, training=training)
         # cast here, behind the norm, which passes on the Keras mask
-        tokens = ops.cast(tokens, self.compute_dtype)
-        tokens = tokens + self.drop(mixed, training=training)
-        return tokens if self.norm_first else norm(tokens)
+        tokens = ops.cast(tokens, self.compute_dtype) + mixed
+        return tokens if self.norm_first else call(norm, tokens)
 
     def attention_scores(
         self, tokens: Tensor, attention_mask: Tensor | None = None, **options: Any

@@ -14,6 +14,7 @@ from keras_mmembed.models.attention_inputs import (
     bias_axes,
     bias_positions,
 )
+from keras_mmembed.models.cached_block import decode
 from keras_mmembed.models.logits import token_logits
 from keras_mmembed.models.masks import attention_masks
 
@@ -96,10 +97,10 @@ def step(
     layers = model.attention_mask, model.narrow_mask
     masks = attention_masks(*layers, fused, query=query, start_index=index)
     shared = _inputs_of_step(model, state, is_here)
-    shared["encoded_mask"] = state.get("encoded_mask")
+    given = masks, state.get("encoded_mask"), shared
     caches = []
     for block, cache in zip(model.blocks, state["caches"], strict=True):
-        tokens, cache = block(tokens, *masks, **shared, cache=cache, cache_index=index)
+        tokens, cache = decode(block, tokens, *given, cache, index)
         caches.append(cache)
     state["caches"] = caches
     return token_logits(model, tokens[:, 0]), state

@@ -5,6 +5,7 @@ from typing import Any
 
 from keras import ops
 
+from keras_mmembed.attention.direct import calls_directly
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config, Tensor
@@ -75,5 +76,7 @@ def attention_masks(
     """
     if wide is None:
         return [ops.expand_dims(fused["mask"], 1)]
-    masks = [wide(dict(fused), **step)]
-    return masks if narrow is None else [*masks, narrow(dict(fused), **step)]
+    layers = [wide] if narrow is None else [wide, narrow]
+    if step and calls_directly():
+        return [layer.call(dict(fused), **step) for layer in layers]
+    return [layer(dict(fused), **step) for layer in layers]

@@ -280,3 +280,39 @@ def test_the_loop_in_a_graph_generates_the_same(position, tmp_path):
     padded[:, : stopped.shape[1]] = stopped
     np.testing.assert_array_equal(whole.predict(inputs, verbose=0), padded)
     np.testing.assert_array_equal(reloaded(whole, tmp_path)(inputs), padded)
+
+
+def half():
+    return decoder("rotary", {}, dtype="bfloat16")
+
+
+def quantized():
+    model = decoder("learned", {})
+    model.quantize("int8")
+    return model
+
+
+def adapted():
+    model, rng = decoder("rotary", {}), np.random.default_rng(6)
+    for block in model.blocks:
+        for dense in ("query_dense", "key_dense", "value_dense", "output_dense"):
+            getattr(block.attention, dense).enable_lora(2)
+    for weight in model.weights:
+        if "lora" in weight.path:
+            weight.assign(rng.normal(size=weight.shape) / 2)
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`")
+@pytest.mark.parametrize("make_model", [half, quantized, adapted])
+def test_cached_equals_recomputed_of_weights(make_model):
+    model, inputs = make_model(), prompt({})
+    check_greedy(model, inputs, model.generate(inputs, 6))
+
+
+def test_a_file_of_tied_embeddings_generates_the_same(tmp_path):
+    model, inputs = decoder("learned", {}), prompt({})
+    expected = model.generate(inputs, 6)
+    loaded = reloaded(model, tmp_path)
+    assert len(loaded.weights) == len(model.weights)
+    np.testing.assert_array_equal(loaded.generate(inputs, 6), expected)
