@@ -12,6 +12,7 @@ CONFIGS = {
     "image": {"type": "2d", "dim": 12},
 }
 MODEL = partial(mm.MultiModalTransformer, CONFIGS, 16)
+IMAGE = CONFIGS["image"]
 BORDERED = {**CONFIGS, "audio": {"type": "1d", "dim": 8, "end_token": True}}
 
 ERRORS = [
@@ -43,6 +44,15 @@ ERRORS = [
         pooler=True,
     ),
     wrong(MODEL, "be another without class token and registers", pooling="special"),
+    wrong(
+        MODEL, "be another than 'merged' for modalities", "['text'", pooling="merged"
+    ),
+    wrong(
+        partial(mm.MultiModalTransformer, {"image": {**IMAGE, "end_token": True}}, 16),
+        "be another than 'merged' with a start or an end token",
+        "image",
+        pooling="merged",
+    ),
     wrong(MODEL, "be a Keras layer, or the conf", head="dense"),
     wrong(MODEL, "be a Keras layer, or the conf", head={"class_name": "x"}),
     wrong(MODEL, "be a Keras layer, or the conf", head={"class_name": 3, "config": {}}),
