@@ -73,7 +73,8 @@ class ReadsOut(keras.Model):
         checks.check(fits, who, "final_norm", rule, repr(final))
         rule = f"be False with pooling={pooling!r}, which leaves all tokens"
         checks.check(is_pooled or not pooler, who, "pooler", rule, pooler)
-        self._num_special: int = int(self.has_cls_token) + num_registers
+        registers = checks.check_integer(who, "num_registers", num_registers, 0)
+        self._num_special: int = int(self.has_cls_token) + registers
         rule = "be another without class token and registers, of which it is the mean"
         fits = pooling != "special" or self._num_special > 0
         checks.check(fits, who, "pooling", rule, repr(pooling))
