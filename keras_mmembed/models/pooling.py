@@ -3,18 +3,25 @@
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
-import keras
 from keras import ops
 
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.models.attention_pooling import AttentionPooling
 
 Pooling: TypeAlias = Literal[
-    "cls", "mean", "tokens", "modalities", "first", "last", "special", "attention"
+    "cls",
+    "mean",
+    "tokens",
+    "modalities",
+    "first",
+    "last",
+    "special",
+    "attention",
+    "merged",
 ]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 # those that leave all tokens
-UNPOOLED = ("tokens", "modalities")
+UNPOOLED = ("tokens", "modalities", "merged")
 
 
 def pool(
@@ -26,10 +33,10 @@ def pool(
     num_special: int = 0,
     attention: AttentionPooling | None = None,
 ) -> Tensor:
-    """Return one vector of each sample, or all tokens.
+    """Return one vector of each sample.
 
     Args:
-        pooling: One of `POOLINGS`.
+        pooling: One of `POOLINGS`, but for those that leave all tokens.
         tokens: `(batch, fused length, width)`.
         fused: The outputs of the fusion, with `mask` and `modality_ids`.
         modalities: Names of the modalities, in the order of their ids.
@@ -42,8 +49,6 @@ def pool(
     if pooling == "special":
         mean = ops.mean(ops.cast(tokens[:, :num_special], "float32"), axis=1)
         return ops.cast(mean, tokens.dtype)
-    if pooling in UNPOOLED:
-        return tokens
     ids, counts = fused["modality_ids"], fused["mask"]
     for number in [modalities.index(name) for name in left_out]:
         counts = ops.logical_and(counts, ops.not_equal(ids, number))
@@ -52,14 +57,6 @@ def pool(
     if attention is not None:
         return attention(tokens, counts)
     return _at_an_end(tokens, counts, is_last=pooling == "last")
-
-
-def pooled_spec(
-    pooling: Pooling, tokens: keras.KerasTensor, dtype: str
-) -> keras.KerasTensor:
-    """Return what symbolic tokens are pooled to."""
-    leading = tokens.shape[: 2 if pooling in UNPOOLED else 1]
-    return keras.KerasTensor((*leading, tokens.shape[-1]), dtype=dtype)
 
 
 def _mean(tokens: Tensor, counts: Tensor) -> Tensor:

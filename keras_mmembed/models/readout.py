@@ -1,22 +1,26 @@
 """From the tokens of an encoder to the outputs of a model: norm, pooling and head."""
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import keras
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.mask_layers import AttachMask
 from keras_mmembed.common.tensors import float32_or_better
-from keras_mmembed.common.types import Activation, Config, Tensor
-from keras_mmembed.models import activations
+from keras_mmembed.common.types import Activation, Config, Shape, Tensor
+from keras_mmembed.fusion.arguments import CallArguments
+from keras_mmembed.fusion.layer import MultiModalFusion
+from keras_mmembed.models import activations, merging
 from keras_mmembed.models.attention_pooling import AttentionPooling
 from keras_mmembed.models.block_options import NormType, make_norm
+from keras_mmembed.models.logits import tied_logits
 from keras_mmembed.models.pooling import (
     POOLINGS,
     UNPOOLED,
     Pooling,
     pool,
-    pooled_spec,
 )
 
 FinalNorm: TypeAlias = bool | Literal["pooled"]
@@ -34,6 +38,11 @@ class ReadsOut(keras.Model):
     A model calls the methods in their order: it checks the arguments, makes and builds
     the layers, and calls them.
     """
+
+    fusion: MultiModalFusion
+    gated: list[str]
+    tied_size: int
+    attach_mask: AttachMask
 
     def _check_readout(
         self,
@@ -64,7 +73,8 @@ class ReadsOut(keras.Model):
         checks.check(fits, who, "final_norm", rule, repr(final))
         rule = f"be False with pooling={pooling!r}, which leaves all tokens"
         checks.check(is_pooled or not pooler, who, "pooler", rule, pooler)
-        self._num_special: int = int(self.has_cls_token) + num_registers
+        registers = checks.check_integer(who, "num_registers", num_registers, 0)
+        self._num_special: int = int(self.has_cls_token) + registers
         rule = "be another without class token and registers, of which it is the mean"
         fits = pooling != "special" or self._num_special > 0
         checks.check(fits, who, "pooling", rule, repr(pooling))
@@ -93,8 +103,11 @@ class ReadsOut(keras.Model):
         activation: Activation,
         **other_options: Any,
     ) -> None:
-        dtype, self._width = self.dtype_policy, width
-        self.norm: keras.layers.Layer | None = None
+        dtype, self._pooled_width = self.dtype_policy, width
+        if self.pooling == "merged":
+            merging.check_merged(self.fusion)
+            self._pooled_width = width * merging.SIDE**2
+        self.norm: Any = None
         if self.final_norm:
             self.norm = make_norm(norm_type, epsilon, dtype, "norm")
         self.attention_pooling: AttentionPooling | None = None
@@ -122,9 +135,11 @@ class ReadsOut(keras.Model):
             )
 
     def _build_readout(self, width: int) -> None:
-        tokens_shape = (None, None, width)
-        is_pooled = self.pooling not in UNPOOLED
-        shape = (None, width) if is_pooled else tokens_shape
+        shape = tokens_shape = (None, None, width)
+        if self.pooling == "merged":
+            shape = (None, None, None, self._pooled_width)
+        elif self.pooling not in UNPOOLED:
+            shape = (None, width)
         norm_shape = shape if self.final_norm == "pooled" else tokens_shape
         shapes = [
             (self.norm, norm_shape),
@@ -140,35 +155,64 @@ class ReadsOut(keras.Model):
         self,
         tokens: Tensor,
         fused: dict[str, Tensor],
-        modalities: tuple[str, ...],
-        left_out: list[str],
+        inputs: Mapping[str, Tensor | None],
+        arguments: CallArguments,
         training: bool | None,
-    ) -> Tensor:
-        """Return the outputs for the tokens after the blocks."""
-        is_last = self.final_norm == "pooled"
-        if self.norm is not None and not is_last:
-            tokens = self.norm(tokens)
-        attention, number = self.attention_pooling, self._num_special
-        given = (self.pooling, tokens, fused, modalities, left_out)
-        tokens = pool(*given, num_special=number, attention=attention)
-        if self.norm is not None and is_last:
-            tokens = self.norm(tokens)
-        if self.pooler_dense is not None:
-            tokens = self.pooler_dense(tokens)
+    ) -> Any:
+        """Return the outputs of a call for the tokens after the blocks."""
+        tokens = tokens if self.final_norm is not True else self.norm(tokens)
+        special, mask = self._num_special, fused["mask"]
+        if self.pooling == "merged":
+            shapes = {name: x.shape for name, x in inputs.items() if x is not None}
+            sizes = merging.grid_sizes(self.fusion, shapes, fused)
+            tokens = merging.merge(tokens[:, special:], sizes)
+            mask = merging.merge_mask(mask[:, special:], sizes)
+        elif self.pooling not in UNPOOLED:
+            names, attention = self.fusion.modalities, self.attention_pooling
+            tokens = pool(
+                self.pooling, tokens, fused, names, self.gated, special, attention
+            )
+            tokens = tokens if self.final_norm != "pooled" else self.norm(tokens)
+            if self.pooler_dense is not None:
+                tokens = self.pooler_dense(tokens)
+        outputs = self._add_head(tokens, training)
+        if self.pooling not in UNPOOLED:
+            return outputs
+        outputs = self.attach_mask([outputs, mask])
+        if self.pooling != "modalities":
+            return outputs
+        ids, masks = fused["modality_ids"], arguments.mask
+        return self.fusion.split(outputs, inputs, modality_ids=ids, mask=masks)
+
+    def _add_head(self, tokens: Tensor, training: bool | None) -> Tensor:
+        """Return what the head makes of tokens, or of what is pooled."""
+        if self.tied_size:
+            return tied_logits(self, tokens)
         if self.head is None:
             return tokens
         # a layer of the user's need not know whether it trains
         known = {"training": training} if self.head._call_has_training_arg else {}
         return self.head(tokens, **known)
 
-    def _readout_spec(self, tokens: keras.KerasTensor) -> keras.KerasTensor:
-        """Return the symbolic outputs for symbolic tokens."""
-        pooled = pooled_spec(self.pooling, tokens, self.compute_dtype)
-        if self.head is None:
-            return pooled
-        return keras.KerasTensor(
-            self.head.compute_output_shape(pooled.shape), dtype=self.head.compute_dtype
-        )
+    def _readout_spec(
+        self, tokens: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
+    ) -> Any:
+        """Return the symbolic outputs for symbolic tokens, from inputs of shapes."""
+        leading: Shape = tokens.shape[: 2 if self.pooling in UNPOOLED else 1]
+        if self.pooling == "merged":
+            sizes = merging.grid_sizes(self.fusion, inputs_shape, {})
+            sizes = [None if size is None else size // merging.SIDE for size in sizes]
+            leading = (leading[0], *sizes)
+        shape, dtype = (*leading, self._pooled_width), self.compute_dtype
+        if self.tied_size:
+            shape, dtype = (*leading, self.tied_size), float32_or_better(dtype)
+        elif self.head is not None:
+            shape = self.head.compute_output_shape(shape)
+            dtype = self.head.compute_dtype
+        outputs = keras.KerasTensor(shape, dtype=dtype)
+        if self.pooling != "modalities":
+            return outputs
+        return self.fusion.split_spec(outputs, inputs_shape)
 
     @property
     def head_size(self) -> int | None:
@@ -176,7 +220,7 @@ class ReadsOut(keras.Model):
         return (
             None
             if self.head is None
-            else self.head.compute_output_shape((None, self._width))[-1]
+            else self.head.compute_output_shape((None, self._pooled_width))[-1]
         )
 
     def _readout_config(self) -> Config:

@@ -10,7 +10,6 @@ import numpy as np
 from keras_mmembed.attention.parts import BiasSpec, RotarySpec, make_rotary
 from keras_mmembed.common import checks
 from keras_mmembed.common.calls import clear_calls
-from keras_mmembed.common.tensors import float32_or_better
 from keras_mmembed.common.types import Activation, LayerArguments, Shape, Tensor
 from keras_mmembed.fusion.arguments import ByModality, CallArguments
 from keras_mmembed.fusion.config import (
@@ -40,10 +39,10 @@ from keras_mmembed.models.from_preset import from_preset
 from keras_mmembed.models.generation import begin_generation
 from keras_mmembed.models.generation_checks import check_sampling
 from keras_mmembed.models.generator import TokenGenerator
-from keras_mmembed.models.logits import tied_logits, tied_vocabulary
+from keras_mmembed.models.logits import tied_vocabulary
 from keras_mmembed.models.masks import attention_masks, check_gated, check_rules
 from keras_mmembed.models.model_call import ENCODED
-from keras_mmembed.models.pooling import UNPOOLED, Pooling
+from keras_mmembed.models.pooling import Pooling
 from keras_mmembed.models.readout import FinalNorm, Head
 from keras_mmembed.models.transformer_layers import TransformerLayers
 
@@ -66,8 +65,9 @@ class MultiModalTransformer(TransformerLayers):
     Shapes:
         inputs: by name, as for `MultiModalFusion`.
         outputs: with `pooling="tokens"` `(batch, fused length, width)`; with
-            `"modalities"` by name `(batch, length, width)`; else `(batch, width)`. The
-            width is `num_outputs`, that of `head`, or `unified_dim`.
+            `"modalities"` by name `(batch, length, width)`; with `"merged"`
+            `(batch, rows, columns, width)`; else `(batch, width)`. The width is
+            `num_outputs`, that of `head`, or `unified_dim`, 4 times that if merged.
 
     Args:
         modality_configs: By name, the keys of a modality, as for `MultiModalFusion`.
@@ -108,7 +108,8 @@ class MultiModalTransformer(TransformerLayers):
             inputs; `"special"`, that of class and register tokens; `"attention"`, what
             a learned query reads from the valid tokens (SigLIP); `"tokens"`, all
             tokens, with their mask; `"modalities"`, the tokens of each modality by
-            name.
+            name; `"merged"`, those of one image as a grid whose tokens hold two by two
+            neighbours (Qwen2-VL).
         cls_token: Whether a class token comes first. Defaults to `None`, with
             `pooling="cls"` alone.
         pooler: Whether a dense layer with a tanh follows the pooling, as in BERT.
@@ -310,17 +311,7 @@ class MultiModalTransformer(TransformerLayers):
         arguments = self.fusion.collect(inputs, *others)
         more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
         tokens, fused = self._encode(inputs, arguments, more)[:2]
-        names = self.fusion.modalities
-        outputs = self._read_out(tokens, fused, names, self.gated, training)
-        if self.tied_size:
-            outputs = tied_logits(self, outputs)
-        if self.pooling not in UNPOOLED:
-            return outputs
-        outputs = self.attach_mask([outputs, fused["mask"]])
-        if self.pooling == "tokens":
-            return outputs
-        ids, masks = fused["modality_ids"], arguments.mask
-        return self.fusion.split(outputs, inputs, modality_ids=ids, mask=masks)
+        return self._read_out(tokens, fused, inputs, arguments, training)
 
     def generate(
         self,
@@ -485,30 +476,17 @@ class MultiModalTransformer(TransformerLayers):
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
         check_encoded(self, other, fused.shape[0])
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
-        return self._output_spec(fused, shapes)
+        return self._readout_spec(fused, shapes)
 
     def compute_output_shape(
         self, inputs_shape: Mapping[str, Shape | None], **other_shapes: Any
     ) -> Any:
         shapes = self.by_name(inputs_shape)
         fused = self.fusion.compute_output_shape(shapes)["embeddings"]
-        spec = self._output_spec(keras.KerasTensor(fused), shapes)
+        spec = self._readout_spec(keras.KerasTensor(fused), shapes)
         if shapes is not inputs_shape and isinstance(spec, dict):
             (spec,) = spec.values()
         return keras.tree.map_structure(lambda tensor: tensor.shape, spec)
-
-    def _output_spec(
-        self, fused: keras.KerasTensor, inputs_shape: Mapping[str, Shape | None]
-    ) -> Any:
-        """Return the symbolic outputs for fused tokens, from inputs of some shapes."""
-        outputs = self._readout_spec(fused)
-        if self.tied_size:
-            shape = (*outputs.shape[:-1], self.tied_size)
-            dtype = float32_or_better(self.compute_dtype)
-            outputs = keras.KerasTensor(shape, dtype=dtype)
-        if self.pooling != "modalities":
-            return outputs
-        return self.fusion.split_spec(outputs, inputs_shape)
 
     def _encode(
         self,

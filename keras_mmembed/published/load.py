@@ -104,6 +104,8 @@ def _check_only(only: Any, paths: Mapping[str, Any]) -> list[str] | None:
     fits = is_list and all(isinstance(pattern, str) for pattern in listed)
     rule = "be a list of patterns of weight paths, or one pattern"
     checks.check(fits, WHO, "only", rule, repr(only), error=TypeError)
+    rule = "hold a pattern at least: nothing would be loaded"
+    checks.check(len(listed) > 0, WHO, "only", rule, repr(only))
     for pattern in listed:
         is_used = any(matches(path, pattern) for path in paths)
         remedy = f"Paths are such as {next(iter(paths))!r}." if paths else ""

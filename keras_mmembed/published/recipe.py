@@ -173,6 +173,11 @@ def row_sum(*numbers: int) -> Function:
     return function
 
 
+def over_frames(kernel: np.ndarray) -> np.ndarray:
+    """Return the kernel of a convolution over frames for a clip of one image."""
+    return kernel.sum(axis=2)
+
+
 def transposed(tensor: np.ndarray) -> np.ndarray:
     """Return a kernel whose inputs come first, with its outputs first."""
     return tensor.swapaxes(0, 1)

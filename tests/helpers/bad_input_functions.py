@@ -25,7 +25,8 @@ def function_subjects(folder):
     }
     served = _served()
     samples = [{"text": np.arange(3), "image": GRID[0]}, {"text": np.arange(2)}]
-    position = mm.PositionEmbedding2D()
+    position, dense = mm.PositionEmbedding2D(), keras.layers.Dense(3)
+    dense.build((None, 4))
 
     def lengths():
         return mm.with_lengths(served, ["words"])
@@ -121,6 +122,22 @@ def function_subjects(folder):
             "set_trainable",
             mm.set_trainable,
             {"model": served, "patterns": ["embedding"]},
+            symbolic=False,
+        ),
+        Subject(
+            "load_published_weights",
+            mm.load_published_weights,
+            {
+                "model": dense,
+                "source": {"weight": floats(3, 4), "bias": floats(3)},
+                "recipe": {
+                    "weights": {"kernel": "weight", "bias": "bias"},
+                    "unused": ["more"],
+                    "prefixes": ["model."],
+                },
+                "part": None,
+                "only": ["kernel", "bias"],
+            },
             symbolic=False,
         ),
         Subject(

@@ -23,6 +23,7 @@ CROSS = partial(BLOCK, cross_attention=True)
 RESAMPLER = partial(BLOCK, cross_attention="only")
 TEXT = partial(mm.MultiModalTransformer, {"text": CONFIGS["text"]}, 16, num_heads=2)
 PIXTRAL = partial(MODEL, rotary="pixtral")
+IMAGE = CONFIGS["image"]
 
 ERRORS = [
     wrong(MODEL, "divide unified_dim=16", num_heads=3),
@@ -53,6 +54,15 @@ ERRORS = [
         pooler=True,
     ),
     wrong(MODEL, "be another without class token and registers", pooling="special"),
+    wrong(
+        MODEL, "be another than 'merged' for modalities", "['text'", pooling="merged"
+    ),
+    wrong(
+        partial(mm.MultiModalTransformer, {"image": {**IMAGE, "end_token": True}}, 16),
+        "be another than 'merged' with a start or an end token",
+        "image",
+        pooling="merged",
+    ),
     wrong(MODEL, "be a Keras layer, or the conf", head="dense"),
     wrong(MODEL, "be a Keras layer, or the conf", head={"class_name": "x"}),
     wrong(MODEL, "be a Keras layer, or the conf", head={"class_name": 3, "config": {}}),

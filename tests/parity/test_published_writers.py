@@ -4,8 +4,10 @@ import numpy as np
 from compiled_call import outputs_of
 from published import torch, transformers
 from published_files import (
+    BLOCKS,
     IMAGE,
     PIXELS,
+    RNG,
     TEXT,
     WORDS,
     channels_first,
@@ -48,5 +50,32 @@ def test_logits_of_llava(tmp_path):
     ).logits
     model = mm.MultiModalTransformer.from_preset(tmp_path)
     inputs = {"image": PIXELS, "text": words.astype("int32")}
+    got = outputs_of(model, inputs, placeholders={"image": words == 39})
+    same(got, expected)
+
+
+def test_logits_of_qwen2_vl(tmp_path):
+    rope = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 100.0}
+    text = {**TEXT, "num_key_value_heads": 1, "rope_parameters": rope}
+    vision = {"depth": BLOCKS, "embed_dim": 8, "num_heads": 1, "mlp_ratio": 2}
+    vision |= {"patch_size": 4, "hidden_size": 16}
+    ids = {"image_token_id": 39, "vision_start_token_id": 38, "video_token_id": 37}
+    config = transformers.Qwen2VLConfig(text_config=text, vision_config=vision, **ids)
+    module = written(transformers.Qwen2VLForConditionalGeneration(config), tmp_path)
+    pixels = RNG.normal(size=(2, 16, 24, 3)).astype("float32")
+    # patches come block by block, each of two frames that are alike
+    patches = pixels.reshape(2, 2, 2, 4, 3, 2, 4, 3).transpose(0, 1, 4, 2, 5, 7, 3, 6)
+    patches = patches.reshape(48, 3, 1, 4, 4).repeat(2, axis=2).reshape(48, -1)
+    words = np.minimum(WORDS, 36)
+    places = np.array([[38] + [39] * 6] * 2)
+    words = np.concatenate([words[:, :2], places, words[:, 2:]], axis=1)
+    expected = module(
+        torch.tensor(words).long(),
+        pixel_values=torch.tensor(patches),
+        image_grid_thw=torch.tensor([[1, 4, 6]] * 2),
+        mm_token_type_ids=torch.tensor(words == 39).int(),
+    ).logits
+    model = mm.MultiModalTransformer.from_preset(tmp_path)
+    inputs = {"image": pixels, "text": words.astype("int32")}
     got = outputs_of(model, inputs, placeholders={"image": words == 39})
     same(got, expected)

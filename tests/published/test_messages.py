@@ -34,6 +34,7 @@ ERRORS = [
     ),
     wrong(LOAD, "be a path in the model of the recipe", part=3),
     wrong(LOAD, "be a list of patterns of weight paths", only=3),
+    wrong(LOAD, "hold a pattern at least", only=[]),
     wrong(LOAD, "match the path of a weight", "'gamma'", only=["kernel", "gamma"]),
 ]
 test_errors = checks(ERRORS)

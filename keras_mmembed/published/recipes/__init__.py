@@ -30,6 +30,7 @@ PUBLISHED: dict[str, Published] = {
     "git": Published(generating.git, generating.GIT, generating.PAIRS),
     "llama": Published(llama.llama, llama.LLAMA),
     "llava": Published(generating.llava, generating.LLAVA, generating.PAIRS),
+    "qwen2_vl": Published(generating.qwen2_vl, generating.QWEN2_VL, generating.PAIRS),
     "roberta": Published(bert.roberta, bert.ROBERTA),
     "siglip_text_model": Published(
         clip.siglip_text, clip.SIGLIP_TEXT, key=TEXTS, defaults=defaults.SIGLIP_TEXT

@@ -1,4 +1,4 @@
-"""Models that write about images: GIT and LLaVA."""
+"""Models that write about images: GIT, LLaVA and Qwen2-VL."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,8 +7,9 @@ import keras
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
+from keras_mmembed.inputs.patch import PatchEmbedding
 from keras_mmembed.published import defaults, names, settings
-from keras_mmembed.published.recipe import Recipe
+from keras_mmembed.published.recipe import Recipe, over_frames, part
 from keras_mmembed.published.recipes import bert, clip, llama
 
 PAIRS = {"image": (None, None, None, 3), "text": (None, None)}
@@ -34,6 +35,16 @@ GIT: Recipe = {
     ),
     "prefixes": ("git.",),
 }
+QWEN_BLOCK = names.inside(
+    "visual.blocks.{i}",
+    {
+        "attention_output": "attn.proj",
+        "attention_norm": "norm1",
+        "hidden": "mlp.fc1",
+        "output": "mlp.fc2",
+        "mlp_norm": "norm2",
+    },
+)
 LLAVA: Recipe = {
     "weights": {
         **names.below(TOWER, clip.CLIP_VISION["weights"]),
@@ -59,6 +70,31 @@ LLAVA: Recipe = {
         "language_model.model.",
         "model.language_model.",
     ),
+}
+
+QWEN2_VL: Recipe = {
+    "weights": {
+        # an image is a clip of two frames that are alike
+        f"{TOWER}/fusion/image/embedding/projection/kernel": (
+            over_frames,
+            "visual.patch_embed.proj.weight",
+        ),
+        **{
+            f"{TOWER}/block_{{i}}/attention/{name}/{ours}": (
+                part(number),
+                f"visual.blocks.{{i}}.attn.qkv.{theirs}",
+            )
+            for number, name in enumerate(("query", "key", "value"))
+            for ours, theirs in (("kernel", "weight"), ("bias", "bias"))
+        },
+        **names.below(TOWER, names.block(QWEN_BLOCK)),
+        **names.norm(f"{TOWER}/norm", "visual.merger.ln_q"),
+        **names.dense(f"{TOWER}/head/hidden", "visual.merger.mlp.0"),
+        **names.dense(f"{TOWER}/head/output", "visual.merger.mlp.2"),
+        **llama.LLAMA["weights"],
+    },
+    "unused": llama.LLAMA["unused"],
+    "prefixes": ("model.", "model.language_model."),
 }
 
 
@@ -141,4 +177,68 @@ def llava(config: Mapping[str, Any]) -> Config:
     return {
         **arguments,
         "modality_configs": settings.modalities(image=image, text=text),
+    }
+
+
+def qwen2_vl(config: Mapping[str, Any]) -> Config:
+    """Return the arguments of a model with the configuration of Qwen2-VL."""
+    vision = settings.value_of(config, "vision_config")
+    # the first configurations have those of the text beside it
+    inner = {**config, **config.get("text_config", {})}
+    known = {"spatial_merge_size": 2, "hidden_act": "quick_gelu"}
+    settings.check_known(vision, known)
+    settings.check_known(inner, {"use_sliding_window": False})
+    inner |= {"architectures": ["ForCausalLM"], "attention_bias": False}
+    width = settings.size_of(inner, "hidden_size")
+    inside = settings.size_of(vision, "embed_dim")
+    patch = settings.sizes_of(vision, "patch_size")
+    pixels = {
+        "type": "2d",
+        "dim": inside,
+        "embedding": PatchEmbedding(
+            patch, inside, use_bias=False, data_format="channels_last"
+        ),
+        "position": None,
+    }
+    dense = keras.layers.Dense
+    head = keras.Sequential(
+        [
+            dense(4 * inside, activation="gelu", name="hidden"),
+            dense(width, name="output"),
+        ],
+        name="head",
+    )
+    tower = {
+        "modality_configs": settings.modalities(image=pixels),
+        "unified_dim": inside,
+        "num_layers": settings.size_of(vision, "depth"),
+        "num_heads": settings.size_of(vision, "num_heads"),
+        "hidden_dim": int(inside * settings.value_of(vision, "mlp_ratio")),
+        "activation": "quick_gelu",
+        "rotary": "qwen2_vl_vision",
+        "rotary_rule": "image",
+        "epsilon": 1e-6,
+        "dropout": 0.0,
+        "modality_embedding": False,
+        "normalization": None,
+        "pooling": "merged",
+        "head": keras.saving.serialize_keras_object(head),
+    }
+    image = {
+        "type": "2d",
+        "dim": width,
+        "embedding": settings.tower(tower),
+        "position": None,
+        "into": "text",
+    }
+    rotary = llama.rotary_of(inner, "qwen2_vl")
+    arguments = llama.llama(inner)
+    return {
+        **arguments,
+        "modality_configs": settings.modalities(
+            image=image, text=arguments["modality_configs"]["text"]
+        ),
+        "use_bias": "qkv",
+        "rotary": {**rotary, "sections": llama.sections_of(inner)},
+        "rotary_rule": "qwen2_vl",
     }

@@ -38,13 +38,24 @@ LLAMA: Recipe = {
 
 def rotary_of(config: Mapping[str, Any], convention: str = "llama") -> Config:
     """Return the arguments of a rotary embedding, in new and old configurations."""
-    rules = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    rules = _rules(config)
     wavelength = rules.pop("rope_theta", config.get("rope_theta", 10000.0))
-    kind = rules.get("rope_type", rules.pop("type", "default"))
+    kind = rules.pop("type", "default")
+    kind = rules.get("rope_type", kind)
     rotary = {"convention": convention, "max_wavelength": float(wavelength)}
-    if kind == "default":
+    # the sections of several axes are no scaling
+    if kind in ("default", "mrope"):
         return rotary
     return {**rotary, "scaling": {**rules, "rope_type": kind}}
+
+
+def sections_of(config: Mapping[str, Any]) -> list[int]:
+    """Return how many pairs of channels each axis of a rotary embedding turns."""
+    return list(settings.value_of(_rules(config), "mrope_section"))
+
+
+def _rules(config: Mapping[str, Any]) -> Config:
+    return dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
 
 
 def llama(config: Mapping[str, Any]) -> Config:
