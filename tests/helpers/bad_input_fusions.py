@@ -81,7 +81,6 @@ MODEL = {
     "hidden": {"text": ["image"]},
     "gated": ["image"],
     "remat": False,
-    "final_norm": True,
     **OF_BLOCK,
     "rotary_rule": {"rule": "sequence"},
     **SHARED,
