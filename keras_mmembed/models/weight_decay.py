@@ -30,8 +30,8 @@ def weights_without_decay(model: keras.layers.Layer) -> list[keras.Variable]:
 
     These are embeddings of positions, modalities and segments, tables of relative
     position biases, special tokens (class, register, start, end and missing), gates,
-    biases, and the scales of normalization layers. Decay would pull biases and scales to zero, and would shrink an embedding
-    in every step in which no sample uses it.
+    biases, and the scales of normalization layers. Decay would pull biases and scales
+    to zero, and would shrink an embedding in every step in which no sample uses it.
 
     Args:
         model: A Keras model or layer that is built.
