@@ -21,11 +21,7 @@ from keras_mmembed.common.types import (
 )
 from keras_mmembed.fusion import checks as fusion_checks
 from keras_mmembed.fusion import config as fusion_config
-from keras_mmembed.fusion.arguments import (
-    ByModality,
-    CallArguments,
-    collect,
-)
+from keras_mmembed.fusion.arguments import ByModality, CallArguments, collect
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.config import ModalityConfig
 from keras_mmembed.fusion.config_checks import check_configs
