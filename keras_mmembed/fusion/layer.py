@@ -1,7 +1,7 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Unpack, get_args
+from typing import Any, Unpack, get_args
 
 import keras
 
@@ -20,12 +20,7 @@ from keras_mmembed.common.types import (
 )
 from keras_mmembed.fusion import checks as fusion_checks
 from keras_mmembed.fusion import config as fusion_config
-from keras_mmembed.fusion.arguments import (
-    ByModality,
-    CallArguments,
-    FusionCall,
-    collect,
-)
+from keras_mmembed.fusion.arguments import ByModality, CallArguments, collect
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.config import ModalityConfig
 from keras_mmembed.fusion.config_checks import check_configs
@@ -35,7 +30,7 @@ from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import make_norm
 from keras_mmembed.fusion.output_spec import ordered, output_spec
 from keras_mmembed.fusion.split import SplitsTokens
-from keras_mmembed.fusion.standardize import CallByModality
+from keras_mmembed.fusion.standardize import CallOfFusion
 from keras_mmembed.fusion.sublayers import (
     make_branches,
     make_layout,
@@ -48,9 +43,7 @@ WHO = "MultiModalFusion"
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
 @clear_calls
-class MultiModalFusion(
-    KeepsSublayers, CallByModality, SplitsTokens, keras.layers.Layer
-):
+class MultiModalFusion(KeepsSublayers, CallOfFusion, SplitsTokens, keras.layers.Layer):
     """Fuses text, image, audio and video features in one sequence of tokens.
 
     Token `t` of modality `i`, after a projection to the common width, becomes
@@ -374,9 +367,6 @@ class MultiModalFusion(
                 )
                 setattr(self, name, weight)
         self.built = True
-
-    if TYPE_CHECKING:
-        __call__: FusionCall
 
     def call(
         self,

@@ -9,6 +9,7 @@ import numpy as np
 from keras_mmembed.common import checks
 from keras_mmembed.common.call_arguments import Arguments, as_array
 from keras_mmembed.fusion import argument_checks
+from keras_mmembed.fusion.arguments import FusionCall
 from keras_mmembed.fusion.checks import check_dict, check_keys
 
 WHO = "MultiModalFusion"
@@ -32,6 +33,13 @@ class CallByModality:
     def standardize(self, *args: Any) -> tuple[Any, ...]:
         """Return the positional arguments of a call as a call reads them."""
         return standardize(_names_of(self), args, {})[0]
+
+
+class CallOfFusion(CallByModality):
+    """The part of a fusion that reads the arguments of a call."""
+
+    if TYPE_CHECKING:
+        __call__: FusionCall
 
 
 def _names_of(layer: Any) -> tuple[str, ...]:

@@ -117,14 +117,9 @@ ATTENTION_ROWS = [
         for argument, labels, meaning in OF_CALLS
     ],
     ("MultiModalAttention-call: return_attention_scores", "bool", RIGHT),
-    *[
-        (place, labels, meaning)
-        for place in ("TransformerBlock-*: tokens", "*: encoded")
-        for labels, meaning in (
-            (f"{NUMBERS}, floats, lists", FEATURES),
-            ("symbolic width + 1, symbolic width 1", SIZES),
-        )
-    ],
+    ("TransformerBlock-*: tokens", f"{NUMBERS}, floats, lists", FEATURES),
+    ("*: encoded", f"{NUMBERS}, floats, lists", FEATURES),
+    ("*: encoded", "symbolic width + 1, symbolic width 1", SIZES),
     ("*-encoded: encoded_mask", "None, symbolic None", NONE),
     ("*-encoded: encoded_mask", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
     ("*-encoded: encoded_mask", "bools, floats, integers, bytes", TRUTH),
