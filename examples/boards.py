@@ -97,7 +97,7 @@ def draw_boards(model, boards, written, path):
     ids = keras.ops.convert_to_numpy(fused["modality_ids"])[0]
     looks = keras.ops.convert_to_numpy(scores[-1])[:, :, 0].mean(axis=1)[:, ids == 1]
     side = some["board"].shape[1]
-    figure, grid = plt.subplots(3, 4, figsize=(9, 8.4), layout="constrained")
+    figure, grid = plt.subplots(3, 4, figsize=(9, 9.9), layout="constrained")
     for index, row in enumerate(rows):
         left, right = grid[index % 3, 2 * (index // 3) : 2 * (index // 3) + 2]
         cells = some["board"][index].reshape(side, side, 8, 8)

@@ -1,7 +1,11 @@
+import sys
 from collections import Counter
 
 import keras
 import pytest
+
+# TensorFlow traces a tower in a decoder in a model in a doctest
+sys.setrecursionlimit(3000)
 
 
 def pytest_ignore_collect(collection_path):

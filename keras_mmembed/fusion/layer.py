@@ -109,7 +109,8 @@ class MultiModalFusion(KeepsSublayers, CallOfFusion, SplitsTokens, keras.layers.
         embedding: A layer that makes features of raw inputs, such as
             `PatchEmbedding`, or `keras.layers.Embedding` with a mask. It is given the
             mask of its inputs; its own is that of the tokens. With a `BoxEmbedding`
-            the inputs are the boxes of the tokens.
+            the inputs are the boxes of the tokens. A `MultiModalTransformer` of one
+            modality (a tower) takes its inputs without their name.
         into: The name of another modality, at whose `placeholders` the tokens are
             placed in their order, instead of being concatenated. A place that is left
             over is masked, a token that is left over goes nowhere; where both numbers
