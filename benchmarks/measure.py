@@ -8,6 +8,7 @@ import time
 # the names of the models that the others are compared with
 OURS = "keras_mmembed"
 FLOOR = "floor"
+PEER = "transformers on PyTorch"
 SHORTEST_SAMPLE = 1e-3
 FEWEST_ROUNDS = 5
 
