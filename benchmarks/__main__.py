@@ -16,15 +16,15 @@ from benchmarks.goals import HUB
 from benchmarks.measure import FLOOR, OURS
 
 BACKENDS = ("jax", "tensorflow", "torch")
-PARTS = ("times", "memory", "scaling", "serving", "import")
+PARTS = ("times", "memory", "scaling", "serving", "generation", "import")
 # KerasHub has an environment of its own, where the rest is not measured again
 HUB_PLAN = {
     "sizes": ("reference",),
     "kinds": ("forward", "step"),
     "models": (FLOOR, OURS, HUB),
 }
-# memory, scaling, serving, import and KerasHub of one backend
-SECONDS_OF_OTHER_PARTS = 90
+# memory, scaling, serving, generation, import and KerasHub of one backend
+SECONDS_OF_OTHER_PARTS = 180
 # freed memory stays in the process: else the page faults that one model causes by
 # its pattern of allocations would decide
 WARM_MEMORY = {

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from benchmarks.measure import FLOOR, OURS, ROTARY, WITHOUT, quartiles, ratios
+from benchmarks.measure import (
+    FLOOR,
+    OURS,
+    PEER,
+    ROTARY,
+    WITHOUT,
+    quartiles,
+    ratios,
+)
 
 DOCUMENT = "module of the document"
 HUB = "KerasHub layers"
@@ -44,10 +52,21 @@ def goals(results):
             if row["name"] == OURS and row["mode"] != "eager":
                 kind = f"{backend['backend']}, {row['kind']}, {row['mode']}"
                 made.append(Goal(f"{kind}: peak memory", row["ratio"], 1.5))
+        for row in backend.get("generation", []):
+            made += _goals_of_generation(backend["backend"], row)
     for backend in results["hub"]:
         for row in backend["times"]:
             made += _goals_of_row(row, {HUB: 1.0})
     return made
+
+
+def _goals_of_generation(backend, row):
+    """Return a goal where there is one: eager on PyTorch, compiled on JAX."""
+    limit = {"torch": 1.0, "jax": 0.67}.get(backend)
+    if limit is None:
+        return []
+    text = f"{backend}, generation: time per token over {PEER}"
+    return [Goal(text, row["summary"][OURS]["ratio"][1], limit)]
 
 
 def _limits(row):

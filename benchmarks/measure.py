@@ -8,6 +8,7 @@ import time
 # the names of the models that the others are compared with
 OURS = "keras_mmembed"
 FLOOR = "floor"
+PEER = "transformers on PyTorch"
 WITHOUT = "without"
 # the name of a group
 ROTARY = "rotary embedding in a block"

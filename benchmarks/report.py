@@ -1,7 +1,7 @@
 """Tables and a picture of what was measured."""
 
 from benchmarks.goals import goals
-from benchmarks.measure import FLOOR, OURS
+from benchmarks.measure import FLOOR, OURS, PEER
 from benchmarks.sizes import SIZES
 
 COLORS = {OURS: "#0072b2", FLOOR: "#999999", "copy": "#cccccc"}
@@ -22,6 +22,7 @@ def markdown(results):
         ("Peak memory over inputs and outputs", _memory),
         ("Time against tokens", _scaling),
         ("Exports for a server", _serving),
+        ("Greedy decoding", _generation),
     ):
         table = [line for b in results["backends"] for line in make(b)]
         if table:
@@ -165,7 +166,19 @@ def _serving(backend):
         )
 
 
+def _generation(backend):
+    for row in backend.get("generation", []):
+        for name, found in row["summary"].items():
+            per_token = found["seconds"][1] / row["tokens"]
+            cells = (f"{1 / per_token:.1f}", spread(found["ratio"]))
+            yield _line(backend["backend"], name, *cells)
+
+
 _HEADS = {
+    _generation: [
+        f"| backend | program | tokens per second | time over {PEER} |",
+        "|---|---|---|---|",
+    ],
     _memory: ["| backend | program | model | ratio |", "|---|---|---|---|"],
     _scaling: [
         "| backend | program | model | exponent | time per token over the first |",

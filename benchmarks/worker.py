@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from benchmarks import measure, memory, plan, scaling, serving
+from benchmarks import generation, measure, memory, plan, scaling, serving
 from benchmarks.competitors import groups
 from benchmarks.measure import OURS
 from benchmarks.programs import make_program
@@ -99,6 +99,7 @@ PARTS = {
     "memory": memory.measure_memory,
     "scaling": scaling.measure_scaling,
     "serving": serving.measure_serving,
+    "generation": generation.measure_generation,
 }
 
 

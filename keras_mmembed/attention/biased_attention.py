@@ -12,7 +12,7 @@ from keras_mmembed.attention.cache import (
     used_part,
     write_cache,
 )
-from keras_mmembed.attention.direct import calls_directly, direct
+from keras_mmembed.attention.direct import attend, calls_directly, direct
 from keras_mmembed.attention.parts import total_bias, turn, without_masks
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
@@ -157,10 +157,16 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
             bias = total_bias(
                 self.bias, query, source, positions, key_positions, attention_bias
             )
+        times = self.num_heads // (self.num_key_value_heads or self.num_heads)
         if end is not None:
             mask = None if mask is None else mask[..., :end]
             bias = None if bias is None else bias[..., :end]
-        outputs, _ = self._compute_attention(
-            queries, keys, values, mask, False, attention_bias=bias
-        )
+        if calls_directly() and bias is None and self.soft_cap is None:
+            keys, values = repeat_heads(keys, times), repeat_heads(values, times)
+            scale = self._inverse_sqrt_key_dim
+            outputs = attend(queries, keys, values, with_heads(mask), scale)
+        else:
+            outputs, _ = self._compute_attention(
+                queries, keys, values, mask, False, attention_bias=bias
+            )
         return direct(self._output_dense, outputs), cache

@@ -41,7 +41,9 @@ def _write(cache: Tensor, tokens: Tensor, index: Any) -> Tensor:
         end = index + ops.shape(tokens)[1]
         parts = [cache[:, :index], ops.cast(tokens, cache.dtype), cache[:, end:]]
         return ops.concatenate(parts, axis=1)
-    # no update of a slice: TensorFlow has it in compiled graphs only
+    if keras.backend.backend() == "jax":
+        return ops.slice_update(cache, (0, index, 0, 0), ops.cast(tokens, cache.dtype))
+    # TensorFlow updates a slice in graphs of XLA only
     slots = ops.reshape(count(cache, axis=1), (1, -1, 1, 1))
     is_here = ops.equal(slots, ops.cast(index, slots.dtype))
     return ops.where(is_here, ops.cast(tokens, cache.dtype), cache)

@@ -36,11 +36,38 @@ def direct(layer: Any, inputs: Any) -> Tensor:
     if layer.compute_dtype == layer.variable_dtype:
         if is_quantized:
             return layer.quantized_call(inputs)
-        is_product = type(layer) in (keras.layers.Dense, keras.layers.EinsumDense)
-        return _product(layer, inputs) if is_product else layer.call(inputs)
+        function = FUNCTIONS.get(type(layer))
+        return function(layer, inputs) if function else layer.call(inputs)
     with AutocastScope(layer.compute_dtype if layer.autocast else None):
         call = layer.quantized_call if is_quantized else layer.call
         return call(inputs)
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float
+) -> Tensor:
+    """Return what queries attend to, by the kernel of PyTorch.
+
+    Shapes:
+        query, key, value: `(batch, length, heads, head_dim)`.
+        mask: of four axes that broadcast with the scores, bool.
+        result: as `query`.
+    """
+    import torch
+
+    heads_first = (x.transpose(1, 2) for x in (query, key, value))
+    kernel = torch.nn.functional.scaled_dot_product_attention
+    return kernel(*heads_first, attn_mask=mask, scale=scale).transpose(1, 2)
+
+
+def _rms_norm(layer: Any, inputs: Any) -> Tensor:
+    """Return what a norm of the last axis makes of inputs."""
+    import torch
+
+    if list(layer.axis) not in ([-1], [len(inputs.shape) - 1]):
+        return layer.call(inputs)
+    scale = layer.scale.value
+    return torch.nn.functional.rms_norm(inputs, scale.shape, scale, layer.epsilon)
 
 
 def _product(layer: Any, inputs: Any) -> Tensor:
@@ -56,3 +83,11 @@ def _product(layer: Any, inputs: Any) -> Tensor:
     if layer.bias is not None:
         outputs = outputs + layer.bias.value
     return outputs if layer.activation is None else layer.activation(outputs)
+
+
+# by the class of a layer, what computes the same with fewer calls
+FUNCTIONS: dict[type, Callable[[Any, Any], Tensor]] = {
+    keras.layers.Dense: _product,
+    keras.layers.EinsumDense: _product,
+    keras.layers.RMSNormalization: _rms_norm,
+}

@@ -69,13 +69,20 @@ class Decoder:
             return pick(logits, chance), state
 
         def proceed(
-            ids: Tensor, state: Any, index: Any, chance: Any
+            caches: Any, ids: Tensor, state: Any, index: Any, chance: Any
         ) -> tuple[Tensor, Any]:
-            logits, state = step(model, ids, state, index)
+            logits, state = step(model, ids, {**state, "caches": caches}, index)
             return pick(logits, chance), state
 
         self.begin = compiled(model, begin)
-        self.proceed = compiled(model, proceed)
+        self._proceed = compiled(model, proceed, num_owned=1)
+
+    def proceed(
+        self, ids: Tensor, state: Any, index: Any, chance: Any
+    ) -> tuple[Tensor, Any]:
+        """Return the next tokens and the new state; the caches of the old are gone."""
+        rest = {name: value for name, value in state.items() if name != "caches"}
+        return self._proceed(state["caches"], ids, rest, index, chance)
 
 
 def decoder_of(model: Any, sampling: Sampling) -> Decoder:
