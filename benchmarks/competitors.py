@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from benchmarks import compositions, sizes
-from benchmarks.measure import FLOOR, OURS
+from benchmarks.measure import FLOOR, OURS, ROTARY, WITHOUT
 from keras_mmembed import MultiModalFusion
 
 
@@ -38,6 +38,8 @@ class Group:
 def groups(size, dropout):
     """Return the groups that the installed packages allow."""
     made = [fusion_group(size, dropout)]
+    if size.name == "reference" and not dropout:
+        made.append(block_group(size))
     # the work of published modules is that of one size, which they have in common
     if keras.backend.backend() == "torch" and size.name == "reference" and not dropout:
         made += peer_groups(size)
@@ -72,6 +74,17 @@ def fusion_group(size, dropout):
         own_inputs={"copy": {"fused": np.ones(size.fused_shape, "float32")}},
         same_numbers=("Keras layers", "module of the document"),
     )
+
+
+def block_group(size):
+    """Return a block with a rotary embedding, and the same without it."""
+    shape = (2, *size.fused_shape[1:])
+    models = {WITHOUT: compositions.Block(size.width)}
+    models[OURS] = compositions.Block(size.width, rotary="llama")
+    tokens = np.random.default_rng(0).standard_normal(shape, dtype="float32")
+    for model in models.values():
+        model({"tokens": tokens})
+    return Group(ROTARY, WITHOUT, models, {"tokens": tokens})
 
 
 def peer_groups(size):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from benchmarks import sizes
-from keras_mmembed import MultiModalFusion
+from keras_mmembed import MultiModalAttention, MultiModalFusion
 
 
 class Floor(keras.layers.Layer):
@@ -77,6 +77,22 @@ class NaiveComposition(keras.layers.Layer):
             x = self.norm(x + self.modality(ids))
             parts.append(self.drop(x, training=training))
         return self.join(parts)
+
+
+class Block(keras.layers.Layer):
+    """A block of an encoder (pre-norm), by default without positions in attention."""
+
+    def __init__(self, width, rotary=None):
+        super().__init__()
+        self.norms = [keras.layers.LayerNormalization(epsilon=1e-6) for _ in range(2)]
+        self.attention = MultiModalAttention(width // 64, rotary=rotary)
+        self.hidden = keras.layers.Dense(4 * width, activation="gelu")
+        self.outputs = keras.layers.Dense(width)
+
+    def call(self, inputs, training=None):
+        tokens = inputs["tokens"]
+        tokens = tokens + self.attention(self.norms[0](tokens))
+        return tokens + self.outputs(self.hidden(self.norms[1](tokens)))
 
 
 class KerasHubComposition(NaiveComposition):

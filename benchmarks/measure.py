@@ -8,6 +8,9 @@ import time
 # the names of the models that the others are compared with
 OURS = "keras_mmembed"
 FLOOR = "floor"
+WITHOUT = "without"
+# the name of a group
+ROTARY = "rotary embedding in a block"
 SHORTEST_SAMPLE = 1e-3
 FEWEST_ROUNDS = 5
 

@@ -2,13 +2,15 @@
 
 A board has 3x3 cells, each empty or with a real handwritten digit. One kind of question
 names a cell ("what digit is at the upper left ?"), the other counts ("how many sevens
-are there ?"). Test boards use other digit images; some are 5x5, for which the learned
-position table is interpolated. For an ablation, models without one part are trained.
+are there ?"). A model chooses the answer, and another one writes it, word by word
+("three sevens"). Test boards use other digit images; some are 5x5, for which the
+learned position table is interpolated. For an ablation, models without one part are
+trained.
 
     KERAS_BACKEND=jax python examples/01_visual_question_answering.py --quick
 
-It needs scikit-learn and matplotlib. `--quick` trains two small models, with and
-without positional encodings, and checks the margin between them.
+It needs scikit-learn and matplotlib. `--quick` trains two models of each kind for a
+short time, with and without positional encodings, and checks the margins.
 """
 
 import os
@@ -30,11 +32,11 @@ from boards import (
     CELL,
     PLACES,
     WORDS,
-    draw_boards,
     draw_learned,
     make_boards,
     split_digits,
 )
+from written_answers import compare_writers
 
 from keras_mmembed import MultiModalTransformer, PositionEmbedding2D
 
@@ -117,7 +119,8 @@ def main():
     number, epochs = (96 * BATCH, 4) if options.quick else (640 * BATCH, 7)
     # "count" questions take longer to learn than "where" questions
     share = 1.0 if options.quick else 0.5
-    inputs, answers, _ = make_boards(rng, train_digits, number, place_share=share)
+    boards = make_boards(rng, train_digits, number, place_share=share)
+    inputs, answers, _ = boards
     tests = {s: make_boards(rng, test_digits, 32 * BATCH, s) for s in (3, 5)}
     parts = dict(list(PARTS.items())[:2]) if options.quick else PARTS
     results, curves = {}, {}
@@ -129,20 +132,21 @@ def main():
         curves[name] = train(model, only(names, inputs), answers, epochs)["accuracy"]
         results[name] = score(model, names, tests)
         if name == "whole model":
+            chooser = model
             clipped = make_model(larger="clip")
             clipped.set_weights(model.get_weights())
             results["positions clipped, not resized"] = score(clipped, names, tests)
             model.save(options.output / "vqa.keras")
             draw_learned(model, options.output / "vqa_learned.png")
-            for side, boards in tests.items():
-                draw_boards(model, boards, options.output / f"vqa_boards_{side}.png")
+    results |= compare_writers(options, make_configs, chooser, boards, tests, epochs)
     draw_curves(curves, options.output / "vqa_training.png")
     columns = [
         f"{kind}, {side}x{side}" for side in tests for kind in ("where", "count")
     ]
     print_table(f"right answers ({keras.backend.backend()})", columns, results)
-    margin = results["whole model"][0] - results["without positions"][0]
-    assert margin > 0.4, f"positions should matter for cells, margin {margin:.1%}"
+    for whole, part in (("whole model", "without"), ("written", "written, without")):
+        margin = results[whole][0] - results[f"{part} positions"][0]
+        assert margin > 0.4, f"positions should matter for cells, margin {margin:.1%}"
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ def without_positions(configs):
 
 def silence_modalities(model):
     """Fix the modality embedding to zero."""
-    rows = model.fusion.modality.get_weights()[0]
-    model.fusion.modality.set_weights([0 * rows])
+    rows = model.fusion.modality.get_weights()
+    model.fusion.modality.set_weights([0 * row for row in rows])
     model.fusion.modality.trainable = False
 
 
@@ -73,7 +73,8 @@ def print_table(title, columns, rows):
     print(f"\n| {title} | {' | '.join(columns)} |")
     print("|---" * (1 + len(columns)) + "|")
     for name, values in rows.items():
-        print(f"| {name} | {' | '.join(f'{value:.1%}' for value in values)} |")
+        shares = [f"{value:.1%}" if value == value else "-" for value in values]
+        print(f"| {name} | {' | '.join(shares)} |")
 
 
 def draw_curves(curves, path):

@@ -8,6 +8,7 @@ import keras
 import matplotlib
 import numpy as np
 from sklearn.datasets import load_digits
+from writing import Vocabulary
 
 from keras_mmembed import plot_similarity
 
@@ -16,11 +17,13 @@ import matplotlib.pyplot as plt
 
 CELL = 64  # pixels
 ROWS, COLUMNS = ("upper", "middle", "lower"), ("left", "center", "right")
+NAMES = "zero one two three four five six seven eight nine".split()
 PLURALS = "zeros ones twos threes fours fives sixes sevens eights nines".split()
 PLACES = [
     f"what digit is at the {row} {column} ?" for row in ROWS for column in COLUMNS
 ]
 QUESTIONS = PLACES + [f"how many {plural} are there ?" for plural in PLURALS]
+VOCABULARY = Vocabulary(["(start) no", *NAMES, *PLURALS])
 WORDS = sorted({word for question in QUESTIONS for word in question.split()})
 EMPTY_SHARE = 0.3
 MOST_COUNTED = 4
@@ -31,6 +34,17 @@ def question_tokens():
     rows = [[WORDS.index(word) + 1 for word in text.split()] for text in QUESTIONS]
     longest = max(map(len, rows))
     return np.array([row + [0] * (longest - len(row)) for row in rows], "int32")
+
+
+def answer_sentences(answers, questions):
+    """Return the answers in words, such as "seven" or "three sevens"."""
+    sentences = []
+    for answer, question in zip(answers, questions, strict=True):
+        digit = question - len(PLACES)
+        names = NAMES if answer == 1 else PLURALS
+        count = "no" if answer == 0 else NAMES[answer]
+        sentences.append(NAMES[answer] if digit < 0 else f"{count} {names[digit]}")
+    return np.array(sentences)
 
 
 def split_digits(rng, num_test=397):
@@ -73,8 +87,8 @@ def make_boards(rng, digits, number, side=3, place_share=0.5):
     return inputs, answers, questions
 
 
-def draw_boards(model, boards, path):
-    """Draw three boards of each kind with question, prediction and attention."""
+def draw_boards(model, boards, written, path):
+    """Draw three boards of each kind with question, answers and attention."""
     inputs, answers, questions = boards
     rows = np.argsort(questions >= len(PLACES), kind="stable")[[0, 1, 2, -3, -2, -1]]
     some = {name: values[rows] for name, values in inputs.items()}
@@ -91,6 +105,8 @@ def draw_boards(model, boards, path):
         left.set_title(QUESTIONS[questions[row]].replace(" at ", "\nat "), fontsize=9)
         color = "green" if predicted[index] == answers[row] else "red"
         text = f"answer {answers[row]}, predicted {predicted[index]}"
+        if written is not None:
+            text += f"\nwritten: {written[row]}"
         left.set_xlabel(text, color=color)
         for edge in range(8, 8 * side, 8):
             left.axhline(edge - 0.5, color="lightgray", linewidth=0.5)

@@ -7,6 +7,7 @@ direction are random.
 import keras
 import matplotlib
 import numpy as np
+from writing import Vocabulary
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -26,8 +27,8 @@ WAYS = {  # rows and columns per frame
 CAPTIONS = [f"{name} moves {way}" for name in NAMES for way in WAYS]
 # of the same digit: opposite ways follow each other
 OPPOSITES = np.arange(len(CAPTIONS)) ^ 1
-WORDS = sorted({word for caption in CAPTIONS for word in caption.split()})
-START = len(WORDS) + 1
+VOCABULARY = Vocabulary(["(start)", *CAPTIONS])
+START = VOCABULARY.words.index("(start)")
 
 
 def caption_tokens(blind=False):
@@ -36,10 +37,8 @@ def caption_tokens(blind=False):
     The inputs begin with `START` and are the targets shifted by one word; both are
     padded with 0. With `blind`, every input word is `START`.
     """
-    rows = [[WORDS.index(word) + 1 for word in text.split()] for text in CAPTIONS]
-    longest = max(map(len, rows))
-    said = np.array([row + [0] * (longest - len(row)) for row in rows], "int32")
-    read = np.concatenate([np.full_like(said[:, :1], START), said[:, :-1]], axis=1)
+    starts = ["(start)"] * len(CAPTIONS)
+    read, said, _ = VOCABULARY.teacher_forcing(starts, CAPTIONS)
     read = np.where(said > 0, START if blind else read, 0)
     return read.astype("uint8"), said
 
@@ -75,6 +74,18 @@ def with_backwards(clips, caption):
     return both, np.concatenate([caption, OPPOSITES[caption]])
 
 
+def score_captions(model, clips, read, said):
+    """Return the log-likelihood of each caption for each clip, `(clips, captions)`."""
+    clip = np.repeat(clips, len(read), axis=0)
+    pairs = {"clip": clip, "caption": np.tile(read, (len(clips), 1))}
+    pairs = {tensor.name: pairs[tensor.name] for tensor in model.inputs}
+    logits = model.predict(pairs, batch_size=512, verbose=0)
+    logs = keras.ops.convert_to_numpy(keras.ops.log_softmax(logits))
+    words = np.tile(said, (len(clips), 1))
+    logs = np.take_along_axis(logs, words[..., None], axis=-1)[..., 0]
+    return np.where(words > 0, logs, 0).sum(axis=1).reshape(len(clips), len(read))
+
+
 def measure(scores, truth):
     """Return recall at 1 and 5, and how often the opposite direction scores less."""
     rows = np.arange(len(truth))
@@ -85,16 +96,21 @@ def measure(scores, truth):
     return [*recalls, (np.sign(right[:, 0] - opposite) + 1).mean() / 2]
 
 
-def draw_clips(clips, truth, scores, path):
-    """Draw clips, and the scores of the right, the opposite and the best captions."""
+def draw_clips(clips, truth, scores, written, path):
+    """Draw clips, their written captions, and the scores of some captions.
+
+    Those are the right one, its opposite, and the best two others.
+    """
     picked = [np.flatnonzero(truth % len(WAYS) == way)[0] for way in (1, 2, 4, 7)]
-    figure, grid = plt.subplots(4, 2, figsize=(10, 6), width_ratios=(6, 2.6))
+    figure, grid = plt.subplots(4, 2, figsize=(10, 7.2), width_ratios=(6, 2.6))
     for (left, right), index in zip(grid, picked, strict=True):
         strip = np.concatenate(list(clips[index, ..., 0]), axis=1)
         left.imshow(strip, cmap="gray_r")
         for edge in range(SIDE, FRAMES * SIDE, SIDE):
             left.axvline(edge - 0.5, color="lightgray", linewidth=0.8)
         left.set(xticks=[], yticks=[])
+        color = "green" if written[index] == CAPTIONS[truth[index]] else "red"
+        left.set_xlabel(f"written: {written[index]}", fontsize=9, color=color)
         right_caption, opposite = truth[index], OPPOSITES[truth[index]]
         order = np.argsort(scores[index])
         others = order[(order != right_caption) & (order != opposite)][-2:]
@@ -125,7 +141,15 @@ def draw_attention(model, clips, truth, path):
     table = keras.ops.convert_to_numpy(table)
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     figure, grid = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")
-    words = ["(digit)", "moves", "to", "the", "upper or lower", "left or right"]
+    words = [
+        "(digit)",
+        "moves",
+        "to",
+        "the",
+        "upper or lower",
+        "left or right",
+        "(end)",
+    ]
     for block, (axes, weights) in enumerate(zip(grid, scores, strict=False)):
         weights = keras.ops.convert_to_numpy(weights).mean(axis=(0, 1))
         looks = weights[ids == 1][:, ids == 0]

@@ -2,20 +2,24 @@
 
 import numpy as np
 from layer_cases import (
-    FUSION,
     FUSION_SHAPES,
     FUSION_UNKNOWN,
     LEARNED,
+    LLAMA,
     MORE_TOKENS,
     RESIZE,
+    SECTIONS,
     SOUND,
+    T5,
     Case,
     attention_case,
     bias_case,
+    block_case,
     boxes_case,
     conv_and_boxes,
     conv_case,
     fusion_case,
+    model_case,
     open_sum,
     position_case,
     raw_case,
@@ -159,22 +163,10 @@ CASES = [
     fusion_case("both", normalization="both", num_registers=2, missing="token"),
     fusion_case("rms", norm_type="rms"),
     fusion_case("none", normalization=None),
-    Case(
-        "MultiModalTransformer",
-        lambda **more: mm.MultiModalTransformer(
-            FUSION,
-            8,
-            num_layers=1,
-            num_heads=2,
-            pooling="tokens",
-            dropout=0.0,
-            **more,
-        ),
-        FUSION_SHAPES,
-        FUSION_UNKNOWN,
-        ids={"segment_ids": {"text": ((5,), 2)}},
-        projects=True,
-    ),
+    block_case("llama", rotary="llama", qk_norm="rms", **LLAMA),
+    block_case("t5", activation="relu", cross_attention=True, **T5),
+    model_case(""),
+    model_case("-rotary", rotary=SECTIONS, rotary_rule="qwen2_vl", head_dim=8, **LLAMA),
     Case(
         "MultiModalFusion-tokens",
         lambda **more: mm.MultiModalFusion(
@@ -251,6 +243,8 @@ def inputs_of(case, batch=2, seed=0, dtype="float32"):
         return rng.normal(size=(batch, *shape)).astype(dtype)
 
     def integers(shape, count):
+        if count is None:
+            return normal(shape)
         return rng.integers(0, count, size=(batch, *shape)).astype("int32")
 
     x = case.shape

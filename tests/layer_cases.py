@@ -14,7 +14,8 @@ class Case:
         shape: The shape of the input, or a dict of shapes by name.
         unknown: The same with `None` for the axes that may be unknown.
         call: Arguments of the call that are no tensors.
-        ids: Integer tensors of the call, by argument: shape and number of ids.
+        ids: Further tensors of the call, by argument: shape and number of ids, which is
+            `None` for floats.
         projects: Whether the layer multiplies its input by a matrix.
         has_tokens: Whether the axes of the input are those of the tokens.
         export_atol: The largest difference of an export, which orders sums anew.
@@ -79,7 +80,13 @@ def open_sum():
             "normalization": {"type": "rms", "place": "modality", "special": False},
         },
         "image": {**FUSION["image"], "normalization": {"place": "features"}},
-        "video": {"type": "3d", "dim": 8, "normalization": None},
+        "video": {
+            "type": "3d",
+            "dim": 8,
+            "normalization": None,
+            "position": None,
+            "row_token": True,
+        },
         "audio": {**FUSION["audio"], "terms": {"kind": mm.ModalityEmbedding(["a"])}},
     }
 
@@ -148,6 +155,40 @@ def attention_case(name, heads=2, axes=1, **kwargs):
     )
 
 
+def block_case(name, **kwargs):
+    ids = {"positions": ((5,), 3)}
+    if kwargs.get("cross_attention"):
+        ids["encoded"] = ((7, 16), None)
+    return Case(
+        f"TransformerBlock-{name}",
+        lambda **more: mm.TransformerBlock(2, 24, dropout=0.0, **kwargs, **more),
+        (5, 16),
+        (None, 16),
+        ids=ids,
+        projects=True,
+    )
+
+
+def model_case(name, **kwargs):
+    return Case(
+        f"MultiModalTransformer{name}",
+        lambda **more: mm.MultiModalTransformer(
+            FUSION,
+            8,
+            num_layers=1,
+            num_heads=2,
+            pooling="tokens",
+            dropout=0.0,
+            **kwargs,
+            **more,
+        ),
+        FUSION_SHAPES,
+        FUSION_UNKNOWN,
+        ids={"segment_ids": {"text": ((5,), 2)}},
+        projects=True,
+    )
+
+
 def raw_case(layer, *sizes, shape, unknown=None, **kwargs):
     options = "-".join(f"{value}" for value in kwargs.values())
     return Case(
@@ -183,5 +224,15 @@ def conv_case(name, *sizes, **kwargs):
 
 LEARNED = {"kind": "learned", "embeddings_initializer": "random_normal"}
 RESIZE = {**LEARNED, "interpolation": "bicubic", "out_of_range": "resize"}
+
+LLAMA = {
+    "norm_type": "rms",
+    "mlp": "gated",
+    "activation": "silu",
+    "num_key_value_heads": 1,
+    "use_bias": False,
+}
+T5 = {"norm_type": "rms", "relative_bias": "t5", "scale": 1.0, "use_bias": False}
+SECTIONS = {"convention": "qwen2_vl", "sections": (2, 1, 1)}
 
 SOUND = {"num_mel_bins": 12, "frame_length": 40, "frame_stride": 16}

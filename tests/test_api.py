@@ -27,6 +27,7 @@ LAYERS = {
     "RelativePositionBias": ["num_heads"],
     "SegmentEmbedding": ["num_segments"],
     "ZeroGate": [],
+    "TransformerBlock": ["num_heads", "hidden_dim"],
     "MultiModalTransformer": ["modality_configs", "unified_dim"],
     "MultiModalFusion": ["modality_configs", "unified_dim"],
 }

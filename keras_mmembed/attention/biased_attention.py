@@ -111,9 +111,10 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
             cache = write_cache(cache, keys, values, index)
             if isinstance(index, int) and value is None:
                 # where the slot is known, those behind it cost nothing
-                end = index + query.shape[1]
+                end = index + ops.shape(query)[1]
             if mask is None and value is None:
-                mask = causal_mask(query.shape[1], index, cache[0].shape[1])
+                sizes = ops.shape(query)[1], index, ops.shape(cache[0])[1]
+                mask = causal_mask(*sizes)
         keys, values = used_part(cache, end)
         bias = attention_bias
         if self.bias is not None:

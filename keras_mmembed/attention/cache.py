@@ -27,7 +27,7 @@ def write_cache(
 
 def _write(cache: Tensor, tokens: Tensor, index: Any) -> Tensor:
     if isinstance(index, int):
-        end = index + tokens.shape[1]
+        end = index + ops.shape(tokens)[1]
         parts = [cache[:, :index], ops.cast(tokens, cache.dtype), cache[:, end:]]
         return ops.concatenate(parts, axis=1)
     # no update of a slice: TensorFlow has it in compiled graphs only
@@ -36,7 +36,7 @@ def _write(cache: Tensor, tokens: Tensor, index: Any) -> Tensor:
     return ops.where(is_here, ops.cast(tokens, cache.dtype), cache)
 
 
-def used_part(cache: Cache, end: int | None) -> Cache:
+def used_part(cache: Cache, end: Any) -> Cache:
     """Return the first slots of a cache, all of them without an `end`."""
     return cache if end is None else (cache[0][:, :end], cache[1][:, :end])
 

@@ -26,17 +26,21 @@ def standardize_call(
     fits = training is None or isinstance(training, (bool, int))
     rule = "be True, False or None"
     checks.check(fits, WHO, "training", rule, repr(training), error=TypeError)
-    rotations = named.get("rotations")
+    check_tables(WHO, named.get("rotations"))
+    return args, kwargs
+
+
+def check_tables(who: str, rotations: Any) -> None:
+    """Raise unless the rotations of a call are two tensors, or `None`."""
     rule = "be a tensor of cosines and one of sines, as rotary.rotations returns"
     is_pair = isinstance(rotations, (list, tuple)) and len(rotations) == 2
     fits = rotations is None or is_pair
-    checks.check(fits, WHO, "rotations", rule, repr(rotations), error=TypeError)
+    checks.check(fits, who, "rotations", rule, repr(rotations), error=TypeError)
     for i, table in enumerate(rotations or ()):
-        call_arguments.as_array(WHO, f"rotations[{i}]", table)
+        call_arguments.as_array(who, f"rotations[{i}]", table)
         rule, fits = "be a tensor or an array", hasattr(table, "shape")
         received = type(table).__name__
-        checks.check(fits, WHO, f"rotations[{i}]", rule, received, error=TypeError)
-    return args, kwargs
+        checks.check(fits, who, f"rotations[{i}]", rule, received, error=TypeError)
 
 
 def check_optional_flag(argument: str, value: Any) -> bool | None:
@@ -85,19 +89,35 @@ def check_masks(query: Tensor, key: Tensor, *masks: Tensor | None) -> None:
     for name, mask in zip(MASKS, masks, strict=True):
         if mask is None:
             continue
-        tensors.check_flags(WHO, name, mask)
-        shape, size = checks.known_shape(mask.shape), keys
-        if name == "query_mask":
-            size = length
-        options = [(batch, size), (1, size)]
-        rule = f"be {(batch, size)}"
         if name == "attention_mask":
-            rule = f"be {(batch, length, keys)}, with an axis of heads or without"
-            pairs = [(n, keys) for n in (length, 1)]
-            leads = [(batch,), (1,), (batch, None), (1, None)]
-            options = [(*lead, *pair) for lead in leads for pair in pairs]
+            check_pairs(WHO, name, mask, (batch, length, keys))
+            continue
+        tensors.check_flags(WHO, name, mask)
+        size = length if name == "query_mask" else keys
+        shape, rule = checks.known_shape(mask.shape), f"be {(batch, size)}"
+        options = [(batch, size), (1, size)]
         fits = any(checks.shapes_match(shape, option) for option in options)
         checks.check(fits, WHO, f"{name}.shape", rule, shape)
+
+
+def check_pairs(who: str, argument: str, mask: Tensor, sizes: Shape) -> None:
+    """Raise unless a mask says of each pair of tokens whether one sees the other.
+
+    Args:
+        who: Name of the layer.
+        argument: Name of the mask.
+        mask: The mask.
+        sizes: Of the batch, the queries and the keys.
+    """
+    tensors.check_flags(who, argument, mask)
+    batch, length, keys = sizes
+    leads = [(batch,), (1,), (batch, None), (1, None)]
+    pairs = [(size, keys) for size in (length, 1)]
+    shape = checks.known_shape(mask.shape)
+    rule = f"be {(batch, length, keys)}, with an axis of heads or without"
+    options = [(*lead, *pair) for lead in leads for pair in pairs]
+    fits = any(checks.shapes_match(shape, option) for option in options)
+    checks.check(fits, who, f"{argument}.shape", rule, shape)
 
 
 def check_factor(argument: str, value: Any) -> float | None:

@@ -50,10 +50,10 @@ def standardize_fused(fused: Any) -> dict[str, Tensor]:
 
 def standardize_query(query: Any) -> dict[str, Tensor]:
     """Return the ids of queries, with lists of numbers as arrays."""
-    fits = isinstance(query, dict) and "modality_ids" in query
-    rule = "be a dict with 'modality_ids', and 'example_ids' if the call has them"
-    received = sorted(query, key=str) if isinstance(query, dict) else repr(query)
-    checks.check(fits, WHO, "query", rule, received)
+    is_dict, rule = isinstance(query, dict), "be a dict of ids by name"
+    checks.check(is_dict, WHO, "query", rule, repr(query), error=TypeError)
+    rule, received = "have 'modality_ids'", sorted(query, key=str)
+    checks.check("modality_ids" in query, WHO, "query", rule, received)
     keys = ["modality_ids"]
     if query.get("example_ids") is not None:
         keys.append("example_ids")
@@ -115,8 +115,7 @@ def _check_query(
     rule = "be given with `query`"
     checks.check(is_given, WHO, "start_index", rule, None, remedy)
     start = standardize_start(WHO, start_index)
-    is_open = queries is None or length is None
-    end = 2**31 if is_open else length - queries + 1
+    end = 2**31 if queries is None or length is None else length - queries + 1
     if isinstance(start, int):
         fits, rule = 0 <= start < end, f"lie in [0, {end})"
         checks.check(fits, WHO, "start_index", rule, start, remedy)

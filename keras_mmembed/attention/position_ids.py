@@ -33,7 +33,7 @@ class MixedTokens(NamedTuple):
         modality: The id of its modality.
         coordinates: `(batch, length, 3)`: frame, row and column, the frame with its
             rate.
-        item: The item that it belongs to, or `None` where that is unknown.
+        item: The number of its item in its modality, or `None` where that is unknown.
         example: The example that it belongs to, or `None` where all are one.
         repeats: Whether it stands where the token before does, or `None`.
     """
@@ -71,7 +71,8 @@ def rotary_positions(
 
     Shapes:
         fused: the dict that `MultiModalFusion` returns with `return_dict=True`;
-            `mask`, `modality_ids`, `positions` and, if there, `item_ids` are used.
+            `mask`, `modality_ids`, `positions` and, if there, `item_ids` are used;
+            without these, an image or a clip begins at frame, row and column 0.
         example_ids, repeats: `(batch, length)`.
         start_index: an integer or `(batch,)`.
         result: `(batch, length)` with `"sequence"`, else `(batch, length, axes)`;
@@ -263,25 +264,52 @@ def extents(rules: PositionRule, local: Tensor) -> Tensor:
 def first_of_item(rules: PositionRule, tokens: MixedTokens) -> Tensor:
     """Return int32 1 for the first token of each item, and 0 for the others.
 
-    A token of text is an item. One of a grid starts another where its modality or its
-    item changes, or, where items are unknown, at frame, row and column 0.
+    A token of text is an item, whatever its number. One of a grid starts another where
+    its modality or the number of its item changes, or, where numbers are unknown, at
+    frame, row and column 0. Audio goes on with the clip beside it, because numbers are
+    those within a modality.
     """
     same = ops.logical_and(tokens.clocked, _previous_is_equal(tokens.clocked))
-    alike = _previous_is_equal(tokens.modality)
-    if not rules.shares_clock:
-        same = ops.logical_and(same, alike)
-    if tokens.item is not None:
-        same = ops.logical_and(same, _previous_is_equal(tokens.item))
-    else:
-        origin = ops.logical_not(ops.any(tokens.coordinates > 0, axis=-1))
-        same = ops.logical_and(same, ops.logical_not(ops.logical_and(origin, alike)))
+    same = ops.logical_and(same, _previous_is_equal(tokens.valid))
+    if tokens.example is not None:
+        same = ops.logical_and(same, _previous_is_equal(tokens.example))
     if rules.splits_frames:
         frame = tokens.coordinates[..., 0]
         same = ops.logical_and(same, _previous_is_equal(frame))
-    if tokens.example is not None:
-        same = ops.logical_and(same, _previous_is_equal(tokens.example))
-    same = ops.logical_and(same, _previous_is_equal(tokens.valid))
-    return 1 - ops.cast(same, "int32")
+    alike = _previous_is_equal(tokens.modality)
+    if tokens.item is not None:
+        begins = ops.logical_not(_previous_is_equal(tokens.item))
+    else:
+        begins = _is_origin(tokens)
+    if rules.shares_clock:
+        begins = ops.logical_and(begins, alike)
+        begins = ops.logical_or(begins, other_grid(tokens, same))
+    else:
+        begins = ops.logical_or(begins, ops.logical_not(alike))
+    return 1 - ops.cast(ops.logical_and(same, ops.logical_not(begins)), "int32")
+
+
+def other_grid(tokens: MixedTokens, same: Tensor) -> Tensor:
+    """Return which tokens are of another grid than the last one before in their run.
+
+    Audio may stand between the two, on the clock of the first.
+
+    Args:
+        tokens: The tokens.
+        same: `(batch, length)`, whether a token goes on with the run of the one before.
+    """
+    grid = ops.cast(tokens.grid, "int32")
+    before = ops.cumsum(grid, axis=1) - grid
+    index = take_tokens(packed_order(tokens.grid), ops.maximum(before - 1, 0))
+    run = ops.cumsum(1 - ops.cast(same, "int32"), axis=1)
+    follows = ops.logical_and(before > 0, ops.equal(run, take_tokens(run, index)))
+    alike = ops.equal(tokens.modality, take_tokens(tokens.modality, index))
+    if tokens.item is not None:
+        begins = ops.not_equal(tokens.item, take_tokens(tokens.item, index))
+    else:
+        begins = _is_origin(tokens)
+    other = ops.logical_or(begins, ops.logical_not(alike))
+    return ops.logical_and(ops.logical_and(tokens.grid, follows), other)
 
 
 def order_and_image(
@@ -319,6 +347,11 @@ def _previous_is_equal(x: Tensor) -> Tensor:
     equal = ops.equal(x[:, 1:], x[:, :-1])
     first = ops.zeros_like(x[:, :1], dtype="bool")
     return ops.concatenate([first, equal], axis=1)
+
+
+def _is_origin(tokens: MixedTokens) -> Tensor:
+    """Return whether a token stands at frame, row and column 0."""
+    return ops.logical_not(ops.any(tokens.coordinates > 0, axis=-1))
 
 
 def _is_any(ids: Tensor, values: Sequence[int]) -> Tensor:

@@ -14,7 +14,13 @@ def repeat_heads(x: Tensor, times: int) -> Tensor:
         x: `(batch, length, heads, head_dim)`.
         result: `(batch, length, times heads, head_dim)`.
     """
-    return x if times == 1 else ops.repeat(x, times, axis=2)
+    if times == 1:
+        return x
+    batch, length = ops.shape(x)[:2]
+    heads, head_dim = x.shape[2:]
+    # not ops.repeat, which PyTorch refuses on the meta device of Keras' trial calls
+    repeated = ops.stack([x] * times, axis=3)
+    return ops.reshape(repeated, (batch, length, times * heads, head_dim))
 
 
 def with_heads(mask: Tensor | None) -> Tensor | None:

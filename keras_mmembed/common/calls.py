@@ -47,17 +47,17 @@ def _check_arguments(layer: keras.layers.Layer, args: Any, kwargs: Any) -> None:
         checks.check(is_given, who, name, rule, "nothing", error=TypeError)
     for name, value in given.items():
         needs_tensors = parameters[name].default is parameters[name].empty
-        _check_tensors(who, name, value, needs_tensors)
+        check_tensors(who, name, value, needs_tensors)
 
 
-def _check_tensors(who: str, name: str, value: Any, needs_tensors: bool) -> None:
+def check_tensors(who: str, name: str, value: Any, needs_tensors: bool) -> None:
     """Raise for arrays that hold no numbers, and for what should be one and is none."""
     if isinstance(value, dict):
         is_named = all(isinstance(key, str) for key in value)
         rule, received = "have only names as its keys", repr(list(value))
         checks.check(is_named, who, name, rule, received)
         for key, one in value.items():
-            _check_tensors(who, f"{name}[{key!r}]", one, needs_tensors)
+            check_tensors(who, f"{name}[{key!r}]", one, needs_tensors)
         return
     if isinstance(value, (list, tuple)):
         tensors = [one for one in value if hasattr(one, "shape")]
@@ -65,7 +65,7 @@ def _check_tensors(who: str, name: str, value: Any, needs_tensors: bool) -> None
         is_pure = len(tensors) in (0, len(value))
         checks.check(is_pure, who, name, rule, received, error=TypeError)
         for index, one in enumerate(tensors):
-            _check_tensors(who, f"{name}[{index}]", one, needs_tensors)
+            check_tensors(who, f"{name}[{index}]", one, needs_tensors)
         # not only lists of tensors: numbers in lists are no tensor either
         checks.check(
             bool(tensors) or not needs_tensors,

@@ -119,10 +119,10 @@ def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> 
     }
     # freezing comes first: it would unfreeze the kernels that LoRA freezes
     if not layer.trainable:
-        layer.trainable = False
+        freeze(layer, True)
     for path, change in changes.items():
         if "trainable" in change:
-            sublayers[path].trainable = change["trainable"]
+            freeze(sublayers[path], not change["trainable"])
     for path, change in changes.items():
         sublayer = sublayers[path]
         if "quantization_mode" in change and not sublayer.quantization_mode:
@@ -136,6 +136,17 @@ def repeat_changes(layer: keras.layers.Layer, changes: Mapping[str, Config]) -> 
         for weight in sublayers[path]._trainable_variables:
             if weight.name in change.get("frozen_weights", ()):
                 weight.trainable = False
+
+
+def freeze(layer: keras.layers.Layer, is_frozen: bool) -> None:
+    """Freeze a layer and all that it holds, or let them train.
+
+    On TensorFlow, Keras passes the flag on to sublayers only where it changes.
+    """
+    for one in layer._flatten_layers():
+        one.trainable = not is_frozen
+        for weight in one._trainable_variables:
+            weight.trainable = not is_frozen
 
 
 def _walk(

@@ -10,13 +10,11 @@ from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.layout import Layout
-from keras_mmembed.fusion.segment import SegmentEmbedding
-from keras_mmembed.fusion.terms import axes_with_batch, begins
+from keras_mmembed.fusion.terms import ID_TABLES, axes_with_batch, begins, value_axes
 from keras_mmembed.fusion.tokens import known_product
-from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.grid_items import has_items
 
 WHO = "MultiModalFusion"
-# of what these layers embed, the axes that each token has
 
 
 def check_is_tensor(argument: str, value: Any) -> None:
@@ -44,16 +42,19 @@ def check_terms(
             continue
         check_is_tensor(f"{place}[{term!r}]", value)
         shape = checks.known_shape(value.shape)
-        options, tokens = axes_with_batch(features_shape), features_shape[1:-1]
+        options = axes_with_batch(features_shape)
         listed = " or ".join(map(str, dict.fromkeys(options[:3])))
-        options += [tokens, (known_product(tokens),)]
+        options += axes_with_batch((1, *features_shape[1:]))
         fits = begins(shape, options)
         rule = f"begin with {listed}"
         config = branch.config["terms"][term]
-        axes = _axes_of_values(config)
+        several = config.get("pooling") is not None
+        axes = value_axes(config["layer"], several)
         if axes:
-            has_boxes = type(config["layer"]) is BoxEmbedding
-            kind = "number" if has_boxes else "integer"
+            # with several, ids of samples would look like those of tokens
+            flat = (known_product(features_shape[1:-1]),)
+            options += [] if several else [flat]
+            kind = "integer" if isinstance(config["layer"], ID_TABLES) else "number"
             tensors.check_kind(WHO, f"{place}[{term!r}]", value, kind)
             fits = any(
                 checks.shapes_match(shape, (*one, *more))
@@ -63,16 +64,6 @@ def check_terms(
             more = " or ".join(map(str, axes))
             rule = f"be {listed}" if axes == [()] else f"be {listed}, then {more}"
         checks.check(fits, WHO, f"{place}[{term!r}].shape", rule, shape)
-
-
-def _axes_of_values(config: Mapping[str, Any]) -> list[Shape]:
-    """Return the axes that a value of a term may have; none if unknown."""
-    layer, several = config["layer"], (None,) if config.get("pooling") else ()
-    if type(layer) is SegmentEmbedding:
-        return [several]
-    if type(layer) is BoxEmbedding:
-        return [(*several, size) for size in dict.fromkeys((4, layer.numbers))]
-    return []
 
 
 def check_argument(
@@ -141,7 +132,8 @@ def _check_grid(
     rule = "be left out for a modality without a grid, of type '1d' or 'none'"
     received = checks.known_shape(grid.shape) if hasattr(grid, "shape") else grid
     checks.check(axes > 1, WHO, place, rule, received)
-    rule = f"be {axes} integers, or have the shape ({axes},) or (batch, {axes})"
+    rule = f"be {axes} integers, or have the shape ({axes},) or (batch, {axes}), "
+    rule += f"or (batch, items, {axes})"
     if not hasattr(grid, "shape"):
         fits = isinstance(grid, tuple) and len(grid) == axes
         checks.check(fits, WHO, place, rule, repr(grid))
@@ -149,10 +141,14 @@ def _check_grid(
         checks.check(is_inside, WHO, place, "have sizes of at least 0", grid)
         return
     tensors.check_kind(WHO, place, grid, "integer")
-    options = ((axes,), (features_shape[0], axes))
+    options = ((axes,), (features_shape[0], axes), (features_shape[0], None, axes))
     fits = any(checks.shapes_match(received, option) for option in options)
     checks.check(fits, WHO, f"{place}.shape", rule, received)
     tokens = features_shape[1:-1]
+    if has_items(grid):
+        rule = f"be (batch, {axes}) for inputs with an axis for each of a grid"
+        remedy = "Several items come one behind the other, as (batch, tokens, dim)."
+        checks.check(len(tokens) == 1, WHO, f"{place}.shape", rule, received, remedy)
     values = tensors.known_values(grid)
     if values is None:
         return
@@ -161,7 +157,9 @@ def _check_grid(
         high = np.inf if size is None else size + 1
         tensors.check_range(WHO, place, values[..., axis], 0, high, remedy)
     if len(tokens) == 1 and tokens[0] is not None:
-        cells = values.prod(axis=-1)
+        # not integers, of which a product may be too large
+        cells = values.astype("float64").prod(axis=-1)
+        cells = cells.sum(axis=-1) if has_items(grid) else cells
         rule = f"have at most {tokens[0]} cells, which is the number of tokens"
         most = int(cells.max(initial=0))
         checks.check(most <= tokens[0], WHO, place, rule, f"{most} cells", remedy)

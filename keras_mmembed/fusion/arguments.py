@@ -66,7 +66,7 @@ class ModalityInputs:
 
 
 class FusionCall(Protocol):
-    """The call of a fusion, and of a model of it, as type checkers see it."""
+    """The call of a fusion, as type checkers see it."""
 
     def __call__(
         self,

@@ -269,12 +269,12 @@ class ModalityBranch(BranchLayers):
             vectors = ops.cast(vectors, self._sum_dtype)
             vectors = normalize(getattr(self, f"norm_{name}", None), vectors)
             gate = getattr(self, f"gate_{name}", None)
-            vectors = gated(vectors, gate, options.get("gate"))
-            if inputs.present is not None and self.missing is not None:
-                present = ops.reshape(inputs.present, (-1, 1, 1))
-                vectors = ops.where(present, vectors, ops.zeros_like(vectors))
-            terms.append(vectors)
-        return [ops.cast(vectors, self._sum_dtype) for vectors in terms]
+            terms.append(gated(vectors, gate, options.get("gate")))
+        terms = [ops.cast(vectors, self._sum_dtype) for vectors in terms]
+        if inputs.present is not None and self.missing is not None:
+            present = ops.reshape(inputs.present, (-1, 1, 1))
+            terms = [ops.where(present, one, ops.zeros_like(one)) for one in terms]
+        return terms
 
 
 def _sum(terms: list[Any]) -> Any:

@@ -142,10 +142,13 @@ def check_call(
             if value is None:
                 continue
             if argument == "terms":
-                shape, given = shapes.get(name), inputs.get(name) is not None
-                rule = f"come with inputs[{name!r}]"
-                checks.check(given, WHO, f"terms[{name!r}]", rule, "inputs without it")
-                argument_checks.check_terms(name, branches[name], value, shape or ())
+                is_empty = isinstance(value, dict) and not any(
+                    one is not None for one in value.values()
+                )
+                rule, fits = f"come with inputs[{name!r}]", is_empty or name in shapes
+                checks.check(fits, WHO, f"terms[{name!r}]", rule, "inputs without it")
+                shape = shapes.get(name, ())
+                argument_checks.check_terms(name, branches[name], value, shape)
                 continue
             if argument not in ("grids", "start_index"):
                 argument_checks.check_is_tensor(f"{argument}[{name!r}]", value)

@@ -273,6 +273,10 @@ def _serialize(layer: keras.layers.Layer) -> Config:
     the copy that it makes of our configuration; a tied head would not be tied.
     """
     config = keras.saving.serialize_keras_object(layer)
+    builds_by_shape = keras.layers.Layer.get_build_config
+    if "/" in (layer.path or "") and type(layer).get_build_config is builds_by_shape:
+        # the fusion builds it again, so that the paths of its weights are the same
+        config.pop("build_config", None)
     if global_state.get_global_attribute("shared_objects/id_to_config_map") is not None:
         config["shared_object_id"] = id(layer)
     return config

@@ -18,6 +18,7 @@ from keras_mmembed.fusion.config import (
     ModalityType,
     has_learned_position,
 )
+from keras_mmembed.fusion.features import modalities_of_tower
 from keras_mmembed.positions.conv import ConvPositionEmbedding
 from keras_mmembed.positions.conventions import KINDS
 
@@ -80,10 +81,6 @@ def _check_config(who: str, name: str, config: Any, unified_dim: int) -> Any:
         rule = f"be False with type {kind!r} and no learned position table"
         fits = has_learned_position(config)
         checks.check(fits, who, f"{place}['count_special']", rule, True)
-    if "modality" in config:
-        config["modality"] = checks.check_flag(
-            who, f"{place}['modality']", config["modality"]
-        )
     if "projection" in config:
         config["projection"] = term_checks.check_projection(
             who, f"{place}['projection']", config, unified_dim
@@ -94,7 +91,7 @@ def _check_config(who: str, name: str, config: Any, unified_dim: int) -> Any:
         )
     if "terms" in config:
         config["terms"] = term_checks.check_terms(
-            who, f"{place}['terms']", config["terms"], unified_dim
+            who, f"{place}['terms']", config, unified_dim
         )
     return config
 
@@ -112,6 +109,9 @@ def _check_embedding(who: str, place: str, config: Config) -> keras.layers.Layer
     says_shape = type(embedding).compute_output_shape is not default
     received = type(embedding).__name__
     checks.check(says_shape, who, place_of_key, rule, received, error=TypeError)
+    rule = "be a layer of one input, so as a model have one modality"
+    names = modalities_of_tower(embedding)
+    checks.check(len(names) < 2, who, place_of_key, rule, list(names))
     rule = "be left out, because 'embedding' is given"
     size = config.get("vocabulary_size")
     checks.check(size is None, who, f"{place}['vocabulary_size']", rule, size)
@@ -129,11 +129,9 @@ def _check_padding_id(who: str, place: str, config: Config) -> None:
 
 
 def _check_flags(who: str, place: str, config: Config) -> None:
-    for key in FLAGS:
-        value = config.get(key, False)
-        is_bool = isinstance(value, bool)
-        rule, key = "be True or False", f"{place}[{key!r}]"
-        checks.check(is_bool, who, key, rule, repr(value), error=TypeError)
+    for key in (*FLAGS, "modality"):
+        if key in config:
+            config[key] = checks.check_flag(who, f"{place}[{key!r}]", config[key])
     rule = "be False for another type than '2d' and '3d'"
     has_rows = config["type"] in ("2d", "3d") or not config.get("row_token")
     checks.check(has_rows, who, f"{place}['row_token']", rule, True)
@@ -177,6 +175,10 @@ def _check_position(who: str, place: str, kind: str, config: Config) -> Any:
         term_checks.check_keys(who, place, position, ("layer", "gate"))
         gate = term_checks.check_gate(who, place, position.get("gate"))
         position = position["layer"]
+        rule = "be 'sinusoidal', 'learned' or a position layer"
+        remedy = "Say `position: None` for no encoding."
+        is_given = position is not None
+        checks.check(is_given, who, f"{place}['layer']", rule, None, remedy)
     if isinstance(position, dict):
         position = keras.saving.deserialize_keras_object(position)
     rule = "be None or left out with type 'none'"

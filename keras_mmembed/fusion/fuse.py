@@ -13,6 +13,7 @@ from keras_mmembed.common.types import Tensor
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.branch import ModalityBranch
 from keras_mmembed.fusion.checks import check_call
+from keras_mmembed.fusion.items import has_tokens, item_ids
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.modality_dropout import drop_modalities
@@ -68,6 +69,7 @@ def fuse(
     inputs = layout.in_order(inputs)
     present = layout.in_order(arguments.present)
     present = {name: ops.cast(flag, "bool") for name, flag in present.items()}
+    present = {**present, **_present_of_grids(parts, arguments, present, training)}
     if training and any(parts.drop_rates.values()):
         present = drop_modalities(inputs, present, parts.drop_rates, parts.seed)
     modalities = {
@@ -110,7 +112,42 @@ def fuse(
         name: branches[name].modality_ids(x, layout.modalities.index(name))
         for name, x in modalities.items()
     }
-    return {**fused, **token_metadata(layout, ids, masks, positions, placements)}
+    several = {
+        name: item_ids(
+            x,
+            branches[name].borders,
+            ids[name],
+            masks[name],
+            positions[name],
+            layout.stands_in,
+        )
+        for name, x in modalities.items()
+    }
+    items = layout.in_order(several)
+    metadata = token_metadata(layout, ids, masks, positions, placements, items)
+    return {**fused, **metadata}
+
+
+def _present_of_grids(
+    parts: FusionParts,
+    arguments: CallArguments,
+    present: Mapping[str, Tensor],
+    training: bool | None,
+) -> dict[str, Tensor]:
+    """Return which samples have a modality of which some have a grid without tokens.
+
+    Where it matters: the tokens themselves are masked by their grids.
+    """
+    is_dropped = training and any(parts.drop_rates.values())
+    flags = {}
+    for name, grid in parts.layout.in_order(arguments.grids).items():
+        has_more = parts.layout.stands_in or any(parts.branches[name].borders)
+        if len(getattr(grid, "shape", ())) < 2 or not (has_more or is_dropped):
+            continue
+        flags[name] = has_tokens(grid)
+        if name in present:
+            flags[name] = ops.logical_and(present[name], flags[name])
+    return flags
 
 
 def _modality_vector(parts: FusionParts, name: str) -> Tensor | None:

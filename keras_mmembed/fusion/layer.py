@@ -1,10 +1,9 @@
 """The layer that fuses modalities in one sequence of tokens."""
 
 from collections.abc import Mapping
-from typing import Any, Unpack, get_args
+from typing import TYPE_CHECKING, Any, Unpack, get_args
 
 import keras
-from keras import initializers
 
 from keras_mmembed.common import checks, sublayer_state
 from keras_mmembed.common.calls import clear_calls
@@ -24,6 +23,7 @@ from keras_mmembed.fusion import config as fusion_config
 from keras_mmembed.fusion.arguments import (
     ByModality,
     CallArguments,
+    FusionCall,
     collect,
 )
 from keras_mmembed.fusion.branch import ModalityBranch
@@ -33,10 +33,14 @@ from keras_mmembed.fusion.fuse import FusionParts, fuse
 from keras_mmembed.fusion.layout import Layout
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.norm import make_norm
-from keras_mmembed.fusion.output_spec import output_spec
+from keras_mmembed.fusion.output_spec import ordered, output_spec
 from keras_mmembed.fusion.split import SplitsTokens
 from keras_mmembed.fusion.standardize import CallByModality
-from keras_mmembed.fusion.sublayers import make_branches, make_layout
+from keras_mmembed.fusion.sublayers import (
+    make_branches,
+    make_layout,
+    make_modality_embedding,
+)
 from keras_mmembed.positions.tables import clone_initializer, default_initializer
 
 WHO = "MultiModalFusion"
@@ -70,11 +74,14 @@ class MultiModalFusion(
         present: by name `(batch,)`, bool.
         placeholders: by name `(batch, length of the other modality)`, bool.
         mask: by name, the axes of the tokens, of any dtype; or `(batch,)` lengths.
-        grids: by name, an integer for each axis, `(axes,)` or `(batch, axes)`.
+        grids: by name, an integer for each axis, `(axes,)`, `(batch, axes)` or, for
+            several images or clips of a sample, `(batch, items, axes)`.
         start_index: by name, an integer or `(batch,)`, integer.
-        terms: by name, a dict by term, of the axes of the tokens, then those of a
-            value: none for ids, one for boxes; with `pooling` another before these.
-            `(batch, 1)`, and so on for grids, is one value of a sample.
+        terms: by name, a dict by term, `(batch, ...)` of the axes of the tokens, then
+            those of a value: none for ids, one for boxes; with `pooling` another before
+            these. `(batch, 1, ...)` is one value of a sample, `(1, length, ...)` are
+            those of every sample. Without `pooling`, layers of this package take
+            `(length, ...)` too.
         masked: by name, the axes of the tokens, bool.
         outputs: `(batch, fused length, unified_dim)`, compute dtype. The fused length
             is that of all tokens, and of class, register, start and end tokens.
@@ -150,8 +157,13 @@ class MultiModalFusion(
             `modality_ids` (int32), both `(batch, fused length)`, and `positions`
             (float32) `(batch, fused length, 3)`: frame, row, column. A sequence
             counts along the first. Class, register, start and end tokens have the id
-            -1; one that stands in has that of its modality. Defaults to `False`, the
-            embeddings alone.
+            -1; one that stands in has that of its modality. And `item_ids` (int32)
+            `(batch, fused length)`: the number of the image or clip of each token
+            among those of its modality in the sample, as `grids` says; 0 for all
+            tokens of a modality without several, such as text, and -1 for special
+            tokens and behind the last item. A token that is placed keeps its own. With
+            `positions` in place of grids, an item begins at each token at 0. Defaults
+            to `False`, the embeddings alone.
         seed: Seed of both kinds of dropout. Defaults to `None`, a random one.
         kernel_initializer: Initializer of the projections. Defaults to
             `"glorot_uniform"`.
@@ -169,7 +181,10 @@ class MultiModalFusion(
         mask: Which tokens are valid, in place of the masks that Keras hands on.
         grids: The grid of an image or clip whose tokens come row by row, for all
             samples or for each, padded to the longest; the padding mask follows from
-            it. Inputs that come as padded grids take one for each sample, too.
+            it. Inputs that come as padded grids take one for each sample, too. Several
+            images or clips of a sample come one behind the other along one axis of
+            tokens, `(batch, length, dim)`, with a grid for each, zeros for none;
+            positions restart with each, and tables are resized to each.
         start_index: Position of the first token, for decoding with a KV cache.
         terms: The values of further terms. Ids that are left out are 0; other values
             that are left out add nothing. Special tokens and stand-ins get no term.
@@ -272,9 +287,8 @@ class MultiModalFusion(
         self.kernel_initializer: Any = checks.check_initializer(
             WHO, "kernel_initializer", kernel_initializer
         )
-        self.embeddings_initializer: Any = default_initializer(
-            embeddings_initializer, WHO
-        )
+        vectors = default_initializer(embeddings_initializer, WHO)
+        self.embeddings_initializer: Any = vectors
         # the attributes that hold class and register tokens
         self.special_vectors: tuple[str, ...] = tuple(
             name for key, name in fusion_config.VECTORS.items() if getattr(self, key)
@@ -284,14 +298,9 @@ class MultiModalFusion(
     def _make_sublayers(self) -> None:
         dtype = self.dtype_policy
         self.modality: ModalityEmbedding | None = None
-        configs = self.modality_configs
-        named = [name for name in configs if fusion_config.has_vector(configs, name)]
-        if self.modality_embedding and named:
-            self.modality = ModalityEmbedding(
-                named,
-                embeddings_initializer=clone_initializer(self.embeddings_initializer),
-                dtype=dtype,
-                name="modality",
+        if self.modality_embedding:
+            self.modality = make_modality_embedding(
+                self.modality_configs, self.embeddings_initializer, dtype
             )
         fusion_config.name_layers(self.modality_configs)
         branches = make_branches(
@@ -327,12 +336,6 @@ class MultiModalFusion(
         checks.check_choice(WHO, "name", name, self.modalities)
         owner = fusion_config.owner_of(self.modality_configs, name)
         return getattr(self, f"branch_{owner}")
-
-    @property
-    def grids(self) -> list[str]:
-        """Names of the modalities that are images or clips."""
-        types = {n: branch.config["type"] for n, branch in self._branches().items()}
-        return [name for name, type_ in types.items() if type_ in ("2d", "3d")]
 
     def _branches(self) -> dict[str, ModalityBranch]:
         # no property: Keras would save a dict of layers among the attributes
@@ -372,6 +375,9 @@ class MultiModalFusion(
                 setattr(self, name, weight)
         self.built = True
 
+    if TYPE_CHECKING:
+        __call__: FusionCall
+
     def call(
         self,
         inputs: Mapping[str, Tensor | None],
@@ -392,7 +398,8 @@ class MultiModalFusion(
         fused = self.fuse(inputs, self.collect(inputs, *others), training)
         # only in the call are presence flags and dropped modalities known
         embeddings = self.attach_mask([fused["embeddings"], fused["mask"]])
-        return {**fused, "embeddings": embeddings} if self.return_dict else embeddings
+        outputs = {**fused, "embeddings": embeddings}
+        return ordered(outputs) if self.return_dict else embeddings
 
     def collect(self, inputs: Any, *others: Any, **named: Any) -> CallArguments:
         """Return the arguments of a call, as `fuse` takes them."""
@@ -453,13 +460,12 @@ class MultiModalFusion(
         return output_spec(branches, self.layout, inputs_shape, arguments, *outputs)
 
     def get_config(self) -> Config:
-        configs = fusion_config.serialize_configs(self.modality_configs)
         return {
             **super().get_config(),
-            "modality_configs": configs,
+            "modality_configs": fusion_config.serialize_configs(self.modality_configs),
             **{name: getattr(self, name) for name in fusion_config.OPTIONS},
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "embeddings_initializer": initializers.serialize(
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "embeddings_initializer": keras.initializers.serialize(
                 self.embeddings_initializer
             ),
         }

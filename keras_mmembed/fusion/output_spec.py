@@ -1,5 +1,6 @@
 """The symbolic outputs of a fusion."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ from keras_mmembed.common.types import Shape
 from keras_mmembed.fusion.arguments import CallArguments
 from keras_mmembed.fusion.checks import Branches, check_positions, features_shapes
 from keras_mmembed.fusion.layout import Layout
+
+# in the order of the first files; what comes later goes behind
+OUTPUTS = ("embeddings", "mask", "modality_ids", "positions", "item_ids")
 
 
 def output_spec(
@@ -38,9 +42,19 @@ def output_spec(
     fused = keras.KerasTensor((*axes, width), dtype=dtype)
     if not return_dict:
         return fused
-    return {
-        "embeddings": fused,
+    metadata = {
         "mask": keras.KerasTensor(axes, dtype="bool"),
         "modality_ids": keras.KerasTensor(axes, dtype="int32"),
         "positions": keras.KerasTensor((*axes, 3), dtype="float32"),
+        "item_ids": keras.KerasTensor(axes, dtype="int32"),
     }
+    return ordered({"embeddings": fused, **metadata})
+
+
+def ordered(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the outputs as a dict that keeps its order.
+
+    Files of functional models hold the place of each output. Keras sorts the keys of
+    other dicts, so that one more would move those behind it.
+    """
+    return OrderedDict((key, outputs[key]) for key in OUTPUTS)

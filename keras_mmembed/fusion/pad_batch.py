@@ -21,21 +21,24 @@ def pad_batch(
 
     A sample is a dict of arrays by modality, of which some may be missing. An array
     of one axis, such as ids or a waveform, has a length; one of more axes has features
-    on its last axis, and on the others a length or a grid.
+    on its last axis, and on the others a length or a grid. A list of arrays is several
+    images or clips, whose features come one behind the other.
 
     Shapes:
         samples: by name `(length,)`, `(length, dim)`, `(height, width, dim)` or
-            `(frames, height, width, dim)`.
-        inputs: by name, the same with a batch axis and the largest sizes.
+            `(frames, height, width, dim)`; or a list of the last two.
+        inputs: by name, the same with a batch axis and the largest sizes; of lists
+            `(batch, tokens, dim)`.
         mask: by name `(batch,)`, int32: the lengths of sequences.
-        grids: by name `(batch, axes)`, int32: the grids of images and clips.
+        grids: by name `(batch, axes)`, int32: the grids of images and clips; of lists
+            `(batch, items, axes)`, zeros for no item.
         present: by name `(batch,)`, bool.
 
     Args:
         samples: A list of dicts of arrays.
         sizes: By name, sizes to pad to, an integer or one for each axis, so that all
-            batches have one shape, as compiled steps want it; the largest of the batch
-            by default.
+            batches have one shape, as compiled steps want it; of lists the number of
+            tokens and that of items. The largest of the batch by default.
         padding_values: By name, the value of padding, such as the id of a vocabulary's
             padding token; 0 by default.
 
@@ -85,6 +88,9 @@ def pad_batch(
         "present": {},
     }
     for name in names:
+        if any(_is_several(sample.get(name)) for sample in samples):
+            _pad_several(batch, name, samples, sizes.get(name), padding_values)
+            continue
         arrays = [_array(name, sample.get(name)) for sample in samples]
         known = [array for array in arrays if array is not None]
         if not known:
@@ -109,6 +115,49 @@ def pad_batch(
         else:
             batch["grids"][name] = extents
     return batch
+
+
+def _is_several(value: Any) -> bool:
+    """Whether a value is a list of images or clips."""
+    is_list = isinstance(value, (list, tuple)) and len(value) > 0
+    return is_list and all(len(getattr(one, "shape", ())) > 2 for one in value)
+
+
+def _pad_several(
+    batch: dict[str, dict[str, np.ndarray]],
+    name: str,
+    samples: Sequence[Sample],
+    size: Sequence[int] | int | None,
+    padding_values: Mapping[str, float],
+) -> None:
+    """Add a modality of which samples have several images or clips to a batch."""
+    items: list[list[np.ndarray]] = []
+    for sample in samples:
+        value = sample.get(name)
+        several = value if isinstance(value, (list, tuple)) else [value]
+        arrays = [_array(name, one) for one in several]
+        items.append([array for array in arrays if array is not None])
+    known = [array for arrays in items for array in arrays]
+    _check_alike(name, known)
+    axes, width = known[0].ndim - 1, known[0].shape[-1]
+    none = np.zeros((0, width), known[0].dtype)
+    flat = [
+        np.concatenate([none, *(array.reshape(-1, width) for array in arrays)])
+        for arrays in items
+    ]
+    extents = np.array([[len(flat[i]), len(arrays)] for i, arrays in enumerate(items)])
+    rule = "have two integers, the number of tokens and that of items"
+    length, most = _size(name, size, extents, rule)
+    dtype = np.result_type(*known)
+    value = _padding(name, padding_values, dtype)
+    padded = np.full((len(samples), length, width), value, dtype)
+    grids = np.zeros((len(samples), most, axes), "int32")
+    for row, tokens in enumerate(flat):
+        padded[row, : len(tokens)] = tokens
+        for index, array in enumerate(items[row]):
+            grids[row, index] = array.shape[:-1]
+    batch["inputs"][name], batch["grids"][name] = padded, grids
+    batch["present"][name] = np.array([len(arrays) > 0 for arrays in items])
 
 
 def _array(name: str, value: Any) -> np.ndarray | None:
@@ -160,7 +209,10 @@ def _check_alike(name: str, arrays: Sequence[np.ndarray]) -> None:
 
 
 def _size(
-    name: str, size: Sequence[int] | int | None, extents: np.ndarray
+    name: str,
+    size: Sequence[int] | int | None,
+    extents: np.ndarray,
+    rule: str | None = None,
 ) -> tuple[int, ...]:
     """Return the padded sizes of a modality, an integer for each axis."""
     largest = tuple(int(n) for n in extents.max(axis=0))
@@ -168,7 +220,7 @@ def _size(
         return largest
     argument = f"sizes[{name!r}]"
     one_each = size if isinstance(size, (list, tuple)) else [size]
-    rule = f"have an integer for each of the {len(largest)} axes"
+    rule = rule or f"have an integer for each of the {len(largest)} axes"
     checks.check(len(one_each) == len(largest), WHO, argument, rule, size)
     found = tuple(checks.check_integer(WHO, argument, n, minimum=0) for n in one_each)
     rule = f"be at least the largest of the batch, {largest}"

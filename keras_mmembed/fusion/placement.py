@@ -10,6 +10,7 @@ from keras_mmembed.common.types import Tensor
 from keras_mmembed.fusion.argument_checks import check_count
 from keras_mmembed.fusion.arguments import ModalityInputs
 from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.special_tokens import end_rows
 from keras_mmembed.fusion.tokens import pad
 
 
@@ -78,6 +79,10 @@ def place_modalities(
     for name, places in placeholders.items():
         host = layout.hosts[name]
         borders = layout.borders[host]
+        if host in layout.rows:
+            axes = ops.shape(modalities[host].features)[1:-1]
+            places = ops.expand_dims(ops.cast(places, "int32"), -1)
+            places = end_rows(places, axes, 0)[..., 0]
         places = pad(ops.cast(places, "bool"), borders, False, axis=1)
         marked = ops.logical_and(places, masks[host])
         if name in modalities:

@@ -105,8 +105,9 @@ def token_metadata(
     masks: Mapping[str, Tensor],
     positions: Mapping[str, Tensor | None],
     placements: Mapping[str, Placement],
+    items: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Return the modality id and the (t, h, w) position of every fused token.
+    """Return modality id, (t, h, w) position and item of every fused token.
 
     Args:
         layout: The order of the tokens.
@@ -114,6 +115,8 @@ def token_metadata(
         masks: By name, the padding mask of each modality that has tokens.
         positions: By name, the positions of the tokens, `(..., length, 3)`, or `None`.
         placements: Where the tokens of placed modalities go.
+        items: By name, the number of the item of each token, for modalities that have
+            several.
     """
     ids, coordinates = dict(ids), {}
     for name, mask in masks.items():
@@ -131,7 +134,15 @@ def token_metadata(
     if special:
         no_position = repeat(ops.zeros((special, 3)), like, "float32")
     ids = {name: ids[name] for name in masks}
+    leading = full(like, special, -1)
+    modality_ids = join(layout, ids, leading, placements)
+    # a modality is one item, and special tokens are of none
+    item_ids = ops.minimum(modality_ids, 0)
+    if items:
+        numbers = {n: items.get(n, ops.minimum(one, 0)) for n, one in ids.items()}
+        item_ids = join(layout, numbers, leading, placements)
     return {
-        "modality_ids": join(layout, ids, full(like, special, -1), placements),
+        "modality_ids": modality_ids,
         "positions": join(layout, coordinates, no_position, placements),
+        "item_ids": item_ids,
     }

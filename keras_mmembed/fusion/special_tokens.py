@@ -41,10 +41,10 @@ def surround(
     return concatenate([part for part in (first, x, last) if part is not None])
 
 
-def counted_positions(x: Tensor, padded: Tensor, mask: Tensor, start: int) -> Tensor:
-    """Return the positions of a sequence whose special tokens are counted.
+def counted_order(x: Tensor, padded: Tensor, mask: Tensor, start: int) -> Tensor:
+    """Return the place in a sequence that each token has, special tokens included.
 
-    The end token follows the last valid token, not the padding after it.
+    The end token follows the last valid one, not the padding after it.
 
     Shapes:
         x: `(batch, length, width)`.
@@ -58,8 +58,10 @@ def counted_positions(x: Tensor, padded: Tensor, mask: Tensor, start: int) -> Te
         mask: The padding mask of the tokens.
         start: How many start tokens there are.
     """
-    index = ops.where(mask, ops.add(count(x, axis=1), 1), 0)
-    last = ops.max(index, axis=1, keepdims=True) + start
+    valid = ops.cast(mask, "int32")
+    # not a maximum, which no tokens at all have not
+    behind = ops.sum(valid, axis=1, keepdims=True) - ops.cumsum(valid, axis=1) + valid
+    last = ops.sum(ops.cast(behind > 0, "int32"), axis=1, keepdims=True) + start
     return ops.minimum(count(padded, axis=1), last)
 
 

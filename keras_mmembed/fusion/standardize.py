@@ -9,7 +9,6 @@ import numpy as np
 from keras_mmembed.common import checks
 from keras_mmembed.common.call_arguments import Arguments, as_array
 from keras_mmembed.fusion import argument_checks
-from keras_mmembed.fusion.arguments import FusionCall
 from keras_mmembed.fusion.checks import check_dict, check_keys
 
 WHO = "MultiModalFusion"
@@ -22,9 +21,8 @@ NAMES = ("inputs", *TENSORS, *SIZES, "terms", "masked")
 class CallByModality:
     """The part of a fusion, or of a model of it, that reads the arguments of a call."""
 
-    if TYPE_CHECKING:
-        __call__: FusionCall
-    else:
+    # subclasses say what type checkers see
+    if not TYPE_CHECKING:
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             names = _names_of(self)

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from keras_mmembed.common.types import DType
 from keras_mmembed.fusion.branch import ModalityBranch
-from keras_mmembed.fusion.config import ModalityConfig
+from keras_mmembed.fusion.config import ModalityConfig, has_vector
 from keras_mmembed.fusion.layout import Layout
+from keras_mmembed.fusion.modality import ModalityEmbedding
+from keras_mmembed.positions.tables import clone_initializer
 
 
 def make_branches(
@@ -17,6 +20,21 @@ def make_branches(
         for name, config in configs.items()
         if "instance_of" not in config
     }
+
+
+def make_modality_embedding(
+    configs: Mapping[str, ModalityConfig], initializer: Any, dtype: DType
+) -> ModalityEmbedding | None:
+    """Return the vectors of the modalities, `None` if none has one."""
+    named = [name for name in configs if has_vector(configs, name)]
+    if not named:
+        return None
+    return ModalityEmbedding(
+        named,
+        embeddings_initializer=clone_initializer(initializer),
+        dtype=dtype,
+        name="modality",
+    )
 
 
 def make_layout(

@@ -12,6 +12,21 @@ from keras_mmembed.fusion.config import Gate, NormType, Place
 TERM_KEYS = ("layer", "gate", "normalization", "pooling")
 GATES = ("tanh", "linear", None)
 NORM_KEYS = ("type", "epsilon", "place", "special")
+# layers and weights of a modality, which the paths of weights name
+TAKEN = (
+    "embedding",
+    "projection",
+    "position",
+    "norm",
+    "gate",
+    "start",
+    "end",
+    "missing",
+    "mask_token",
+    "row_token",
+    "start_position",
+    "end_position",
+)
 
 
 def check_projection(
@@ -62,12 +77,19 @@ def check_norm(
     return checked
 
 
-def check_terms(who: str, place: str, terms: Any, unified_dim: int) -> Config:
+def check_terms(who: str, place: str, config: Config, unified_dim: int) -> Config:
     """Return the terms of a modality by name, each as a dict with its layer."""
+    terms = config["terms"]
     rule = "be a dict of a layer for each term"
     is_dict = isinstance(terms, dict)
     checks.check(is_dict, who, place, rule, repr(terms), error=TypeError)
     names = checks.check_names(who, place, terms)
+    taken = ("segment", *TAKEN) if "segments" in config else TAKEN
+    for name in names:
+        rule = "have no name that a part of the modality has"
+        remedy = f"These are {', '.join(taken)}, and names with norm_ or gate_ first."
+        is_free = name not in taken and not name.startswith(("norm_", "gate_"))
+        checks.check(is_free, who, place, rule, repr(name), remedy)
     return {
         name: _check_term(who, f"{place}[{name!r}]", term, unified_dim)
         for name, term in zip(names, terms.values(), strict=True)

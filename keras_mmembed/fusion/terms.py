@@ -7,11 +7,18 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks
+from keras_mmembed.common.sequences import product
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.fusion.config import Gate, Pooling, position_of
 from keras_mmembed.fusion.modality import ModalityEmbedding
 from keras_mmembed.fusion.segment import SegmentEmbedding
 from keras_mmembed.fusion.tokens import known_product
+from keras_mmembed.positions.box import BoxEmbedding
+from keras_mmembed.positions.layers import (
+    PositionEmbedding1D,
+    PositionEmbedding2D,
+    PositionEmbedding3D,
+)
 
 WHO = "MultiModalFusion"
 ID_TABLES = (SegmentEmbedding, ModalityEmbedding)
@@ -30,32 +37,33 @@ def encode_values(
     Ids that are left out are 0; other values that are left out add nothing.
 
     Shapes:
-        values: `(batch, ..., values)` or `(..., values)`, with the axes of the tokens,
-            or of size 1 for one value of a sample; with pooling another one after
-            these.
+        values: `(batch, ..., values)`, with the axes of the tokens, or of size 1 for
+            one value of a sample; with pooling another one after these. `(1, ...)` are
+            those of every sample, and so are `(length, ...)` without pooling if the
+            axes of a value are known.
         tokens: `(batch, ..., width)`.
         valid: `(batch, length)`, bool, or `None` if all tokens are.
-        result: `(batch, length, width)`, `(batch, 1, width)`, `(length, width)` or
-            `(width,)`.
+        result: `(batch, length, width)`, with sizes of 1 as the values, or `(width,)`.
     """
+    several = pooling is not None
     if values is None:
-        is_table = isinstance(layer, ID_TABLES) and pooling is None
+        is_table = isinstance(layer, ID_TABLES) and not several
         return layer.encode(np.zeros((), "int32")) if is_table else None
-    values, has_batch = flatten_values(values, tokens)
-    if valid is not None and has_batch:
+    received = checks.known_shape(values.shape)
+    values = flatten_values(values, tokens, value_axes(layer, several))
+    if valid is not None:
         # what stands in padding, such as -1 or NaN, is no value
-        rank = len(values.shape) - 2
         if values.shape[1] == 1:
             valid = ops.any(valid, axis=1, keepdims=True)
-        valid = ops.reshape(valid, (*ops.shape(values)[:2], *(1,) * rank))
+        # not of the shape of the values, whose size of 1 may be unknown
+        valid = ops.reshape(valid, (*ops.shape(valid), *(1,) * (len(values.shape) - 2)))
         values = ops.where(valid, values, ops.zeros_like(values))
-    several = pooling is not None
     vectors = mean_of_several(layer, values) if several else layer.encode(values)
     # an axis too few would be pooled away, and one too many be added to others
-    rank, expected = len(vectors.shape), 3 if has_batch else 2
-    fits = rank == expected if several else rank <= expected
+    rank = len(vectors.shape)
+    fits = rank == 3 if several else rank <= 3
     rule = f"have {'several values' if several else 'one value'} for each token"
-    checks.check(fits, WHO, f"terms[{name!r}].shape", rule, tuple(values.shape))
+    checks.check(fits, WHO, f"terms[{name!r}].shape", rule, received)
     return vectors
 
 
@@ -75,30 +83,46 @@ def mean_of_several(layer: Any, values: Tensor) -> Tensor:
     return ops.divide(total, ops.maximum(ops.sum(weights, axis=-2), 1))
 
 
-def flatten_values(values: Tensor, tokens: Tensor) -> tuple[Tensor, bool]:
-    """Return values with one axis for all tokens, and whether they have a batch."""
-    has_batch = leads(values.shape, tokens.shape)
-    rank = len(tokens.shape) - 2
-    axes = 1 if has_batch else 0
-    shape = checks.known_shape(values.shape)
-    sizes = shape[axes : axes + rank]
-    is_one = has_batch and sizes == (1,) * rank
-    is_grid = rank > 1 and (
-        is_one or checks.shapes_match(sizes, checks.known_shape(tokens.shape)[1:-1])
-    )
-    if not is_grid or len(shape) < axes + rank:
-        return values, has_batch
+def value_axes(layer: Any, several: bool) -> list[Shape] | None:
+    """Return the axes that a value may have, `None` if only the layer knows them."""
+    axes = {
+        SegmentEmbedding: [()],
+        ModalityEmbedding: [()],
+        PositionEmbedding1D: [()],
+        PositionEmbedding2D: [(2,)],
+        PositionEmbedding3D: [(3,)],
+        BoxEmbedding: [(4,), (getattr(layer, "numbers", 4),)],
+    }.get(type(layer))
+    if axes is None:
+        return None
+    return [((None, *one) if several else one) for one in dict.fromkeys(axes)]
+
+
+def flatten_values(values: Tensor, tokens: Tensor, axes: list[Shape] | None) -> Tensor:
+    """Return values with an axis for the batch and one for all tokens.
+
+    Args:
+        values: The values, with the axes of the tokens or with one for all.
+        tokens: The features of the tokens.
+        axes: What `value_axes` returns.
+    """
+    rank, shape = len(tokens.shape) - 2, checks.known_shape(values.shape)
+    if axes is not None:
+        if len(shape) == 1 + len(axes[0]):
+            return ops.expand_dims(values, 0)
+        is_grid = len(shape) == 1 + rank + len(axes[0])
+    else:
+        # a size known of values alone, such as the 4 of a box, is none of the tokens
+        sizes, known = shape[1 : 1 + rank], checks.known_shape(tokens.shape)[1:-1]
+        pairs = zip(sizes, known, strict=False)
+        is_grid = len(sizes) == rank and (
+            sizes == (1,) * rank or all(size in (None, other) for size, other in pairs)
+        )
+    if rank == 1 or not is_grid:
+        return values
     sizes = ops.shape(values)
-    length = 1
-    for size in sizes[axes : axes + rank]:
-        length = length * size
-    flat = (*sizes[:axes], length, *sizes[axes + rank :])
-    return ops.reshape(values, flat), has_batch
-
-
-def leads(shape: Any, tokens: Any) -> bool:
-    """Whether values of a shape have the batch axis of the tokens."""
-    return begins(shape, axes_with_batch(checks.known_shape(tokens)))
+    flat = (sizes[0], product(sizes[1 : 1 + rank]), *sizes[1 + rank :])
+    return ops.reshape(values, flat)
 
 
 def axes_with_batch(tokens: Shape) -> list[Shape]:

@@ -8,6 +8,7 @@ from keras import ops
 from keras_mmembed.common.sequences import count, product
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.inputs import windows
+from keras_mmembed.positions.grid_items import has_items
 
 
 def known_product(axes: Shape) -> int | None:
@@ -38,7 +39,8 @@ def grid_mask(x: Tensor, grid: Any) -> Tensor:
 
     Shapes:
         x: `(batch, length, width)`, tokens row by row; or the axes of a grid.
-        grid: an integer for each axis, or a tensor `(axes,)` or `(batch, axes)`.
+        grid: an integer for each axis, or a tensor `(axes,)`, `(batch, axes)` or
+            `(batch, items, axes)`.
     """
     if isinstance(grid, tuple):
         sizes = [ops.convert_to_tensor(size, dtype="int32") for size in grid]
@@ -47,7 +49,9 @@ def grid_mask(x: Tensor, grid: Any) -> Tensor:
         sizes = [grid[..., axis] for axis in range(grid.shape[-1])]
     everywhere = all_valid(flatten_tokens(x))
     if len(x.shape) == 3:
-        cells = ops.reshape(product(sizes), (-1, 1))
+        cells = product(sizes)
+        cells = ops.sum(cells, axis=1) if has_items(grid) else cells
+        cells = ops.reshape(cells, (-1, 1))
         return ops.logical_and(everywhere, ops.less(count(x, axis=1), cells))
     inside = windows.grid_mask(ops.stack(sizes, axis=-1), x[..., 0])
     return ops.reshape(inside, ops.shape(everywhere))

@@ -17,12 +17,19 @@ from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config, Tensor
+from keras_mmembed.fusion.layer import MultiModalFusion
 
 RotaryRule: TypeAlias = PositionRuleName | Mapping[str, Any]
 # besides the rule itself, arguments of `rotary_positions`
 RULE_KEYS = ("rule", "audio", "rate")
 # by number of axes, the rule of the positions of a relative bias
 BIAS_RULES: dict[int, PositionRuleName] = {1: "sequence", 2: "image", 3: "clip"}
+
+
+def grid_modalities(fusion: MultiModalFusion) -> list[str]:
+    """Return the names of the modalities that are images or clips."""
+    types = {name: fusion.branch(name).config["type"] for name in fusion.modalities}
+    return [name for name, type_ in types.items() if type_ in ("2d", "3d")]
 
 
 def check_rotary_rule(
@@ -38,10 +45,11 @@ def check_rotary_rule(
     """
     is_name = isinstance(rotary_rule, str)
     options = {"rule": rotary_rule} if is_name else rotary_rule
-    fits = isinstance(options, Mapping) and "rule" in options
-    rule = f"be the name of a rule, or a dict with the keys {', '.join(RULE_KEYS)}"
+    rule = "be a dict of arguments, or the name of a rule"
+    fits = isinstance(options, Mapping)
     checks.check(fits, who, "rotary_rule", rule, repr(rotary_rule), error=TypeError)
-    fits = set(options) <= set(RULE_KEYS)
+    rule = f"have the key `rule`, and of {list(RULE_KEYS[1:])} those that it uses"
+    fits = "rule" in options and set(options) <= set(RULE_KEYS)
     checks.check(fits, who, "rotary_rule", rule, repr(rotary_rule))
     name: Any = options["rule"]
     checks.check_choice(who, "rotary_rule", name, POSITION_RULE_NAMES)
@@ -113,5 +121,8 @@ def bias_positions(model: Any, metadata: Mapping[str, Tensor]) -> Tensor:
     rule = BIAS_RULES[bias_axes(model)]
     if rule == "sequence":
         return rotary_positions(metadata)
-    named = {"modalities": model.fusion.modalities, "grids": model.fusion.grids}
+    named = {
+        "modalities": model.fusion.modalities,
+        "grids": grid_modalities(model.fusion),
+    }
     return rotary_positions(metadata, rule, **named)

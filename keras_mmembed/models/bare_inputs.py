@@ -39,5 +39,9 @@ class TakesBareInputs(Model):
         (name,) = self.fusion.modalities
         return {name: tuple(shape)}
 
+    def inputs_by_name(self, inputs: Any) -> Any:
+        """Return inputs by the name of the modality."""
+        return {self.fusion.modalities[0]: inputs} if self._is_bare(inputs) else inputs
+
     def _is_bare(self, inputs: Any) -> bool:
         return hasattr(inputs, "shape") and len(self.fusion.modalities) == 1

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_mmembed.attention.cache import Cache
 from keras_mmembed.attention.parts import BiasSpec, RotarySpec, Rotations
-from keras_mmembed.common import call_arguments, checks
+from keras_mmembed.common import checks
 from keras_mmembed.common.types import (
     Activation,
     Config,
@@ -27,6 +27,7 @@ from keras_mmembed.models.block_options import (
     check_call,
     check_options,
     check_parts,
+    standardize_call,
 )
 from keras_mmembed.models.remat import rematerialize
 
@@ -34,14 +35,6 @@ from keras_mmembed.models.remat import rematerialize
 BlockCache: TypeAlias = Mapping[str, Cache]
 
 WHO = "TransformerBlock"
-TENSORS = (
-    "attention_mask",
-    "narrow_mask",
-    "encoded",
-    "encoded_mask",
-    "positions",
-    "attention_bias",
-)
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -225,26 +218,32 @@ class TransformerBlock(BlockLayers):
                 "rotations": rotations,
             }
             return self._call_cached(tokens, encoded, masks, places, cache, cache_index)
-        check_call(self, tokens, encoded, narrow_mask)
         own: Config = {
             "positions": positions,
-            "attention_bias": attention_bias,
             "rotations": rotations,
             "use_causal_mask": use_causal_mask,
             "training": training,
         }
+        others = {"encoded": encoded, "attention_bias": attention_bias}
+        masks = {"attention_mask": attention_mask, "narrow_mask": narrow_mask}
+        given = {**own, **others, **masks, "encoded_mask": encoded_mask}
+        check_call(self, tokens, given)
 
-        def transform(tokens: Tensor) -> Tensor:
-            mixed = tokens
+        def transform(
+            tokens: Tensor,
+            encoded: Tensor | None = None,
+            attention_bias: Tensor | None = None,
+        ) -> Tensor:
+            mixed, more = tokens, {**own, "attention_bias": attention_bias}
             if self.attention is not None:
-                mixed = self._attend(mixed, attention_mask, narrow_mask, own)
+                mixed = self._attend(mixed, attention_mask, narrow_mask, more)
             if self.cross is not None:
                 mixed = self._attend_to(mixed, encoded, encoded_mask, training)
             return self._add("mlp", mixed, self._multiply, training)
 
         if self.remat and training:
-            return rematerialize(transform, self, tokens)
-        return transform(tokens)
+            return rematerialize(transform, self, tokens, **others)
+        return transform(tokens, **others)
 
     if TYPE_CHECKING:
         __call__ = call
@@ -252,9 +251,7 @@ class TransformerBlock(BlockLayers):
     else:
 
         def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-            args, kwargs = call_arguments.standardize(
-                WHO, args, kwargs, ("tokens",), TENSORS
-            )
+            args, kwargs = standardize_call(WHO, args, kwargs)
             return super().__call__(*args, **kwargs)
 
     def _attend(
@@ -373,6 +370,8 @@ class TransformerBlock(BlockLayers):
         mixed = mix(norm(tokens) if self.norm_first else tokens)
         scale = getattr(self, f"{name}_scale")
         mixed = mixed if scale is None else scale(mixed)
+        # cast here, behind the norm, which passes on the Keras mask
+        tokens = ops.cast(tokens, self.compute_dtype)
         tokens = tokens + self.drop(mixed, training=training)
         return tokens if self.norm_first else norm(tokens)
 
@@ -410,7 +409,22 @@ class TransformerBlock(BlockLayers):
         attention_mask: Tensor | None = None,
         narrow_mask: Tensor | None = None,
         encoded: Tensor | None = None,
-        **others: Any,
+        encoded_mask: Tensor | None = None,
+        positions: Tensor | None = None,
+        attention_bias: Tensor | None = None,
+        rotations: Rotations | None = None,
+        use_causal_mask: bool = False,
+        training: bool | None = None,
     ) -> keras.KerasTensor:
-        check_call(self, tokens, encoded, narrow_mask)
+        own: Config = {
+            "attention_mask": attention_mask,
+            "positions": positions,
+            "attention_bias": attention_bias,
+            "rotations": rotations,
+        }
+        more: Config = {"encoded": encoded, "encoded_mask": encoded_mask}
+        more = {"narrow_mask": narrow_mask, "use_causal_mask": use_causal_mask, **more}
+        check_call(self, tokens, {**own, **more})
+        if self.attention is not None:
+            self.attention.compute_output_spec(tokens, **own)
         return keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)

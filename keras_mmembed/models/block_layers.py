@@ -108,7 +108,9 @@ class BlockLayers(BlockOptions, KeepsSublayers, keras.layers.Layer):
             self.up: keras.layers.Dense = self._make_dense("up", hidden_dim)
             self.up.build(tokens_shape)
         if self.cross is not None:
-            self.cross.build(tokens_shape, encoded_shape or tokens_shape)
+            encoded_shape = encoded_shape or tokens_shape
+            check_tokens_shape("TransformerBlock", encoded_shape, "encoded")
+            self.cross.build(tokens_shape, encoded_shape)
         norms = (self.attention_norm, self.mlp_norm, self.cross_norm)
         parts = ("attention", "cross", "mlp")
         scales = [getattr(self, f"{part}_scale") for part in parts]

@@ -1,15 +1,16 @@
 """The options of a transformer block: their types and checks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
 import keras
 
 from keras_mmembed.attention.layer import HEAD_NORMS, HeadNorm
+from keras_mmembed.attention.layer_checks import check_pairs, check_tables
 from keras_mmembed.attention.parts import make_bias, make_rotary
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
-from keras_mmembed.common import checks, tensors
+from keras_mmembed.common import call_arguments, checks, tensors
 from keras_mmembed.common.types import Config, Shape, Tensor
 from keras_mmembed.models.activations import check_activation
 
@@ -64,9 +65,25 @@ PLAIN = (
     "seed",
 )
 
-
 # and all that `check_options` looks at
 OPTIONS = (*PLAIN, "activation")
+# optional tensors of a call, in their order behind the tokens
+TENSORS = (
+    "attention_mask",
+    "narrow_mask",
+    "encoded",
+    "encoded_mask",
+    "positions",
+    "attention_bias",
+)
+# arguments of a call that only the attention among tokens uses
+OF_OWN_ATTENTION = (
+    "attention_mask",
+    "positions",
+    "attention_bias",
+    "rotations",
+    "use_causal_mask",
+)
 
 
 def check_options(who: str, options: Mapping[str, Any]) -> Config:
@@ -135,40 +152,94 @@ def check_parts(
     return make_rotary(layer, rotary), bias
 
 
-def check_tokens_shape(who: str, shape: Shape) -> None:
+def check_tokens_shape(who: str, shape: Shape, argument: str = "tokens") -> None:
     """Raise unless tokens have three axes and a known width."""
-    shape = checks.known_shape(shape)
-    checks.check_rank(who, "tokens.shape", shape, (3,), "(batch, length, width)")
+    shape, argument = checks.known_shape(shape), f"{argument}.shape"
+    checks.check_rank(who, argument, shape, (3,), "(batch, length, width)")
     rule = "have a last axis of known size, at least 1"
-    checks.check(bool(shape[-1]), who, "tokens.shape", rule, shape)
+    checks.check(bool(shape[-1]), who, argument, rule, shape)
 
 
-def check_call(layer: Any, tokens: Tensor, encoded: Any, narrow_mask: Any) -> None:
-    """Raise for a call of a block that its options do not fit."""
-    who = "TransformerBlock"
-    check_tokens_shape(who, tokens.shape)
+def standardize_call(
+    who: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> call_arguments.Arguments:
+    """Return the arguments of a call of a block as tensors or arrays."""
+    given = call_arguments.standardize(who, args, kwargs, ("tokens",), TENSORS)
+    args, kwargs = given
+    names = ("tokens", *TENSORS, "rotations")
+    named = {**dict(zip(names, args, strict=False)), **kwargs}
+    check_tables(who, named.get("rotations"))
+    return given
+
+
+def check_call(layer: Any, tokens: Tensor, given: Mapping[str, Any]) -> None:
+    """Raise for a call of a block that its options do not fit.
+
+    Args:
+        layer: The block.
+        tokens: The tokens of the call.
+        given: Its other arguments, by name.
+    """
+    who, shape = type(layer).__name__, checks.known_shape(tokens.shape)
+    check_tokens_shape(who, shape)
     tensors.check_kind(who, "tokens", tokens, "float", "Cast them to floats.")
-    check_encoded(who, layer, encoded)
+    if layer.built:
+        width = layer.output_dense.units
+        rule = f"be {width}, as the layer was built for"
+        checks.check(shape[-1] == width, who, "tokens.shape[-1]", rule, shape[-1])
+    check_encoded(layer, given, shape[0])
+    mask = given.get("narrow_mask")
     rule = "be passed to a gated block" if layer.gated else "be None without `gated`"
-    fits = (narrow_mask is not None) == layer.gated
-    checks.check(fits, who, "narrow_mask", rule, _shape_of(narrow_mask))
+    fits = (mask is not None) == layer.gated
+    checks.check(fits, who, "narrow_mask", rule, _shape_of(mask))
+    if mask is not None:
+        check_pairs(who, "narrow_mask", mask, (*shape[:2], shape[1]))
+    if layer.cross_attention != "only":
+        return
+    for name in OF_OWN_ATTENTION:
+        rule = 'be left out with cross_attention="only", which would not use it'
+        fits = given.get(name) is None or given[name] is False
+        checks.check(fits, who, name, rule, _shape_of(given.get(name)))
 
 
-def check_encoded(who: str, layer: Any, encoded: Any) -> None:
-    """Raise unless the other sequence is there exactly if tokens attend to it."""
-    needs = bool(layer.cross_attention)
+def check_encoded(
+    layer: Any, given: Mapping[str, Any], batch: int | None = None
+) -> None:
+    """Raise unless the other sequence is there exactly if tokens attend to it.
+
+    Args:
+        layer: The block, or the model.
+        given: The arguments of its call, by name.
+        batch: The number of samples, if it is known.
+    """
+    who, needs = type(layer).__name__, bool(layer.cross_attention)
+    encoded, mask = (given.get(name) for name in ("encoded", "encoded_mask"))
     rule = "be passed with cross-attention" if needs else "be None without it"
     remedy = "" if needs else "Set cross_attention=True."
     fits, received = (encoded is not None) == needs, _shape_of(encoded)
     checks.check(fits, who, "encoded", rule, received, remedy)
-    if encoded is not None:
-        shape, axes = checks.known_shape(encoded.shape), "(batch, length, width)"
-        checks.check_rank(who, "encoded.shape", shape, (3,), axes)
-        tensors.check_kind(who, "encoded", encoded, "float", "Cast them to floats.")
+    if encoded is None:
+        rule = "be None without `encoded`"
+        checks.check(mask is None, who, "encoded_mask", rule, _shape_of(mask))
+        return
+    shape = checks.known_shape(encoded.shape)
+    check_tokens_shape(who, shape, "encoded")
+    tensors.check_kind(who, "encoded", encoded, "float", "Cast them to floats.")
+    rule = f"be ({batch}, length, width), of the same samples"
+    fits = checks.shapes_match(shape[:1], (batch,))
+    checks.check(fits, who, "encoded.shape", rule, shape)
+    if mask is not None:
+        tensors.check_flags(who, "encoded_mask", mask)
+        rule, received = f"be {shape[:2]}", checks.known_shape(mask.shape)
+        options = [shape[:2], (1, shape[1])]
+        fits = any(checks.shapes_match(received, option) for option in options)
+        checks.check(fits, who, "encoded_mask.shape", rule, received)
 
 
 def _shape_of(tensor: Any) -> Any:
-    return None if tensor is None else checks.known_shape(tensor.shape)
+    if not hasattr(tensor, "shape"):
+        return repr(tensor)
+    return checks.known_shape(tensor.shape)
 
 
 def make_norm(
@@ -178,4 +249,7 @@ def make_norm(
     make = keras.layers.LayerNormalization
     if norm_type == "rms":
         make = keras.layers.RMSNormalization
-    return make(epsilon=epsilon, dtype=dtype, name=name)
+    norm = make(epsilon=epsilon, dtype=dtype, name=name)
+    # RMSNormalization of Keras would lose the mask, with a warning
+    norm.supports_masking = True
+    return norm

@@ -139,13 +139,20 @@ def _on_all_axes(positions: Tensor, axes: int) -> Tensor:
 
 def _next_of_modality(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
     """Return the position of the next token in its own modality, `(batch,)`, int32."""
-    branch, number = (
-        model.fusion.branch(model.growing),
-        model.fusion.modalities.index(model.growing),
-    )
-    own = ops.logical_and(fused["mask"], ops.equal(fused["modality_ids"], number))
-    behind = ops.cast(fused["positions"][..., 0], "int32") + 1
-    following = ops.max(ops.where(own, behind, 0), axis=1)
+    fusion, growing = model.fusion, model.growing
+    valid, ids = fused["mask"], fused["modality_ids"]
+    index = count(ids, axis=1)
+    own = ops.logical_and(valid, ops.equal(ids, fusion.modalities.index(growing)))
+    last = ops.max(ops.where(own, index, -1), axis=1, keepdims=True)
+    positions = ops.cast(fused["positions"][..., 0], "int32") + 1
+    following = ops.max(ops.where(own, positions, 0), axis=1)
+    for name, host in fusion.layout.hosts.items():
+        if host == growing:
+            # they stand at places of this modality
+            placed = ops.equal(ids, fusion.modalities.index(name))
+            placed = ops.logical_and(placed, ops.logical_and(valid, index > last))
+            following = following + ops.sum(ops.cast(placed, "int32"), axis=1)
+    branch = fusion.branch(growing)
     # a start token that is counted comes before, in the step too
     return following - int(branch.counts_special) * branch.borders[0]
 

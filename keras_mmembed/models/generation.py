@@ -136,6 +136,7 @@ def standardize_prompt(
         fits = name in CALL_ARGUMENTS
         checks.check(fits, GENERATE, name, rule, repr(value), error=TypeError)
     given = {name: value for name, value in arguments.items() if value is not None}
+    inputs = model.inputs_by_name(inputs)
     (inputs,), given = standardize(model.fusion.modalities, (inputs,), given)
     inputs = {name: x for name, x in inputs.items() if x is not None}
     for name in ("encoded", "encoded_mask"):

@@ -8,6 +8,7 @@ from keras import ops
 from keras_mmembed.attention.mask import AttentionMask
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config, Tensor
+from keras_mmembed.fusion.layout import Layout
 
 
 def check_rules(
@@ -25,17 +26,14 @@ def check_rules(
     }
 
 
-def check_gated(
-    who: str,
-    gated: Sequence[str],
-    modalities: Sequence[str],
-    borders: Mapping[str, tuple[int, int]],
-) -> list[str]:
+def check_gated(who: str, gated: Sequence[str], layout: Layout) -> list[str]:
     """Return the names of gated modalities, none of which has special tokens."""
-    names = checks.check_list(who, "gated", gated, modalities)
+    names = checks.check_list(who, "gated", gated, layout.modalities)
     for name in names:
         rule = "hold no modality with a start or end token, which no rule can hide"
-        checks.check(not any(borders[name]), who, "gated", rule, repr(name))
+        checks.check(not any(layout.borders[name]), who, "gated", rule, repr(name))
+        rule = "hold no modality with a row token, which no rule can hide"
+        checks.check(name not in layout.rows, who, "gated", rule, repr(name))
     return names
 
 

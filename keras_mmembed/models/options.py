@@ -1,6 +1,5 @@
 """The arguments of a model, as its configuration has them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -55,8 +54,17 @@ def own_config(model: Any) -> Config:
     return {
         **{name: getattr(model, name) for name in (*OWN_OPTIONS, *PLAIN)},
         "activation": activations.serialize(model.activation),
-        # Keras keeps a dict as one of its own kind
-        "relative_bias": dict(bias) if isinstance(bias, Mapping) else bias,
+        "relative_bias": plain(bias),
         **serialize_parts(**parts),
         "rotary_rule": rule if len(rule) > 1 else rule["rule"],
     }
+
+
+def plain(value: Any) -> Any:
+    """Return arguments without the containers in which Keras tracks those of a model.
+
+    A copy of such a container would copy the model.
+    """
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""Variables that come back when a step of training or inference raises."""
+"""Training and inference that tell of bad data, and lose no variables by an error."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,12 +6,28 @@ from typing import Any
 import keras
 
 from keras_mmembed.common.types import Tensor
+from keras_mmembed.models.data_checks import check_data
 
 Groups = Callable[[], Sequence[Sequence[keras.Variable]]]
 
 
 class RestoringModel(keras.Model):
-    """A model whose weights survive a step of training or inference that raises."""
+    """A model that tells of bad data, and whose weights survive a step that raises."""
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train the model, as Keras does."""
+        check_data(self, x)
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the loss and the metrics, as Keras does."""
+        check_data(self, x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the outputs for all samples, as Keras does."""
+        check_data(self, x)
+        return super().predict(x, *args, **kwargs)
 
     def make_train_function(self, force: bool = False) -> Any:
         """Make the step of `fit`."""

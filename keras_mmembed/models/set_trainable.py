@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import keras
 
 from keras_mmembed.common import checks
-from keras_mmembed.common.sublayer_state import KeepsSublayers
+from keras_mmembed.common.sublayer_state import KeepsSublayers, freeze
 
 WHO = "set_trainable"
 
@@ -68,7 +68,7 @@ def set_trainable(model: keras.layers.Layer, patterns: str | Sequence[str]) -> N
         rule = f"match all weights of the layer {layer.name!r} or none"
         remedy = "Keras saves whether a layer trains, not which of its weights do."
         checks.check(fits, WHO, "patterns", rule, list(patterns), remedy)
-    model.trainable = True
+    freeze(model, False)
     for layer in layers:
         weights = [weight for one in layer._flatten_layers() for weight in _own(one)]
         if weights and not any(id(weight) in chosen for weight in weights):

@@ -24,6 +24,7 @@ from keras_mmembed.models.attention_inputs import (
     RotaryRule,
     attention_inputs,
     check_rotary_rule,
+    grid_modalities,
     make_shared_bias,
 )
 from keras_mmembed.models.block_options import (
@@ -39,12 +40,8 @@ from keras_mmembed.models.generation import begin_generation
 from keras_mmembed.models.generation_checks import check_sampling
 from keras_mmembed.models.generator import TokenGenerator
 from keras_mmembed.models.logits import tied_vocabulary
-from keras_mmembed.models.masks import (
-    attention_masks,
-    check_gated,
-    check_rules,
-    make_masks,
-)
+from keras_mmembed.models.masks import attention_masks, check_gated, check_rules
+from keras_mmembed.models.model_call import ENCODED
 from keras_mmembed.models.pooling import Pooling
 from keras_mmembed.models.readout import FinalNorm, Head
 from keras_mmembed.models.transformer_layers import TransformerLayers
@@ -282,20 +279,14 @@ class MultiModalTransformer(TransformerLayers):
         divides = head_dim is not None or self.fusion.unified_dim % num_heads == 0
         checks.check(divides, WHO, "num_heads", rule, num_heads, "Or set `head_dim`.")
         self.rotary = make_rotary(self, rotary)
-        self.rotary_rule = check_rotary_rule(
-            WHO, rotary_rule, self.rotary, self.fusion.grids
-        )
+        grids = grid_modalities(self.fusion)
+        self.rotary_rule = check_rotary_rule(WHO, rotary_rule, self.rotary, grids)
         bias = make_shared_bias(self, relative_bias, self.num_heads)
         # written as arguments, each block makes its own
         self.relative_bias = cast(Any, relative_bias) if bias is None else bias
-        modalities, borders = self.fusion.modalities, self.fusion.layout.borders
-        self.rules = check_rules(
-            WHO, modalities, causal=causal, prefix=prefix, hidden=hidden
-        )
-        self.gated = check_gated(WHO, gated, modalities, borders)
-        masks = make_masks(modalities, self.rules, self.gated)
-        self.attention_mask = masks[0]
-        self.narrow_mask = masks[1]
+        layout = self.fusion.layout
+        self.rules = check_rules(WHO, layout.modalities, causal, prefix, hidden)
+        self.gated = check_gated(WHO, gated, layout)
         self._make_sublayers(own_head)
 
     def call(
@@ -318,7 +309,6 @@ class MultiModalTransformer(TransformerLayers):
         others = (segment_ids, positions, present, placeholders, mask)
         others = (*others, grids, start_index, terms, masked, inputs_mask)
         arguments = self.fusion.collect(inputs, *others)
-        check_encoded(WHO, self, encoded)
         more = {"encoded": encoded, "encoded_mask": encoded_mask, "training": training}
         tokens, fused = self._encode(inputs, arguments, more)[:2]
         return self._read_out(tokens, fused, inputs, arguments, training)
@@ -482,10 +472,9 @@ class MultiModalTransformer(TransformerLayers):
     def compute_output_spec(
         self, inputs: Mapping[str, Tensor | None], *args: Any, **kwargs: Any
     ) -> Any:
-        encoded = kwargs.pop("encoded", None)
-        kwargs.pop("encoded_mask", None)
-        check_encoded(WHO, self, encoded)
+        other = {name: kwargs.pop(name, None) for name in ENCODED}
         fused = self.fusion.compute_output_spec(inputs, *args, **kwargs)["embeddings"]
+        check_encoded(self, other, fused.shape[0])
         shapes = {n: None if x is None else x.shape for n, x in inputs.items()}
         return self._readout_spec(fused, shapes)
 

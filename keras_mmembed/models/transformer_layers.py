@@ -1,7 +1,7 @@
 """The sublayers of a model, and its configuration."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -22,6 +22,8 @@ from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.block_options import BlockOptions
 from keras_mmembed.models.blocks import make_blocks
 from keras_mmembed.models.generation_checks import growing_modality
+from keras_mmembed.models.masks import make_masks
+from keras_mmembed.models.model_call import ModelCall, standardize_encoded
 from keras_mmembed.models.readout import ReadsOut
 from keras_mmembed.models.restoring import RestoringModel
 
@@ -48,8 +50,18 @@ class TransformerLayers(
     attention_mask: AttentionMask | None
     narrow_mask: AttentionMask | None
 
+    if TYPE_CHECKING:
+        __call__: ModelCall
+    else:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = standardize_encoded(type(self).__name__, args, kwargs)
+            return super().__call__(*args, **kwargs)
+
     def _make_sublayers(self, head: keras.layers.Layer | None) -> None:
         dtype, block = self.dtype_policy, options.block_options(self)
+        masks = make_masks(self.fusion.modalities, self.rules, self.gated)
+        self.attention_mask, self.narrow_mask = masks
         shared = isinstance(self.relative_bias, RelativePositionBias)
         self.blocks: list[TransformerBlock] = make_blocks(
             self.num_layers,
@@ -64,13 +76,14 @@ class TransformerLayers(
 
     def build(
         self,
-        inputs_shape: Mapping[str, Shape | None],
+        inputs_shape: Mapping[str, Shape | None] | None = None,
         encoded_shape: Shape | None = None,
         **other_shapes: Any,
     ) -> None:
         tokens_shape = (None, None, self.fusion.unified_dim)
         if not self.fusion.built:
-            self.fusion.build(self.by_name(inputs_shape))
+            # Keras names no shape for an empty dict, which the fusion refuses
+            self.fusion.build(self.by_name(inputs_shape or {}))
         for block in self.blocks:
             if not block.built:
                 block.build(tokens_shape, encoded_shape)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.common import checks
 from keras_mmembed.common.zero_gate import ZeroGate
 from keras_mmembed.fusion.branch import ModalityBranch
@@ -18,6 +19,7 @@ TABLE_OWNERS = (
     ModalityEmbedding,
     MultiModalFusion,
     PositionEmbedding,
+    RelativePositionBias,
     SegmentEmbedding,
     ZeroGate,
 )
@@ -26,9 +28,9 @@ TABLE_OWNERS = (
 def weights_without_decay(model: keras.layers.Layer) -> list[keras.Variable]:
     """Return the trainable weights that should be excluded from weight decay.
 
-    These are embeddings of positions, modalities and segments, special tokens (class,
-    register, start, end and missing), gates, biases, and the scales of normalization
-    layers. Decay would pull biases and scales to zero, and would shrink an embedding
+    These are embeddings of positions, modalities and segments, tables of relative
+    position biases, special tokens (class, register, start, end and missing), gates,
+    biases, and the scales of normalization layers. Decay would pull biases and scales to zero, and would shrink an embedding
     in every step in which no sample uses it.
 
     Args:

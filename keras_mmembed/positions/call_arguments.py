@@ -94,8 +94,8 @@ def standardize_grid(spec: GridSpec, grid: Any) -> GridSizes | None:
     checks.check(fits, who, argument, rule, received, error=TypeError)
     tensors.check_kind(who, argument, grid, "integer")
     shape = checks.known_shape(grid.shape)
-    fits = len(shape) in (1, 2)
-    checks.check(fits, who, "grid.shape", "be (axes,) or (batch, axes)", shape)
+    rule = "be (axes,) or (batch, axes), or (batch, items, axes)"
+    checks.check(len(shape) in (1, 2, 3), who, "grid.shape", rule, shape)
     return grid
 
 

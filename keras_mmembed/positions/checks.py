@@ -8,6 +8,7 @@ import keras
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
 from keras_mmembed.positions.conventions import CONVENTIONS, AxisKind
+from keras_mmembed.positions.grid_items import has_items
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.interpolation import check_kernel
 from keras_mmembed.positions.position_forms import Form, form_of
@@ -166,6 +167,10 @@ def check_structure(
         batch = next(iter(shape))
         rule = f"be () or (batch,), for {batch} samples"
         checks.check(fits, who, "start_index.shape", rule, received)
+    if has_items(grid):
+        rule = "be 0 beside grids of several items, which begin at 0 each"
+        is_default = isinstance(start_index, int) and start_index == 0
+        checks.check(is_default, who, "start_index", rule, start_index)
     if grid is not None:
         check_grid_shape(spec, shape, grid)
     uses_mask = spec.rules.skips_masked or any(map(spec.measures, range(rank)))
@@ -179,7 +184,8 @@ def check_grid_shape(spec: GridSpec, shape: Shape, grid: GridSizes) -> None:
     count, rule = received[-1], f"have {spec.rank} sizes, and the layer more than one"
     fits = spec.rank > 1 and count == spec.rank
     checks.check(fits, spec.who, "grid", f"{rule} axis", grid)
-    rule = f"be (axes,) or (batch, axes), for {shape[0]} samples"
+    rule = f"be (axes,) or (batch, axes), for {shape[0]} samples, "
+    rule += "or (batch, items, axes)"
     fits = len(received) == 1 or checks.shapes_match(received[:1], shape[:1])
     checks.check(fits, spec.who, "grid.shape", rule, received)
 

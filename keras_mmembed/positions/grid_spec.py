@@ -16,7 +16,8 @@ from keras_mmembed.positions.interpolation import Kernel
 OutOfRange: TypeAlias = Literal["error", "clip", "zero", "resize", "resize_longer"]
 OUT_OF_RANGE: tuple[OutOfRange, ...] = get_args(OutOfRange)
 
-# the `grid` of a call: an integer per axis, or a tensor `(axes,)` or `(batch, axes)`
+# the `grid` of a call: an integer per axis, or a tensor `(axes,)`, `(batch, axes)` or
+# `(batch, items, axes)`
 GridSizes: TypeAlias = Sequence[int] | Tensor
 
 

@@ -189,7 +189,7 @@ class PositionEmbedding2D(PositionEmbedding):
             `(batch, num_prefix_tokens + height * width, channels)`.
         positions: `(tokens, 2)` or `(batch, tokens, 2)`, row and column of each token,
             or with the axes of the grid, `(height, width, 2)`.
-        grid: two integers, or a tensor `(2,)` or `(batch, 2)`.
+        grid: two integers, or a tensor `(2,)`, `(batch, 2)` or `(batch, images, 2)`.
         start_index: an integer, or `(batch,)`, integer.
         mask: the axes of the tokens, bool.
         outputs: as `inputs`, compute dtype.
@@ -258,8 +258,9 @@ class PositionEmbedding2D(PositionEmbedding):
             extent of each sample: its last valid row and column + 1, unless `grid` or
             flattened inputs tell it. Defaults to `None`, the extent of the inputs.
         grid: The grid of flattened inputs, one for all samples or one for each, whose
-            tokens come first; tokens beyond it have no encoding. Defaults to `None`,
-            the `height` and `width` of the layer.
+            tokens come first; tokens beyond it have no encoding. Of several images
+            of a sample, one behind the other, one for each, zeros for none. Defaults
+            to `None`, the `height` and `width` of the layer.
 
     Masking: the mask of `inputs` is passed on unchanged.
 
@@ -361,7 +362,7 @@ class PositionEmbedding3D(PositionEmbedding):
         positions: `(frames,)` or `(batch, frames)`, the time of each frame;
             `(tokens, 3)` or `(batch, tokens, 3)`: frame, row and column of each token;
             or with the axes of the clip, `(frames, height, width, 3)`.
-        grid: three integers, or a tensor `(3,)` or `(batch, 3)`.
+        grid: three integers, or a tensor `(3,)`, `(batch, 3)` or `(batch, clips, 3)`.
         start_index: an integer, or `(batch,)`, integer.
         mask: the axes of the tokens, bool.
         outputs: as `inputs`, compute dtype.
@@ -431,8 +432,9 @@ class PositionEmbedding3D(PositionEmbedding):
             extent of each sample: its last valid row and column + 1, unless `grid` or
             flattened inputs tell it. Defaults to `None`, the extent of the inputs.
         grid: The sizes of flattened clips, one for all samples or one for each, whose
-            tokens come first; tokens beyond it have no encoding. Defaults to `None`,
-            the sizes of the layer.
+            tokens come first; tokens beyond it have no encoding. Of several clips of
+            a sample, one behind the other, one for each, zeros for none. Defaults to
+            `None`, the sizes of the layer.
 
     Masking: the mask of `inputs` is passed on unchanged.
 

@@ -17,6 +17,7 @@ from keras_mmembed.positions.coordinates import (
     shift,
     unravel_blocks,
 )
+from keras_mmembed.positions.grid_items import find_items, has_items
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.position_forms import (
     form_of,
@@ -47,8 +48,7 @@ def locate(
     grid = spec.sizes if grid is None else grid
     coordinates = count_tokens(spec, inputs, grid)
     if mask is not None and spec.rules.skips_masked:
-        mask = token_mask(spec, mask, inputs, grid)
-        coordinates = count_valid(coordinates, mask, spec.rules.masked)
+        coordinates = skip_masked(spec, coordinates, mask, inputs, grid)
     elif mask is not None and is_measured(spec, inputs):
         coordinates = measure(spec, coordinates, token_mask(spec, mask, inputs, grid))
     coordinates = start_at(coordinates, start_index, spec.resizes)
@@ -89,8 +89,9 @@ def locate_flat(
 ) -> Coordinates:
     """Return the coordinates of a grid whose tokens lie along axis 1.
 
-    They come row by row, or block by block and row by row in each.
-    Tokens beyond a grid that is smaller than the largest of the batch have no encoding.
+    They come row by row, or block by block and row by row in each, and one item behind
+    the other. Tokens beyond a grid that is smaller than the largest of the batch have
+    no encoding.
     """
     if isinstance(grid, (tuple, list)):
         length = inputs.shape[1]
@@ -100,6 +101,10 @@ def locate_flat(
             return Coordinates(axes, tuple(grid), len(axes), is_grid=True)
         sizes, index = tuple(grid), count(inputs, 1, skip)
         valid = None if is_whole else index < math.prod(sizes)
+    elif has_items(grid):
+        items = find_items(count(inputs, 1, skip), grid)
+        index, valid = items.place, items.valid
+        sizes = tuple(ops.maximum(size, 1) for size in items.sizes)
     else:
         sizes_of_all = ops.cast(ops.convert_to_tensor(grid), "int32")
         rank = sizes_of_all.shape[-1]
@@ -135,6 +140,24 @@ def is_measured(spec: GridSpec, inputs: Tensor) -> bool:
     """
     has_axes = spec.rank == 1 or len(inputs.shape) > 3
     return has_axes and any(map(spec.measures, range(spec.rank)))
+
+
+def skip_masked(
+    spec: GridSpec,
+    coordinates: Coordinates,
+    mask: Tensor,
+    inputs: Tensor,
+    grid: GridSizes,
+) -> Coordinates:
+    """Return coordinates that count valid tokens only.
+
+    Flattened grids of a size for each sample tell which tokens are valid.
+    """
+    masked = spec.rules.masked
+    if spec.rank > 1 and len(inputs.shape) == 3 and hasattr(grid, "shape"):
+        valid = ops.cast(mask, "bool")[..., spec.num_prefix_tokens :]
+        return coordinates.restricted(valid) if masked == "zero" else coordinates
+    return count_valid(coordinates, token_mask(spec, mask, inputs, grid), masked)
 
 
 def measure(spec: GridSpec, coordinates: Coordinates, mask: Tensor) -> Coordinates:

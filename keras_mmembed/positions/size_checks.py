@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from keras_mmembed.common import checks, tensors
 from keras_mmembed.common.types import Shape, Tensor
+from keras_mmembed.positions.grid_items import has_items
 from keras_mmembed.positions.grid_spec import GridSizes, GridSpec
 from keras_mmembed.positions.position_forms import form_of
 
@@ -189,10 +190,13 @@ def check_grids(spec: GridSpec, shape: Shape, grid: Tensor) -> None:
     if values is None:
         return
     tokens = cast(int, shape[1]) - spec.num_prefix_tokens
-    for sizes in values.reshape(-1, spec.rank).tolist():
+    samples = values if has_items(grid) else values.reshape(-1, 1, spec.rank)
+    for items in samples.tolist():
         rule = f"have at most {tokens} cells, one for each token"
-        fits = math.prod(sizes) <= tokens
-        checks.check(fits, spec.who, "grid", rule, tuple(sizes))
+        fits = sum(map(math.prod, items)) <= tokens
+        received = tuple(items if has_items(grid) else items[0])
+        checks.check(fits, spec.who, "grid", rule, received)
+    for sizes in values.reshape(-1, spec.rank).tolist():
         check_blocks(spec, sizes)
         if spec.out_of_range != "error" or 0 in sizes:
             continue

@@ -104,7 +104,7 @@ def test_a_step_has_the_rows_of_its_tokens(rule, examples):
 
 
 @pytest.mark.parametrize("scalar", [False, True], ids=["per sample", "one"])
-def test_a_compiled_step_of_unknown_sizes(scalar):
+def test_a_compiled_step_of_unknown_sizes(scalar, tmp_path):
     fed = {"mask": VALID, "modality_ids": IDS, "example_ids": EXAMPLES}
     inputs = {
         name: keras.Input((None,), dtype=str(values.dtype), name=name)
@@ -126,8 +126,12 @@ def test_a_compiled_step_of_unknown_sizes(scalar):
     whole = expected(VALID, IDS, EXAMPLES, **RULES["all"])
     starts = np.array([5, 5] if scalar else [1, 4], "int32")
     queries = [rows_of(fed[name], starts, 3) for name in step]
-    got = model.predict([*fed.values(), *queries, starts], verbose=0)
+    loaded = reloaded(model, tmp_path)
+    got = loaded.predict([*fed.values(), *queries, starts], verbose=0)
     np.testing.assert_array_equal(got, rows_of(whole, starts, 3))
+    no_queries = [query[:, :0] for query in queries]
+    nothing = loaded([*fed.values(), *no_queries, starts])
+    assert tuple(nothing.shape) == (2, 0, 8)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="reads a program of JAX")

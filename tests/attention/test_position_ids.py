@@ -65,6 +65,26 @@ def test_item_ids_tell_parts_of_one_image_from_two():
     assert array(two)[0, :, 2].tolist() == [0, 1, 3, 4]
 
 
+@pytest.mark.parametrize("item_ids", [False, True], ids=["", "items"])
+@pytest.mark.parametrize("rule", ["qwen2_5_omni", "seconds"])
+def test_clips_with_audio_are_items_of_their_own(rule, item_ids):
+    sample, numbers = Sample(), []  # of each item among those of its modality
+    for clip, (frames, *sides) in enumerate([(2, 1, 3), (3, 2, 1)]):
+        for frame in range(frames):
+            grid = [(frame, *place) for place in np.ndindex(*sides)]
+            sample.add(VIDEO, grid)
+            sample.add(AUDIO, [(2 * frame, 0, 0), (2 * frame + 1, 0, 0)])
+            numbers += [clip] * len(grid) + [0] * 2
+        sample.grids.append((VIDEO, frames, *sides))
+    sample.grid(IMAGE, 1, 2, 1)
+    numbers += [0] * 2
+    fused, rates, _ = padded([sample], item_ids=item_ids)
+    if item_ids:
+        fused["item_ids"][0, : len(sample)] = numbers
+    got = array(mm.rotary_positions(fused, rule, **arguments(rule, rates)))
+    np.testing.assert_array_equal(got[0, : len(sample)], walk(rule, sample)[0])
+
+
 def test_masked_tokens_inside_take_up_nothing():
     rng = np.random.default_rng(0)
     sample = random_sample(rng, (IMAGE, VIDEO))

@@ -209,6 +209,19 @@ def test_tables_have_gradients(convention):
         assert np.abs(array(weight) - old).max() > 1e-3, weight.path
 
 
+def test_positions_of_what_a_fusion_returns():
+    fusion = mm.MultiModalFusion(
+        {"image": {"type": "2d", "dim": 4}}, 4, cls_token=True, return_dict=True
+    )
+    fused = fusion({"image": np.zeros((2, 2, 3, 4))})
+    positions = mm.rotary_positions(fused, "image")
+    layer = mm.RelativePositionBias(HEADS, convention="beit", grid=(2, 3))
+    own = np.concatenate([[[-1, -1]], grid_positions(2, 3)])
+    expected = array(built(layer, own)(own))
+    got = array(layer(positions))
+    np.testing.assert_array_equal(got, np.repeat(expected, 2, axis=0))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int64", "uint8"])
 def test_positions_of_queries_and_keys_may_have_other_dtypes(dtype):
     layer = mm.RelativePositionBias(2)

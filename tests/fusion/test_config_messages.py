@@ -85,6 +85,17 @@ OPEN_SUM = [
     text("be a dict of a layer for each term", terms=[TABLE]),
     text("have names that start with a letter", "'1'", terms={"1": TABLE}),
     *(
+        text("have no name that a part of the modality has", repr(name), **config)
+        for name in ("position", "norm_a", "gate_a", "segment")
+        for config in [{"segments": 2, "terms": {name: TABLE}}]
+    ),
+    configs(
+        {"text": {**TEXT, "position": {"layer": None, "gate": "tanh"}}},
+        "['text']['position']['layer']",
+        "be 'sinusoidal', 'learned' or a position layer",
+        "None",
+    ),
+    *(
         configs({"text": {**TEXT, "terms": terms}}, f"['text']['terms']{place}", *said)
         for terms, place, *said in (
             ({"a": 3}, "['a']", "be a layer with a method encode(values)", "3"),
@@ -205,6 +216,11 @@ CONSTRUCTORS = [
         "be a layer with a compute_output_shape of its own",
         "WithoutShape",
         embedding=WithoutShape(),
+    ),
+    audio(
+        "be a layer of one input, so as a model have one modality",
+        ["a", "b"],
+        embedding=mm.MultiModalTransformer({"a": TEXT, "b": TEXT}, 8, num_layers=1),
     ),
     configs(
         {

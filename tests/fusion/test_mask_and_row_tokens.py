@@ -5,6 +5,7 @@ import pytest
 import reference
 from one_modality import EPSILON, WIDTH, embeddings, make
 from tensors import array, normal, numpy
+from weights import randomize
 
 import keras_mmembed as mm
 
@@ -82,3 +83,34 @@ def test_placed_tokens_bring_their_row_tokens():
     )
     taken = fused["embeddings"][:, [2, 3, 5, 6]]
     np.testing.assert_array_equal(array(parts["image"]), taken.astype("float64"))
+
+
+@pytest.mark.parametrize("kind, axes", [("2d", (2, 3)), ("3d", (2, 2, 3))])
+def test_tokens_placed_between_row_tokens(kind, axes):
+    grid = {"type": kind, "dim": WIDTH, "row_token": True, "start_token": True}
+    word = {"type": "1d", "dim": WIDTH}
+    options = {"dropout": 0.0, "return_dict": True}
+    placed, apart = (
+        mm.MultiModalFusion({"grid": grid, "word": one}, WIDTH, **options)
+        for one in ({**word, "into": "grid"}, word)
+    )
+    x = {"grid": normal(2, *axes, WIDTH), "word": normal(2, 2, WIDTH, seed=1)}
+    apart.build({name: value.shape for name, value in x.items()})
+    randomize(apart)
+    expected = numpy(apart(x))
+    placed.build({name: value.shape for name, value in x.items()})
+    placed.set_weights(apart.get_weights())
+    tokens = np.arange(np.prod(axes))
+    places = np.isin(tokens, (2, 3))[None] | np.zeros((2, 1), bool)
+    fused = numpy(placed(x, placeholders={"word": places}))
+    # behind the start token, and behind the token of the first row
+    for key, value in fused.items():
+        want = expected[key][:, :-2].copy()
+        want[:, [3, 5]] = expected[key][:, -2:]
+        np.testing.assert_allclose(value, want, atol=1e-6, err_msg=key)
+    ids, where = fused["modality_ids"], 1 + tokens + tokens // 3
+    parts = numpy(placed.split(fused["embeddings"], x, modality_ids=ids))
+    np.testing.assert_array_equal(parts["grid"], fused["embeddings"][:, where])
+    np.testing.assert_array_equal(parts["word"], fused["embeddings"][:, [3, 5]])
+    with pytest.raises(ValueError, match="mark a place for each valid token, 2 in"):
+        placed(x, placeholders={"word": places & (tokens > 2)})

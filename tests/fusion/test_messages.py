@@ -16,6 +16,7 @@ PLACED = {"text": TEXT, "audio": {**TEXT, "into": "text"}}
 X = zeros(2, 3, 8)
 FIVE = {"text": zeros(2, 5, 8)}
 BOTH = {**FIVE, "image": zeros(2, 12, 6)}
+GRID = {**FIVE, "image": zeros(2, 3, 4, 6)}
 MIXED = {**FIVE, "audio": zeros(2, 2, 8)}
 PATCHES = {"type": "2d", "embedding": mm.PatchEmbedding(2, 8)}
 FUSED, PLACING = FUSION(TEXT_AND_IMAGE, 8), FUSION(PLACED, 8)
@@ -81,6 +82,17 @@ CALLS = [
     ),
     call(FUSED, BOTH, grids={"image": ids(3, 2)}).says(
         "grids['image'].shape", "be 2 integers, or have the shape (2,)", "(3, 2)"
+    ),
+    call(FUSED, BOTH, grids={"image": ids(2, 1, 3)}).says(
+        "grids['image'].shape", "or (batch, items, 2)", "(2, 1, 3)"
+    ),
+    call(FUSED, GRID, grids={"image": ids(2, 1, 2)}).says(
+        "grids['image'].shape",
+        "be (batch, 2) for inputs with an axis for each of a grid",
+        "(2, 1, 2)",
+    ),
+    call(FUSED, BOTH, grids={"image": ids(2, 1, 2)}, start_index={"image": 1}).says(
+        "start_index", "be 0 beside grids of several items", "1"
     ),
     call(FUSED, BOTH, grids={"image": zeros(2, 2)}).says(
         "grids['image'].dtype", "be integer", "float32"
@@ -181,6 +193,12 @@ VALUES = [
     ),
     call(FUSED, BOTH, grids={"image": ids(2, 2) + 4}).says(
         "grids['image']", "have at most 12 cells", "16 cells"
+    ),
+    call(FUSED, BOTH, grids={"image": ids(2, 4, 2) + 2}).says(
+        "grids['image']", "have at most 12 cells", "16 cells"
+    ),
+    call(FUSED, BOTH, grids={"image": ids(2, 1, 2) - 1}).says(
+        "grids['image']", "lie in [0, inf)", "-1"
     ),
     call(FUSED, BOTH, grids={"image": ids(2, 2) - 1}).says(
         "grids['image']", "lie in [0, inf)", "-1"

@@ -58,13 +58,13 @@ def test_all_keys_in_a_model_and_its_file(missing, tmp_path):
     }
     expected = model.predict(values, verbose=0)
     assert expected.shape == (3, 1 + 2 * 4 + 2, 12)
-    eager = fusion(
-        {name: values[name] for name in configs},
-        terms={"image": {name: values[name] for name in ("part", "box")}},
-        masked={"image": values["masked"]},
-        present={"image": values["present"]},
-    )
-    np.testing.assert_allclose(array(eager), expected, atol=1e-5)
+    x = {name: values[name] for name in configs}
+    call = {
+        "terms": {"image": {name: values[name] for name in ("part", "box")}},
+        "masked": {"image": values["masked"]},
+        "present": {"image": values["present"]},
+    }
+    np.testing.assert_allclose(array(fusion(x, **call)), expected, atol=1e-5)
     # what an absent image would have is nowhere, not even as NaN
     spoilt = {name: values[name].copy() for name in values}
     spoilt["image"][1], spoilt["box"][1] = np.nan, np.nan
@@ -74,6 +74,13 @@ def test_all_keys_in_a_model_and_its_file(missing, tmp_path):
     np.testing.assert_allclose(loaded.predict(values, verbose=0), expected, atol=1e-6)
     again = mm.MultiModalFusion.from_config(fusion.get_config())
     assert again.get_config() == fusion.get_config()
+    config = {**fusion.get_config(), "dtype": "mixed_bfloat16"}
+    half = mm.MultiModalFusion.from_config(config)
+    half.build({name: value.shape for name, value in x.items()})
+    half.set_weights(fusion.get_weights())
+    # matrix products of bfloat16, whose numbers have 8 bits
+    bound = 8 * 2**-8 * np.abs(expected).max()
+    np.testing.assert_allclose(array(half(x, **call)), expected, atol=bound)
     paths = {weight.path for weight in mm.weights_without_decay(model)}
     vectors = ("mask_token", "row_token", "start", "part/embeddings", "gate_box")
     assert {f"f/image/{name}" for name in vectors} <= paths

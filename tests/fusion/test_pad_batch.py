@@ -48,6 +48,26 @@ def test_sizes_and_padding_values():
     assert batch["present"]["text"].tolist() == [True, True, False]
 
 
+def test_lists_are_several_items():
+    image, clip = np.ones((2, 3, 6)), np.ones((1, 2, 2, 6))
+    batch = mm.pad_batch(
+        [
+            {"image": [image, 2 * image[:1]], "video": [clip]},
+            {"image": 3 * image},
+            {"image": [], "video": [clip, clip]},
+        ],
+        sizes={"video": (9, 3)},
+        padding_values={"image": 5},
+    )
+    grids = [[[2, 3], [1, 3]], [[2, 3], [0, 0]], [[0, 0], [0, 0]]]
+    assert batch["grids"]["image"].tolist() == grids
+    values = [[1] * 6 + [2] * 3, [3] * 6 + [5] * 3, [5] * 9]
+    assert batch["inputs"]["image"][..., 0].tolist() == values
+    assert batch["present"]["image"].tolist() == [True, True, False]
+    assert batch["inputs"]["video"].shape == (3, 9, 6)
+    assert batch["grids"]["video"][:, :, 1].tolist() == [[2, 0, 0], [0] * 3, [2, 2, 0]]
+
+
 def test_a_batch_trains_a_model():
     inputs = {
         "text": keras.Input((None,), dtype="int32", name="text"),
@@ -105,6 +125,16 @@ def test_a_batch_trains_a_model():
             lambda: mm.pad_batch([{"a": np.ones((3, 2, 4))}], sizes={"a": 5}),
             "sizes['a']",
             "have an integer for each of the 2 axes",
+        ),
+        (
+            lambda: mm.pad_batch([{"a": [np.ones((3, 2, 4))]}], sizes={"a": 9}),
+            "sizes['a']",
+            "have two integers, the number of tokens and that of items",
+        ),
+        (
+            lambda: mm.pad_batch([{"a": [np.ones((1, 2, 4)), np.ones((1, 2, 3))]}]),
+            "samples[...]['a']",
+            "have one rank, width and kind",
         ),
     ],
 )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import reference
 from one_modality import EPSILON, WIDTH, embeddings, make
-from tensors import normal
+from tensors import normal, numpy
 from weights import randomize, reloaded
 
 import keras_mmembed as mm
@@ -47,6 +47,35 @@ def test_special_tokens_of_a_grid_have_rows(gate, place):
     start, end = (np.broadcast_to(one, (2, 1, WIDTH)) for one in (start, end))
     expected = np.concatenate([start, inner, end], axis=1)
     np.testing.assert_allclose(embeddings(layer, x), expected, atol=1e-4)
+
+
+RESIZED = {"max_length": 5, "out_of_range": "resize"}
+COUNTED = {
+    "resize": {**RESIZED, "interpolation": "bicubic"},
+    "longer": {
+        "max_length": 5,
+        "interpolation": "bilinear",
+        "out_of_range": "resize_longer",
+    },
+    "offset": {"max_length": 12, "offset": 2},
+    "sinusoids": {**RESIZED, "kind": "sinusoidal"},
+}
+
+
+@pytest.mark.parametrize("ends", [("start", "end"), ("end",), ("start",)])
+@pytest.mark.parametrize("options", COUNTED.values(), ids=COUNTED)
+def test_counted_tokens_of_a_padded_batch_are_as_alone(options, ends):
+    table = mm.PositionEmbedding1D(**{"kind": "learned", **options})
+    config = {"type": "1d", "dim": WIDTH, "position": table, "count_special": True}
+    config |= {f"{end}_token": True for end in ends}
+    layer, _ = make(config, (None, None, WIDTH))
+    x, lengths = normal(3, 7, WIDTH), np.array([7, 3, 0])
+    fused = numpy(layer({"x": x}, mask={"x": lengths}))
+    for row, length in enumerate(lengths):
+        alone = numpy(layer({"x": x[row : row + 1, :length]}))
+        for key in ("embeddings", "positions"):
+            got = fused[key][row][fused["mask"][row]]
+            np.testing.assert_allclose(got, alone[key][0], atol=2e-6)
 
 
 def test_they_are_in_files_and_have_no_decay(tmp_path):

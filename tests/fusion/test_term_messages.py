@@ -15,7 +15,13 @@ class Wide(keras.layers.Layer):
         return keras.ops.ones((4,))
 
 
-TERMS = {"row": mm.SegmentEmbedding(3), "box": mm.BoxEmbedding(num_positions=9)}
+TERMS = {
+    "row": mm.SegmentEmbedding(3),
+    "box": mm.BoxEmbedding(num_positions=9),
+    "part": mm.ModalityEmbedding(["a", "b"]),
+    "cell": mm.PositionEmbedding2D(4, 4),
+    "words": {"layer": mm.SegmentEmbedding(3), "pooling": "mean"},
+}
 FUSION = mm.MultiModalFusion(
     {
         "text": {"type": "1d", "dim": 8, "terms": TERMS, "mask_token": True},
@@ -43,7 +49,7 @@ test_calls = checks(
             "terms['text']", "be a dict of values by term", "int"
         ),
         terms(column=ids(2, 3)).says(
-            "terms['text']", "name only the terms ['row', 'box']", "'column'"
+            "terms['text']", "name only the terms ['row', 'box', 'part',", "'column'"
         ),
         terms(row=ids(2, 4)).says("terms['text']['row'].shape", "be (2, 3)", "(2, 4)"),
         terms(row=[ids(2), ids(3)]).says(
@@ -55,6 +61,20 @@ test_calls = checks(
         terms(row=np.full((2, 3), 3)).says("segment_ids", "lie in [0, 3)", "3"),
         terms(box=ids(2, 3, 5)).says(
             "terms['text']['box'].shape", "be (2, 3) or (2, 1), then (4,)", "(2, 3, 5)"
+        ),
+        terms(part=ids(2, 3, 1)).says(
+            "terms['text']['part'].shape", "be (2, 3) or (2, 1)", "(2, 3, 1)"
+        ),
+        terms(cell=ids(2, 3)).says(
+            "terms['text']['cell'].shape", "be (2, 3) or (2, 1), then (2,)", "(2, 3)"
+        ),
+        terms(words=ids(3, 2)).says(
+            "terms['text']['words'].shape",
+            "be (2, 3) or (2, 1), then (None,)",
+            "(3, 2)",
+        ),
+        call(FUSION, OTHER, terms={"other": {"wide": ids(3)}}).says(
+            "terms['other']['wide'].shape", "begin with (2, 3) or (2, 1)", "(3,)"
         ),
         call(FUSION, OTHER, terms={"other": {"wide": ids(2, 3)}}).says(
             "terms['wide']", "be a layer of the width unified_dim=8", "(4,)"

@@ -23,6 +23,44 @@ COORDINATES = (
 INTEGERS = "zeros, integers, bytes, lists, symbolic uint8 dtype"
 FIRST_WIDTHS = "width + 1, width 1, symbolic width + 1, symbolic width 1"
 
+# of attention layers, blocks and models
+OPTIONS = [
+    ("num_key_value_heads", "None, one", RIGHT),
+    ("head_dim", "None", DEFAULT),
+    ("rotary", "None, empty dict, without a key", DEFAULT),
+    ("rotary['max_wavelength']", "None, 2**40, float, float for int", RIGHT),
+    ("qk_norm", "None", DEFAULT),
+    ("scale", f"None, {NUMBER}", RIGHT),
+    ("epsilon", NUMBER, RIGHT),
+    ("dropout", "zero", RIGHT),
+    ("seed", "None, zero, one", RIGHT),
+]
+# of blocks and models
+OF_BLOCKS = [
+    ("hidden_dim", "None, one", RIGHT),
+    ("norm_first", "bool", RIGHT),
+    ("activation", "None", "no activation"),
+    ("remat", "bool", RIGHT),
+    ("relative_bias", "None, empty dict, without a key", DEFAULT),
+    ("relative_bias['num_buckets']", "None", DEFAULT),
+    ("layer_scale", f"None, {NUMBER}", RIGHT),
+    ("cross_attention", "bool", RIGHT),
+]
+
+OF_CALLS = [
+    ("*_mask", "None, symbolic None", NONE),
+    ("*_mask", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
+    ("*_mask", "bools, floats, integers, bytes", TRUTH),
+    ("*_mask", "lists, batch 1", SAME),
+    ("*positions", "None, symbolic None", "counted"),
+    ("*positions", COORDINATES, RIGHT),
+    ("*positions", SAMPLES, SAME),
+    ("*positions", "rank + 1, symbolic rank + 1", SAME),
+    ("*_bias", f"{NUMBERS}, floats, lists", FEATURES),
+    ("*_bias", "None, batch 1, symbolic None", NONE),
+    ("use_causal_mask", "bool", RIGHT),
+]
+
 ATTENTION_ROWS = [
     ("RotaryEmbedding*: inputs", f"{NUMBERS}, floats, lists", FEATURES),
     ("RotaryEmbedding: max_wavelength", "None", DEFAULT),
@@ -48,21 +86,19 @@ ATTENTION_ROWS = [
     ("RelativePositionBias-grid: *positions", "batch + 1, batch 0, array", SIZES),
     ("RelativePositionBias-grid: *positions", "symbolic batch + 1", SIZES),
     ("RelativePositionBias-grid: grid", "None", DEFAULT),
-    ("MultiModalAttention: num_key_value_heads", "None, one", RIGHT),
-    ("MultiModalAttention: head_dim", "None", DEFAULT),
-    ("MultiModalAttention: rotary", "None, empty dict, without a key", DEFAULT),
-    (
-        "MultiModalAttention: rotary['max_wavelength']",
-        "2**40, float, float for int",
-        RIGHT,
-    ),
+    *[
+        (f"{layer}: {argument}", labels, meaning)
+        for layer, options in (
+            ("MultiModalAttention", OPTIONS),
+            ("TransformerBlock", [*OPTIONS, *OF_BLOCKS]),
+            ("MultiModalTransformer", [*OPTIONS[:6], *OF_BLOCKS[4:]]),
+        )
+        for argument, labels, meaning in options
+    ],
+    ("MultiModalTransformer: final_norm", "None, bool", RIGHT),
     ("MultiModalAttention: bias", "None, empty dict, without a key", DEFAULT),
-    ("MultiModalAttention: qk_norm", "None", DEFAULT),
-    ("MultiModalAttention: scale", f"None, {NUMBER}", RIGHT),
     ("MultiModalAttention: soft_cap", f"None, {NUMBER}", RIGHT),
-    ("MultiModalAttention: epsilon", NUMBER, RIGHT),
-    ("MultiModalAttention: dropout", "zero", RIGHT),
-    ("MultiModalAttention: seed", "None, zero, one", RIGHT),
+    ("TransformerBlock: num_heads", "one", RIGHT),
     ("MultiModalAttention: use_output_bias", "None, bool", RIGHT),
     ("MultiModalAttention: flash_attention", "None", DEFAULT),
     ("MultiModalAttention: key", "None, symbolic None", DEFAULT),
@@ -75,21 +111,27 @@ ATTENTION_ROWS = [
         )
     ],
     ("MultiModalAttention: query", LENGTHS, SIZES),
-    ("MultiModalAttention-call: *_mask", "None, symbolic None", NONE),
-    ("MultiModalAttention-call: *_mask", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
-    ("MultiModalAttention-call: *_mask", "bools, floats, integers, bytes", TRUTH),
-    ("MultiModalAttention-call: *_mask", "lists, batch 1", SAME),
-    ("MultiModalAttention-call: *positions", "None, symbolic None", "counted"),
-    ("MultiModalAttention-call: *positions", COORDINATES, RIGHT),
-    ("MultiModalAttention-call: *positions", SAMPLES, SAME),
-    ("MultiModalAttention-call: *positions", "rank + 1, symbolic rank + 1", SAME),
-    ("MultiModalAttention-call: *_bias", f"{NUMBERS}, floats, lists", FEATURES),
-    ("MultiModalAttention-call: *_bias", "None, batch 1, symbolic None", NONE),
+    *[
+        (f"{layer}-call: {argument}", labels, meaning)
+        for layer in ("MultiModalAttention", "TransformerBlock")
+        for argument, labels, meaning in OF_CALLS
+    ],
     ("MultiModalAttention-call: return_attention_scores", "bool", RIGHT),
-    ("MultiModalAttention-call: use_causal_mask", "bool", RIGHT),
-    ("MultiModalAttention-rotations: rotations", "None", DEFAULT),
-    ("MultiModalAttention-rotations: rotations*", f"{NUMBERS}, floats", FEATURES),
-    ("MultiModalAttention-rotations: rotations*", SAMPLES, SAME),
+    *[
+        (place, labels, meaning)
+        for place in ("TransformerBlock-*: tokens", "*: encoded")
+        for labels, meaning in (
+            (f"{NUMBERS}, floats, lists", FEATURES),
+            ("symbolic width + 1, symbolic width 1", SIZES),
+        )
+    ],
+    ("*-encoded: encoded_mask", "None, symbolic None", NONE),
+    ("*-encoded: encoded_mask", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
+    ("*-encoded: encoded_mask", "bools, floats, integers, bytes", TRUTH),
+    ("*-encoded: encoded_mask", "lists, batch 1", SAME),
+    ("*-rotations: rotations", "None", DEFAULT),
+    ("*-rotations: rotations*", f"{NUMBERS}, floats", FEATURES),
+    ("*-rotations: rotations*", SAMPLES, SAME),
     ("rotary_positions*: fused", "one key more, key of a number, key of None", IGNORED),
     ("rotary_positions*: fused['mask']", f"{NUMBERS}, 2**40 values, {DTYPES}", TRUTH),
     ("rotary_positions*: fused['mask']", "bools, floats, integers, bytes", TRUTH),

@@ -8,6 +8,7 @@ from bad_input_subject import LAYER, Subject, X, bools, floats, ids
 import keras_mmembed as mm
 
 HEADS = floats(2, 3, 2, 8)
+BIASED = {"rotary": "llama", "relative_bias": "t5"}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 BUCKETS = {
     "num_heads": 2,
@@ -44,6 +45,32 @@ ATTENTION = {
     "kernel_initializer": "glorot_uniform",
     "bias_initializer": "zeros",
     "seed": 3,
+    **LAYER,
+}
+OF_BLOCK = {
+    "norm_type": "rms",
+    "mlp": "gated",
+    "num_key_value_heads": 1,
+    "head_dim": 4,
+    "use_bias": "qkv",
+    "scale": 0.5,
+    "rotary": {"convention": "llama", "max_wavelength": 100.0},
+    "relative_bias": {"convention": "t5", "num_buckets": 8},
+    "qk_norm": "rms",
+    "layer_scale": 0.5,
+    "cross_attention": True,
+}
+BLOCK = {
+    "num_heads": 2,
+    "hidden_dim": 8,
+    "norm_first": True,
+    "activation": "gelu",
+    "epsilon": 1e-6,
+    "dropout": 0.5,
+    "gated": False,
+    "remat": False,
+    "seed": 3,
+    **OF_BLOCK,
     **LAYER,
 }
 FUSED = {
@@ -125,6 +152,34 @@ def attention_subjects():
             turned,
             {},
             {"query": X, "rotations": [floats(2, 3, 1, 2), floats(2, 3, 1, 2)]},
+        ),
+        Subject(
+            "TransformerBlock",
+            mm.TransformerBlock,
+            BLOCK,
+            {"tokens": X, "encoded": floats(2, 4, 6)},
+            calls=False,
+        ),
+        Subject(
+            "TransformerBlock-call",
+            fixed(mm.TransformerBlock, 2, gated=True, cross_attention=True, **BIASED),
+            {},
+            {
+                "tokens": X,
+                "attention_mask": bools(2, 3, 3),
+                "narrow_mask": bools(2, 3, 3),
+                "encoded": floats(2, 4, 6),
+                "encoded_mask": bools(2, 4),
+                "positions": ids(2, 3),
+                "attention_bias": floats(2, 2, 3, 3),
+                "use_causal_mask": False,
+            },
+        ),
+        Subject(
+            "TransformerBlock-rotations",
+            fixed(mm.TransformerBlock, 2, rotary="llama"),
+            {},
+            {"tokens": X, "rotations": [floats(2, 3, 1, 2), floats(2, 3, 1, 2)]},
         ),
         Subject(
             "rotary_positions",

@@ -4,6 +4,7 @@ import functools
 
 import keras
 import numpy as np
+from bad_input_attention import OF_BLOCK
 from bad_input_subject import FLAT, GRID, LAYER, Subject, X, bools, floats, ids
 
 import keras_mmembed as mm
@@ -40,6 +41,7 @@ OTHERS = {
     "grids": {"image": (2, 2)},
     "start_index": {"image": 1},
 }
+ITEMS = np.array([[[1, 2], [2, 1]], [[1, 1], [0, 0]]], "int32")
 SHARED = {
     "normalization": "both",
     "num_registers": 1,
@@ -79,6 +81,8 @@ MODEL = {
     "hidden": {"text": ["image"]},
     "gated": ["image"],
     "remat": False,
+    **OF_BLOCK,
+    "rotary_rule": {"rule": "sequence"},
     **SHARED,
 }
 TWO = {
@@ -157,6 +161,12 @@ def fusion_subjects():
             {"inputs": INPUTS, "placeholders": {"marks": PLACES}, **OTHERS},
         ),
         Subject(
+            "MultiModalFusion-items",
+            functools.partial(mm.MultiModalFusion, {"image": CONFIGS["image"]}, 8),
+            {},
+            {"inputs": {"image": FLAT}, "grids": {"image": ITEMS}},
+        ),
+        Subject(
             "MultiModalFusion-ids",
             functools.partial(mm.MultiModalFusion, words),
             {},
@@ -172,11 +182,21 @@ def fusion_subjects():
             "MultiModalTransformer",
             mm.MultiModalTransformer,
             {"modality_configs": TWO, **MODEL},
-            {"inputs": TWO_INPUTS},
+            {"inputs": TWO_INPUTS, "encoded": floats(2, 4, 6)},
             calls=False,
         ),
         Subject(
             "MultiModalTransformer-call", model, {}, {"inputs": INPUTS, **ARGUMENTS}
+        ),
+        Subject(
+            "MultiModalTransformer-encoded",
+            functools.partial(two, cross_attention=True),
+            {},
+            {
+                "inputs": TWO_INPUTS,
+                "encoded": floats(2, 4, 6),
+                "encoded_mask": bools(2, 4),
+            },
         ),
         Subject(
             "MultiModalTransformer-scores",

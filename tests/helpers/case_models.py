@@ -17,9 +17,11 @@ def symbolic(case):
         many = spec if isinstance(spec, dict) else {argument: spec}
         made = {
             name: keras.Input(
-                (None, *many[name][0][1:]), dtype="int32", name=f"{argument}_{name}"
+                (None, *shape[1:]),
+                dtype="float32" if count is None else "int32",
+                name=f"{argument}_{name}",
             )
-            for name in many
+            for name, (shape, count) in many.items()
         }
         flat.update({f"{argument}_{name}": i for name, i in made.items()})
         extra[argument] = made if isinstance(spec, dict) else made[argument]

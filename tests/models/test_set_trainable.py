@@ -79,7 +79,29 @@ def test_patterns(patterns, expected, tmp_path):
     assert trained(reloaded(model, tmp_path)) == got
     # the last call counts
     mm.set_trainable(model, ["*"])
-    assert trained(model) == trained(make())
+    assert trained(model) == trained(reloaded(model, tmp_path)) == trained(make())
+
+
+@pytest.mark.parametrize("pattern", ["box", "audio"])
+def test_layers_of_a_configuration_train_alone(pattern, tmp_path):
+    config = {
+        "type": "1d",
+        "dim": 8,
+        "position": mm.ConvPositionEmbedding(3, groups=2),
+        "terms": {"box": mm.BoxEmbedding(kind="linear")},
+    }
+    fusion = mm.MultiModalFusion(
+        {"text": config, "audio": {"type": "1d", "dim": 8}}, 8, name="model"
+    )
+    inputs = {name: keras.Input((None, 8), name=name) for name in ("text", "audio")}
+    model = keras.Model(inputs, fusion(inputs))
+    for one in (pattern, "text"):
+        mm.set_trainable(model, one)
+        expected = {w.path for w in model.weights if f"/{one}" in w.path}
+        for again in (model, reloaded(model, tmp_path)):
+            assert {w.path for w in again.trainable_weights} == expected
+    fusion.trainable = False
+    assert not reloaded(model, tmp_path).trainable_weights
 
 
 def test_in_a_functional_model(tmp_path):

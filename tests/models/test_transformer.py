@@ -245,6 +245,32 @@ def test_an_embedding_works_once():
 
 
 @pytest.mark.parametrize("pooling", ["cls", "tokens", "modalities"])
+def test_a_tower_makes_the_features_of_a_modality(pooling, tmp_path):
+    text = {"type": "1d", "vocabulary_size": 30, "padding_id": 0}
+    options = {"num_layers": 1, "num_heads": 2, "dropout": 0.0}
+    tower = mm.MultiModalTransformer({"words": text}, 8, **options, pooling=pooling)
+    title = {"type": "none" if pooling == "cls" else "1d", "dim": 8}
+    image = CONFIGS["image"]
+    ids = np.array([[3, 4, 5], [6, 0, 0], [7, 8, 0]])
+    others = {"image": inputs()["image"]}
+    configs = {"title": {**title, "embedding": tower}, "image": image}
+    model = mm.MultiModalTransformer(configs, 16, **options)
+    got = model({"title": ids, **others})
+    features = tower({"words": ids})
+    features = features["words"] if pooling == "modalities" else features
+    plain = mm.MultiModalTransformer({"title": title, "image": image}, 16, **options)
+    plain.build({"title": features.shape, "image": others["image"].shape})
+    weights = weights_by_path(model)
+    for path, weight in weights_by_path(plain).items():
+        weight.assign(weights[path])
+    mask = {} if pooling == "cls" else {"title": ids > 0}
+    expected = plain({"title": array(features), **others}, mask=mask)
+    np.testing.assert_allclose(array(got), array(expected), atol=1e-5)
+    same = reloaded(model, tmp_path)
+    np.testing.assert_array_equal(array(same({"title": ids, **others})), array(got))
+
+
+@pytest.mark.parametrize("pooling", ["cls", "tokens", "modalities"])
 def test_the_declared_shape_takes_ids_and_absent_modalities(pooling):
     model = mm.MultiModalTransformer(CONFIGS, 16, **SMALL, pooling=pooling)
     shapes = {"text": (2, 5), "image": None}

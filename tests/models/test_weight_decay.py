@@ -36,3 +36,11 @@ def test_a_layer_alone(make_it):
     spared = mm.weights_without_decay(layer)
     assert len(spared) == len(layer.trainable_weights) > 0
     assert all(np.ndim(weight.shape) <= 1 for weight in spared)
+
+
+def test_a_block_spares_its_factors_and_the_table_of_its_bias():
+    block = mm.TransformerBlock(2, relative_bias="t5", layer_scale=0.1, norm_type="rms")
+    block(normal(2, 3, 8))
+    spared = {id(weight) for weight in mm.weights_without_decay(block)}
+    decayed = {w.path for w in block.trainable_weights if id(w) not in spared}
+    assert {path.rsplit("/", 1)[-1] for path in decayed} == {"kernel"}

@@ -101,6 +101,43 @@ def test_conventions_that_count_with_the_size_of_the_grid(rank, convention):
     assert_as_alone(layer, array(layer(x, mask=mask)))
 
 
+ITEMS = {
+    "bicubic": {"kind": "learned", "interpolation": "bicubic"},
+    "antialias": {"kind": "learned", "interpolation": "bilinear", "antialias": True},
+    "sinusoids": {},
+    "detr": {"convention": "detr"},
+    "videomae": {"convention": "videomae"},
+}
+
+
+@pytest.mark.parametrize("options", ITEMS.values(), ids=ITEMS)
+@pytest.mark.parametrize("rank", [2, 3])
+def test_items_one_behind_the_other(rank, options):
+    layer = layer_of(rank, out_of_range="resize", **options)
+    # the second sample has fewer
+    items = EXTENTS[rank]
+    grids = np.array([items[:3], [items[0], (0,) * rank, items[1]]])
+    cells = grids.prod(axis=-1)
+    x = np.zeros((2, cells.sum(axis=1).max() + 1, 12), "float32")
+    mask = np.arange(x.shape[1]) < cells.sum(axis=1)[:, None]
+    got = array(layer(x, grid=grids, mask=mask))
+    assert (got[~mask] == 0).all()
+    alone = [
+        array(layer(np.zeros((1, *one, 12), "float32"))).reshape(-1, 12)
+        for one in items[:3]
+    ]
+    np.testing.assert_allclose(got[0][mask[0]], np.concatenate(alone), atol=2e-6)
+    np.testing.assert_allclose(got[1][mask[1]], np.concatenate(alone[:2]), atol=2e-6)
+
+
+def test_a_smaller_grid_of_a_convention_that_counts_with_its_rows():
+    layer = layer_of(2, convention="mocov3", out_of_range="clip")
+    x = np.zeros((1, 3, 4, 12), "float32")
+    flat = layer(x.reshape(1, 12, 12), grid=np.array([[3, 4]]))
+    got = array(layer(x))[0].reshape(12, 12)
+    np.testing.assert_allclose(got, array(flat)[0], atol=2e-6)
+
+
 def test_prefix_tokens():
     options = {"interpolation": "bilinear", "out_of_range": "resize"}
     layer = layer_of(1, kind="learned", num_prefix_tokens=2, **options)

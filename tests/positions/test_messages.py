@@ -220,6 +220,9 @@ VALUES = [
     ),
     call(TWO(), FLAT, grid=ids(2, 2) - 2).says("grid", "lie in [0, 2147483648)", "-2"),
     call(TWO(), FLAT, grid=ids(2, 2) + 4).says("grid", "have at most 12 cells", "(4"),
+    call(TWO(), FLAT, grid=ids(2, 4, 2) + 2).says(
+        "grid", "have at most 12 cells", "([2"
+    ),
     call(GRID(), FLAT, grid=ids(2, 2) + 3).says("grid", "be that of the layer", "(3"),
 ]
 

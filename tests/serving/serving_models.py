@@ -93,6 +93,32 @@ def transformer(**more):
     return keras.Model({**inputs, "valid": valid}, outputs, name="transformer")
 
 
+def generator():
+    """Return a decoder of text with images in it, and a model that generates by it."""
+    decoder = mm.MultiModalTransformer(
+        {
+            "image": {"type": "2d", "dim": 6, "into": "text"},
+            "text": {"type": "1d", "vocabulary_size": 9, "position": None},
+        },
+        16,
+        num_layers=1,
+        num_heads=2,
+        causal=True,
+        rotary={"convention": "qwen2_vl", "sections": [2, 1, 1]},
+        rotary_rule="qwen2_vl",
+        pooling="tokens",
+        tie_embeddings=True,
+        seed=1,
+    )
+    inputs = {
+        "text": keras.Input((None,), dtype="int32", name="text"),
+        "image": keras.Input((None, None, 6), name="image"),
+    }
+    places = keras.Input((None,), dtype="bool", name="places")
+    answer = decoder.generator(4)(inputs, placeholders={"image": places})
+    return decoder, keras.Model({**inputs, "places": places}, {"answer": answer})
+
+
 def padded_by_a_server(requests):
     """Join requests in one batch as a server does, with padding at the end.
 

@@ -9,6 +9,7 @@ from backend_exports import export
 from case_models import functional, model_inputs
 from cases import CASES
 from keras import ops
+from tensors import normal
 
 import keras_mmembed as mm
 
@@ -49,6 +50,42 @@ def test_export(case, tmp_path):
         expected = ops.convert_to_numpy(model(inputs))
         got = ops.convert_to_numpy(call(inputs))
         np.testing.assert_allclose(got, expected, atol=case.export_atol)
+
+
+def test_export_of_terms_and_of_mask_and_row_tokens(tmp_path):
+    box = {"layer": mm.BoxEmbedding(kind="linear"), "gate": "linear"}
+    terms = {"part": mm.SegmentEmbedding(3), "box": box}
+    config = {"type": "2d", "dim": 6, "position": None, "terms": terms}
+    config |= {"mask_token": True, "row_token": True}
+    fusion = mm.MultiModalFusion({"image": config}, 8, dropout=0.0)
+    inputs = {
+        "image": keras.Input((None, None, 6), name="image"),
+        "box_image": keras.Input((None, None, 4), name="box_image"),
+        "part_image": keras.Input((None, None), dtype="int32", name="part_image"),
+        "masked_image": keras.Input((None, None), dtype="bool", name="masked_image"),
+    }
+    fused = fusion(
+        {"image": inputs["image"]},
+        terms={"image": {name: inputs[f"{name}_image"] for name in terms}},
+        masked={"image": inputs["masked_image"]},
+    )
+    model = keras.Model(inputs, fused)
+
+    def fed(*sizes):
+        part = np.arange(np.prod(sizes), dtype="int32").reshape(sizes) % 3
+        return {
+            "image": normal(*sizes, 6),
+            "box_image": np.abs(normal(*sizes, 4)),
+            "part_image": part,
+            "masked_image": part == 1,
+        }
+
+    call = export(model, fed(2, 2, 3), tmp_path / "model.pt2")
+    for sizes in ((1, 2, 3), (3, 4, 2)):
+        x = fed(*sizes)
+        expected = ops.convert_to_numpy(model(x))
+        assert expected.shape[1] == sizes[1] * (sizes[2] + 1)
+        np.testing.assert_allclose(ops.convert_to_numpy(call(x)), expected, atol=1e-6)
 
 
 def test_export_of_placed_tokens_and_their_split(tmp_path):

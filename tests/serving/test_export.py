@@ -71,6 +71,25 @@ def test_a_trained_model_gives_its_answers_in_the_c_library(tmp_path):
     assert np.abs(model.predict_on_batch(inputs) - before).max() > 1e-3
 
 
+def test_an_answer_is_generated_in_the_c_library(tmp_path):
+    decoder, model = serving_models.generator()
+    rng, calls = np.random.default_rng(0), []
+    for batch, length, height, width in ((1, 5, 1, 2), (2, 9, 2, 3)):
+        image = rng.normal(size=(batch, height, width, 6)).astype("float32")
+        places = np.arange(length)[None].repeat(batch, 0) < height * width
+        text = rng.integers(0, 9, (batch, length)).astype("int32")
+        request = {"text": text, "image": image, "places": places}
+        calls.append(("serve", request))
+    warmup = [calls[0][1]]
+    export = mm.export_for_serving(model, tmp_path / "answers", warmup=warmup)
+    answers = in_c_library(export, calls, tmp_path)
+    for (_, request), answer in zip(calls, answers, strict=True):
+        inputs = {name: request[name] for name in ("text", "image")}
+        places = {"image": request["places"]}
+        expected = decoder.generate(inputs, 4, placeholders=places)
+        np.testing.assert_array_equal(answer["answer"], expected)
+
+
 # the policy of the model, the dtype of its image, and the tolerance
 HALF = [
     pytest.param(("mixed_bfloat16", "bfloat16", 2e-2), id="bfloat16"),

@@ -33,6 +33,9 @@ fused = fusion(inputs, present=present, training=True)
 parts = fusion.split(fused["embeddings"], like=inputs, grids=True)
 widths: list[int] = [len(part.shape) for part in parts.values()]
 allowed = mm.AttentionMask(fusion.modalities, causal=True, prefix=["image"])(fused)
+one_token = mm.AttentionMask(fusion.modalities)(
+    fused, query={"modality_ids": fused["modality_ids"][:, :1]}, start_index=0
+)
 positions = mm.rotary_positions(
     fused, "qwen2_vl", modalities=fusion.modalities, grids=["image", "video"]
 )
@@ -60,6 +63,19 @@ model = mm.MultiModalTransformer(
     **mm.preset("visual_question_answering", "tiny"), num_outputs=10, pooling="mean"
 )
 model.compile(keras.optimizers.Adam(1e-3), "mse")
+decoder = mm.MultiModalTransformer(
+    configs,
+    64,
+    norm_type="rms",
+    mlp="gated",
+    use_bias="qkv",
+    rotary={"convention": "qwen2_vl", "sections": (1, 1, 2)},
+    rotary_rule="qwen2_vl",
+    cross_attention=True,
+)
+answer = decoder(inputs, encoded=np.zeros((1, 7, 32)), encoded_mask=None, training=True)
+block = mm.TransformerBlock(8, 128, relative_bias="t5", cross_attention="only")
+resampled = block(np.zeros((1, 4, 64)), encoded=mixed, use_causal_mask=False)
 excluded = mm.weights_without_decay(model)
 scores, tokens = model.attention_scores(inputs)
 served = mm.with_lengths(keras.Sequential(), ["text"])

@@ -1,4 +1,4 @@
-"""A user's script with 24 mistakes, each on a line of its own that says so."""
+"""A user's script with 29 mistakes, each on a line of its own that says so."""
 
 import keras
 import numpy as np
@@ -24,11 +24,17 @@ mm.MultiModalFusion(configs, 8, dropuot=0.1)  # mistake: a misspelt argument
 mm.MultiModalFusion(configs, normalization="batch")  # mistake: an unknown norm
 mm.MultiModalTransformer(configs, pooling="max")  # mistake: an unknown pooling
 mm.AttentionMask(["text"], hidden=["text"])  # mistake: a list for a dict
+mm.AttentionMask(["text"])({}, query={}, start=3)  # mistake: a misspelt argument
 mm.RotaryEmbedding("mrope")  # mistake: an unknown convention
 mm.RotaryEmbedding(scaling={"rope_type": "su"})  # mistake: an unknown scaling
 mm.RelativePositionBias(8, convention="deberta")  # mistake: an unknown convention
 mm.MultiModalAttention(8, rotary="rope")  # mistake: an unknown convention
 mm.rotary_positions({}, "mrope")  # mistake: an unknown rule
+mm.TransformerBlock(8, norm_type="batch")  # mistake: an unknown norm
+mm.TransformerBlock(8, use_bias="q")  # mistake: an unknown choice
+mm.MultiModalTransformer(configs, rotary_rule="mrope")  # mistake: an unknown rule
+mm.MultiModalTransformer(configs, cross_attention="only")  # mistake: of blocks alone
+model({"text": x}, encoder=x)  # mistake: a misspelt call argument
 fusion(x)  # mistake: a tensor for a dict
 fusion({"text": x}, segments={"text": x})  # mistake: a misspelt call argument
 fusion.split(x)  # mistake: nothing to split like
