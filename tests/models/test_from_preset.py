@@ -72,9 +72,7 @@ def test_a_folder_lacks_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"`source` must be a folder with config"):
         MODEL.from_preset(tmp_path)
     folder = folder_of(tmp_path, tensors=published(blocks=1))
-    with pytest.raises(
-        ValueError, match="without a tensor: 'pooler/kernel <- pool"
-    ):
+    with pytest.raises(ValueError, match="without a tensor: 'pooler/kernel <- pool"):
         MODEL.from_preset(folder)
     (folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match=r"be a folder with model\.safetensors"):
