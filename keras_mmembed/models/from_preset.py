@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 
 from keras_mmembed.common import checks
 from keras_mmembed.common.types import Config
+from keras_mmembed.positions.resize import resize_positions
 from keras_mmembed.published.loader import Loader, weights_by_path
 from keras_mmembed.published.reader import as_path, open_source, read_json
 from keras_mmembed.published.recipe import Recipe, names_in
@@ -47,10 +49,13 @@ def from_preset(
         argument, name = f"source[{CONFIG!r}]['model_type']", config.get("model_type")
     published, tensors = _published(argument, name), open_source(WHO, path)
     config = published.own(config)
-    arguments = merge(published.configure(config), overrides)
-    model = model_class(**arguments)
+    arguments = published.configure(config)
+    model: Any = model_class(**merge(arguments, overrides))
     model.build(published.shapes(config))
     recipe = without(published.recipe, [MAKERS[n] for n in overrides if n in MAKERS])
+    for modality, one in arguments["modality_configs"].items():
+        position = model.fusion.branch(modality).position
+        recipe = resized(recipe, modality, one.get("position"), position)
     loader = Loader(WHO, recipe, tensors, repr(name))
     is_other = bool(overrides)
     loader.load(weights_by_path(WHO, model), is_part=is_other, keeps_new=is_other)
@@ -85,6 +90,42 @@ def merge(arguments: Config, overrides: Config) -> Config:
             configs[name] = {**configs.get(name, {}), **config} if is_dict else config
         merged["modality_configs"] = configs
     return merged
+
+
+def resized(recipe: Recipe, name: str, published: Any, position: Any) -> Recipe:
+    """Return a recipe that resizes the position table of a modality, if it must be.
+
+    Args:
+        recipe: A recipe.
+        name: Name of the modality.
+        published: The published position layer, as data.
+        position: That of the model.
+    """
+    keys = ("height", "width")
+    if not isinstance(published, dict) or not hasattr(position, "height"):
+        return recipe
+    old = [published["config"].get(key) for key in keys]
+    new = [getattr(position, key) for key in keys]
+    path = f"fusion/{name}/position/embeddings"
+    origin = recipe["weights"].get(path)
+    if old == new or None in (*old, *new) or not isinstance(origin, (str, tuple)):
+        return recipe
+    function, names = (None, (origin,))
+    if isinstance(origin, tuple):
+        function, *names = origin
+
+    def resize(*tensors: np.ndarray) -> np.ndarray:
+        table = tensors[0] if function is None else function(*tensors)
+        return resize_positions(
+            table.reshape(-1, table.shape[-1]),
+            new,
+            position.interpolation or "bicubic",
+            antialias=position.antialias,
+            align_corners=position.align_corners,
+            grid=old,
+        )
+
+    return {**recipe, "weights": {**recipe["weights"], path: (resize, *names)}}
 
 
 def without(recipe: Recipe, layers: list[str]) -> Recipe:

@@ -178,16 +178,6 @@ def over_frames(kernel: np.ndarray) -> np.ndarray:
     return kernel.sum(axis=2)
 
 
-def transposed(tensor: np.ndarray) -> np.ndarray:
-    """Return a kernel whose inputs come first, with its outputs first."""
-    return tensor.swapaxes(0, 1)
-
-
-def joined(*tensors: np.ndarray) -> np.ndarray:
-    """Return tables of one width as one, row below row."""
-    return np.concatenate([one.reshape(-1, one.shape[-1]) for one in tensors])
-
-
 def collapsed(names: Iterable[str]) -> str:
     """Return names for a message, with `{i}` for the numbers that differ."""
     groups: dict[str, list[str]] = {}

@@ -13,6 +13,7 @@ CONFIGS = {
     "image": {"type": "2d", "dim": 12},
 }
 MODEL = partial(mm.MultiModalTransformer, CONFIGS, 16)
+IMAGE = CONFIGS["image"]
 BORDERED = {
     **CONFIGS,
     "audio": {"type": "1d", "dim": 8, "end_token": True},
@@ -23,7 +24,6 @@ CROSS = partial(BLOCK, cross_attention=True)
 RESAMPLER = partial(BLOCK, cross_attention="only")
 TEXT = partial(mm.MultiModalTransformer, {"text": CONFIGS["text"]}, 16, num_heads=2)
 PIXTRAL = partial(MODEL, rotary="pixtral")
-IMAGE = CONFIGS["image"]
 
 ERRORS = [
     wrong(MODEL, "divide unified_dim=16", num_heads=3),
@@ -112,7 +112,6 @@ ERRORS = [
     make(BLOCK(cross_attention="only").attention_scores, zeros(2, 5, 8)).says(
         "cross_attention", "be False or True for a block whose tokens", "'only'"
     ),
-    wrong(MODEL, "be True or False", final_norm=1),
     wrong(MODEL, "be True or False", cross_attention="only"),
     wrong(
         PIXTRAL,

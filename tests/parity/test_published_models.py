@@ -63,6 +63,12 @@ def test_images(tmp_path):
     wide = RNG.normal(size=(2, 12, 24, 3)).astype("float32")
     expected = module(channels_first(wide), interpolate_pos_encoding=True)
     same(outputs_of(model, {"image": wide}), expected.last_hidden_state)
+    # the same with a table of another size, resized once
+    position = mm.PositionEmbedding2D(3, 6, kind="learned")
+    model = mm.MultiModalTransformer.from_preset(
+        tmp_path, pooling="tokens", modality_configs={"image": {"position": position}}
+    )
+    same(outputs_of(model, {"image": wide}), expected.last_hidden_state)
 
 
 def test_images_of_vit_with_a_classifier(tmp_path):

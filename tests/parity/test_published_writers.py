@@ -79,3 +79,27 @@ def test_logits_of_qwen2_vl(tmp_path):
     inputs = {"image": pixels, "text": words.astype("int32")}
     got = outputs_of(model, inputs, placeholders={"image": words == 39})
     same(got, expected)
+
+
+def test_a_preset_of_llava_goes_on_as_the_published_model(tmp_path):
+    text = transformers.LlamaConfig(**TEXT, num_key_value_heads=1)
+    config = transformers.LlavaConfig(
+        text_config=text,
+        vision_config=transformers.CLIPVisionConfig(**IMAGE, hidden_act="gelu"),
+        image_token_index=39,
+        vision_feature_layer=-1,
+    )
+    module = written(transformers.LlavaForConditionalGeneration(config), tmp_path)
+    module.generation_config.eos_token_id = None
+    words = np.concatenate([np.full((2, 16), 39), WORDS % 38], axis=1)
+    expected = module.generate(
+        input_ids=torch.tensor(words).long(),
+        pixel_values=channels_first(PIXELS),
+        attention_mask=torch.ones(words.shape, dtype=torch.long),
+        max_new_tokens=4,
+        do_sample=False,
+    )[:, -4:]
+    model = mm.MultiModalTransformer.from_preset(tmp_path)
+    inputs = {"image": PIXELS, "text": words.astype("int32")}
+    got = model.generate(inputs, 4, placeholders={"image": words == 39})
+    np.testing.assert_array_equal(got, expected.numpy())

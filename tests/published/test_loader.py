@@ -4,45 +4,13 @@ import keras
 import numpy as np
 import pytest
 from safetensors_files import write
+from small_bert import HIDDEN, LENGTH, WIDTH, WORDS, published
 from tensors import array
 from weights import weights_by_path
 
 import keras_mmembed as mm
 
-WIDTH, HIDDEN, WORDS, LENGTH = 8, 12, 30, 10
 RNG = np.random.default_rng(0)
-
-
-def published(blocks=2, prefix=""):
-    """Return the tensors of a small BERT, by their names in files."""
-    shapes = {
-        "embeddings.word_embeddings.weight": (WORDS, WIDTH),
-        "embeddings.position_embeddings.weight": (LENGTH, WIDTH),
-        "embeddings.token_type_embeddings.weight": (2, WIDTH),
-        "embeddings.LayerNorm.weight": (WIDTH,),
-        "embeddings.LayerNorm.bias": (WIDTH,),
-    }
-    for block in range(blocks):
-        start = f"encoder.layer.{block}"
-        dense = {
-            "attention.self.query": (WIDTH, WIDTH),
-            "attention.self.key": (WIDTH, WIDTH),
-            "attention.self.value": (WIDTH, WIDTH),
-            "attention.output.dense": (WIDTH, WIDTH),
-            "intermediate.dense": (HIDDEN, WIDTH),
-            "output.dense": (WIDTH, HIDDEN),
-        }
-        for name, shape in dense.items():
-            shapes[f"{start}.{name}.weight"] = shape
-            shapes[f"{start}.{name}.bias"] = shape[:1]
-        for name in ("attention.output.LayerNorm", "output.LayerNorm"):
-            shapes[f"{start}.{name}.weight"] = (WIDTH,)
-            shapes[f"{start}.{name}.bias"] = (WIDTH,)
-    tensors = {
-        prefix + name: RNG.normal(size=shape).astype("float32")
-        for name, shape in shapes.items()
-    }
-    return {**tensors, f"{prefix}embeddings.position_ids": np.arange(LENGTH)[None]}
 
 
 def bert(configs=None, num_layers=2, **options):

@@ -4,8 +4,10 @@ from keras_mmembed.published import defaults
 from keras_mmembed.published.recipes import (
     bert,
     clip,
+    dino,
     generating,
     llama,
+    series,
     t5,
     vilt,
     vit,
@@ -16,7 +18,9 @@ from keras_mmembed.published.settings import Published
 # where a configuration of both towers has that of one
 TEXTS, IMAGES = "text_config", "vision_config"
 PUBLISHED: dict[str, Published] = {
-    "audio-spectrogram-transformer": Published(vit.ast, vit.AST, vit.SPECTROGRAMS),
+    "audio-spectrogram-transformer": Published(
+        series.ast, series.AST, series.SPECTROGRAMS
+    ),
     "bert": Published(bert.bert, bert.BERT),
     "clip_text_model": Published(
         clip.clip_text, clip.CLIP_TEXT, key=TEXTS, defaults=defaults.CLIP_TEXT
@@ -24,9 +28,9 @@ PUBLISHED: dict[str, Published] = {
     "clip_vision_model": Published(
         clip.clip_vision, clip.CLIP_VISION, vit.PIXELS, IMAGES, defaults.CLIP_VISION
     ),
-    "dinov2": Published(vit.dinov2, vit.DINOV2, vit.PIXELS),
-    "dinov2_with_registers": Published(vit.dinov2, vit.DINOV2, vit.PIXELS),
-    "dinov3_vit": Published(vit.dinov3, vit.DINOV3, vit.PIXELS),
+    "dinov2": Published(dino.dinov2, dino.DINOV2, vit.PIXELS),
+    "dinov2_with_registers": Published(dino.dinov2, dino.DINOV2, vit.PIXELS),
+    "dinov3_vit": Published(dino.dinov3, dino.DINOV3, vit.PIXELS),
     "git": Published(generating.git, generating.GIT, generating.PAIRS),
     "llama": Published(llama.llama, llama.LLAMA),
     "llava": Published(generating.llava, generating.LLAVA, generating.PAIRS),
@@ -43,7 +47,7 @@ PUBLISHED: dict[str, Published] = {
         defaults.SIGLIP_VISION,
     ),
     "t5": Published(t5.t5, t5.T5),
-    "videomae": Published(vit.videomae, vit.VIDEOMAE, vit.CLIPS),
+    "videomae": Published(series.videomae, series.VIDEOMAE, series.CLIPS),
     "vilt": Published(vilt.vilt, vilt.VILT, vilt.PAIRS),
     "visual_bert": Published(vilt.visual_bert, vilt.VISUAL_BERT, vilt.REGIONS),
     "vit": Published(vit.vit, vit.VIT, vit.PIXELS),
