@@ -61,6 +61,7 @@ class Published:
 
     def shapes(self, config: Mapping[str, Any]) -> dict[str, Shape]:
         """Return the shapes of the inputs for a configuration."""
+        config = {"num_channels": 3, **config}
         return {
             name: tuple(
                 size_of(config, axis) if isinstance(axis, str) else axis
