@@ -15,6 +15,8 @@ import keras_mmembed as mm
 
 FOLDER = Path(__file__).with_name("contracts")
 # layers that take what another layer returns have no case: their arguments
+DECODER = {"text": {"type": "1d", "vocabulary_size": 9}}
+DECODING = {"num_layers": 1, "num_heads": 2, "causal": True, "pooling": "tokens"}
 WITHOUT_CASE = {
     "AttachMask": (),
     "AttentionMask": (["text", "image"],),
@@ -24,6 +26,12 @@ WITHOUT_CASE = {
     "ModelWithLengths": (keras.Input((2,), name="x"),) * 2,
     "ReadLengths": (),
     "ReadMask": (),
+    "TokenGenerator": (
+        mm.MultiModalTransformer(
+            DECODER, 4, tie_embeddings=True, name="decoder", **DECODING
+        ),
+        3,
+    ),
     "ZeroGate": (),
 }
 
@@ -35,7 +43,8 @@ def registered_class(name):
 
 def registered():
     """Return the names of all classes that may stand in a file."""
-    names = (name.split(">") for name in keras.saving.get_custom_objects())
+    found = keras.saving.get_custom_objects().items()
+    names = (name.split(">") for name, one in found if isinstance(one, type))
     return {name[1] for name in names if name[0] == "keras_mmembed"}
 
 
@@ -70,7 +79,8 @@ def contracts():
         found.setdefault(type(layer).__name__, {})[case.name] = contract(layer)
     for name, arguments in WITHOUT_CASE.items():
         layer = registered_class(name)(*arguments, name="layer")
-        layer.build([(2, 5, 8)] * 2)
+        is_decoder = name == "TokenGenerator"
+        layer.build({"text": (2, 5)} if is_decoder else [(2, 5, 8)] * 2)
         found[name] = {name: contract(layer)}
     return found
 

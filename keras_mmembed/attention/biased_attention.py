@@ -65,12 +65,6 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
             return outputs, None
         if use_causal_mask:
             attention_mask = self._compute_causal_mask(query, value)
-        if attention_bias is None and not needs_weights:
-            mask = with_heads(attention_mask)
-            outputs = ops.dot_product_attention(
-                query, key, value, None, mask, scale, False, flash
-            )
-            return outputs, None
         if attention_bias is None and self.soft_cap is None:
             return super()._compute_attention(
                 query, key, value, attention_mask, training, return_attention_scores
@@ -125,7 +119,9 @@ class BiasedAttention(keras.layers.MultiHeadAttention):
     ) -> tuple[Tensor, Cache]:
         """Return what new tokens attend to in a cache, and the cache with them."""
         positions, key_positions, attention_bias, rotations = places
-        source, end = query if value is None else value, None
+        query = ops.cast(query, self.compute_dtype)
+        source = query if value is None else ops.cast(value, self.compute_dtype)
+        end: Any = None
         if index is None:
             (queries,) = without_masks((self._query_dense, query), call=direct)
             if self.qk_norm is not None:

@@ -12,6 +12,12 @@ from keras_mmembed.common.types import Tensor
 Cache: TypeAlias = tuple[Tensor, Tensor]
 
 
+def spec_of(tensor: Tensor) -> keras.KerasTensor:
+    """Return a symbolic tensor of the shape and dtype of another."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return keras.KerasTensor(tensor.shape, dtype=dtype)
+
+
 def write_cache(
     cache: Cache,
     keys: Tensor,

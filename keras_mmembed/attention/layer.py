@@ -10,8 +10,8 @@ from keras import initializers, ops
 from keras.src.backend.common.masking import get_keras_mask
 
 from keras_mmembed.attention.biased_attention import BiasedAttention
-from keras_mmembed.attention.cache import Cache
-from keras_mmembed.attention.cache_checks import check_cache
+from keras_mmembed.attention.cache import Cache, spec_of
+from keras_mmembed.attention.cache_checks import check_cache, standardize_cache
 from keras_mmembed.attention.layer_checks import (
     MASKS,
     check_call,
@@ -296,8 +296,9 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         cache_index: int | Tensor | None = None,
     ) -> Any:
         if cache is not None:
-            check_cache(self, query, value, cache, cache_index, attention_mask)
             places = positions, key_positions, attention_bias, rotations
+            written = cache, cache_index, attention_mask, places
+            check_cache(self, query, value, *written)
             return self._attend_cached(
                 query, value, attention_mask, places, cache, cache_index
             )
@@ -367,6 +368,7 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             args, kwargs = standardize_call(args, kwargs)
+            standardize_cache(WHO, kwargs.get("cache"), kwargs.get("cache_index"))
             return super().__call__(*args, **kwargs)
 
     def compute_mask(self, query: Tensor, previous_mask: Any = None) -> Any:
@@ -399,6 +401,8 @@ class MultiModalAttention(KeepsSublayers, BiasedAttention):
         named = {**other, **dict(zip(MASKS, masks, strict=False))}
         check_masks(query, keys, *(named.get(name) for name in MASKS))
         outputs = keras.KerasTensor(query.shape, dtype=self.compute_dtype)
+        if other.get("cache") is not None:
+            return outputs, keras.tree.map_structure(spec_of, tuple(other["cache"]))
         if not return_attention_scores:
             return outputs
         shape = (query.shape[0], self.num_heads, query.shape[1], keys.shape[1])

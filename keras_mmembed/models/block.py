@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import keras
 from keras import ops
 
-from keras_mmembed.attention.cache import Cache
+from keras_mmembed.attention.cache import Cache, spec_of
 from keras_mmembed.attention.direct import LayerCall, by_keras
 from keras_mmembed.attention.parts import BiasSpec, RotarySpec, Rotations
 from keras_mmembed.common import checks
@@ -28,9 +28,14 @@ from keras_mmembed.models.block_options import (
     check_call,
     check_options,
     check_parts,
+    check_tokens,
     standardize_call,
 )
-from keras_mmembed.models.cached_block import BlockCache, call_cached
+from keras_mmembed.models.cached_block import (
+    BlockCache,
+    call_cached,
+    standardize_cache_of,
+)
 from keras_mmembed.models.remat import rematerialize
 
 WHO = "TransformerBlock"
@@ -216,6 +221,7 @@ class TransformerBlock(BlockLayers):
                 "attention_bias": attention_bias,
                 "rotations": rotations,
             }
+            check_tokens(self, tokens)
             given = (tokens, encoded, masks, places, cache, cache_index)
             return call_cached(self, *given, is_step=False)
         own: Config = {
@@ -252,6 +258,7 @@ class TransformerBlock(BlockLayers):
 
         def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
             args, kwargs = standardize_call(WHO, args, kwargs)
+            standardize_cache_of(self, kwargs)
             return super().__call__(*args, **kwargs)
 
     def _attend(
@@ -372,7 +379,13 @@ class TransformerBlock(BlockLayers):
         rotations: Rotations | None = None,
         use_causal_mask: bool = False,
         training: bool | None = None,
-    ) -> keras.KerasTensor:
+        cache: BlockCache | None = None,
+        **other: Any,
+    ) -> Any:
+        if cache is not None:
+            check_tokens(self, tokens)
+            outputs = keras.KerasTensor(tokens.shape, dtype=self.compute_dtype)
+            return outputs, keras.tree.map_structure(spec_of, dict(cache))
         own: Config = {
             "attention_mask": attention_mask,
             "positions": positions,

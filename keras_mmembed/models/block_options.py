@@ -172,6 +172,17 @@ def standardize_call(
     return given
 
 
+def check_tokens(layer: Any, tokens: Tensor) -> None:
+    """Raise unless tokens are of the width that a block was built for."""
+    who, shape = type(layer).__name__, checks.known_shape(tokens.shape)
+    check_tokens_shape(who, shape)
+    tensors.check_kind(who, "tokens", tokens, "float", "Cast them to floats.")
+    if layer.built:
+        width = layer.output_dense.units
+        rule = f"be {width}, as the layer was built for"
+        checks.check(shape[-1] == width, who, "tokens.shape[-1]", rule, shape[-1])
+
+
 def check_call(layer: Any, tokens: Tensor, given: Mapping[str, Any]) -> None:
     """Raise for a call of a block that its options do not fit.
 
@@ -181,12 +192,7 @@ def check_call(layer: Any, tokens: Tensor, given: Mapping[str, Any]) -> None:
         given: Its other arguments, by name.
     """
     who, shape = type(layer).__name__, checks.known_shape(tokens.shape)
-    check_tokens_shape(who, shape)
-    tensors.check_kind(who, "tokens", tokens, "float", "Cast them to floats.")
-    if layer.built:
-        width = layer.output_dense.units
-        rule = f"be {width}, as the layer was built for"
-        checks.check(shape[-1] == width, who, "tokens.shape[-1]", rule, shape[-1])
+    check_tokens(layer, tokens)
     check_encoded(layer, given, shape[0])
     mask = given.get("narrow_mask")
     rule = "be passed to a gated block" if layer.gated else "be None without `gated`"

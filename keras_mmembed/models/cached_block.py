@@ -7,11 +7,40 @@ from typing import Any, TypeAlias
 from keras import ops
 
 from keras_mmembed.attention.cache import Cache
+from keras_mmembed.attention.cache_checks import standardize_cache
 from keras_mmembed.attention.direct import calls_directly, direct
+from keras_mmembed.common import checks
+from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Config, Tensor
 
 # of attention, and of cross-attention
 BlockCache: TypeAlias = Mapping[str, Cache]
+
+
+def standardize_cache_of(block: Any, given: Mapping[str, Any]) -> None:
+    """Raise unless the cache of a call has a pair of tensors for each attention.
+
+    Args:
+        block: The block.
+        given: The arguments of the call by name.
+    """
+    who, cache = type(block).__name__, given.get("cache")
+    index = given.get("cache_index")
+    if cache is None:
+        standardize_cache(who, None, index)
+        rule, found = "be None without `cache`", given.get("key_positions")
+        checks.check(found is None, who, "key_positions", rule, type(found).__name__)
+        return
+    parts = {"attention": block.attention, "cross": block.cross}
+    names = [name for name, part in parts.items() if part is not None]
+    fits = isinstance(cache, Mapping) and set(cache) == set(names)
+    rule = f"be a dict with the keys {names}, as make_cache returns"
+    received = sorted(map(str, cache)) if isinstance(cache, Mapping) else type(cache)
+    checks.check(fits, who, "cache", rule, received, error=TypeError)
+    for name in names:
+        standardize_cache(who, cache[name], index)
+    if given.get("key_positions") is not None:
+        as_array(who, "key_positions", given["key_positions"])
 
 
 def decode(

@@ -55,7 +55,7 @@ def prefill(
         positions = bias_positions(model, metadata)
         state["bias_positions"] = _lengthen(positions, rest, 0)
         if "positions" in shared:
-            shared["key_positions"] = positions
+            shared["key_positions"] = state["bias_positions"]
     if model.rotary is not None or model.relative_bias is not None:
         state["next"] = _next_in_sequence(model, fused)
     state["caches"] = []

@@ -1,5 +1,6 @@
 """The arguments of a model, as its configuration has them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -45,9 +46,7 @@ def block_options(model: Any) -> Config:
 
 def own_config(model: Any) -> Config:
     """Return the other arguments of a model, besides the rules of its attention."""
-    bias, rule = model.relative_bias, dict(model.rotary_rule)
-    # that of the fusion's modalities
-    rule.pop("grids", None)
+    bias = model.relative_bias
     parts = {"rotary": model.rotary}
     if isinstance(bias, keras.layers.Layer):
         parts["relative_bias"] = bias
@@ -56,8 +55,16 @@ def own_config(model: Any) -> Config:
         "activation": activations.serialize(model.activation),
         "relative_bias": plain(bias),
         **serialize_parts(**parts),
-        "rotary_rule": rule if len(rule) > 1 else rule["rule"],
+        "rotary_rule": rule_config(model.rotary_rule),
     }
+
+
+def rule_config(rotary_rule: Mapping[str, Any]) -> Any:
+    """Return a rule of positions as it was written: its name, or a dict."""
+    rule = plain(dict(rotary_rule))
+    # that of the fusion's modalities
+    rule.pop("grids", None)
+    return rule if len(rule) > 1 else rule["rule"]
 
 
 def plain(value: Any) -> Any:

@@ -117,6 +117,7 @@ class TransformerLayers(
             **options.fusion_config(self.fusion),
             **options.own_config(self),
             **self._readout_config(),
+            "final_norm": self._written_norm,
             **self.rules,
             "name": self.name,
             "trainable": self.trainable,
@@ -128,8 +129,15 @@ class TransformerLayers(
         config = deserialize_parts(config, ("rotary", "relative_bias"))
         return cls(**from_first_files(config))
 
+    @property
+    def _written_norm(self) -> Any:
+        """The argument `final_norm`, `None` where it follows from `norm_first`."""
+        return None if self.final_norm is self.norm_first else self.final_norm
+
     def __repr__(self) -> str:
         config = options.fusion_config(self.fusion)
         configs = self.fusion.modality_configs
         config["modality_configs"] = {n: config_of(configs, n)["dim"] for n in configs}
+        config["final_norm"] = self._written_norm
+        config["rotary_rule"] = options.rule_config(self.rotary_rule)
         return describe(self, **config, **self.rules)

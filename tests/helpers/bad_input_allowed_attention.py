@@ -62,6 +62,15 @@ OF_CALLS = [
 ]
 
 ATTENTION_ROWS = [
+    ("*-cache: query", LENGTHS, SIZES),
+    ("*-cache: tokens", LENGTHS, SIZES),
+    ("*-cache: tokens", f"{NUMBERS}, floats, lists", FEATURES),
+    ("*-cache: cache*", f"{NUMBERS}, floats", FEATURES),
+    ("*-cache: cache_index", "None, zero, one", RIGHT),
+    ("*-cache: key_positions", COORDINATES, RIGHT),
+    ("*-cache: key_positions", SAMPLES, SAME),
+    ("*-cache: key_positions", "rank + 1", SAME),
+    ("MultiModalTransformer-tied: tie_embeddings", "bool", RIGHT),
     ("RotaryEmbedding*: inputs", f"{NUMBERS}, floats, lists", FEATURES),
     ("RotaryEmbedding: max_wavelength", "None", DEFAULT),
     ("RotaryEmbedding: fraction", "None, one", DEFAULT),

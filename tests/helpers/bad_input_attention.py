@@ -73,6 +73,7 @@ BLOCK = {
     **OF_BLOCK,
     **LAYER,
 }
+CACHE = [floats(2, 5, 2, 4), floats(2, 5, 2, 4)]
 FUSED = {
     "mask": bools(2, 4),
     "modality_ids": np.array([[0, 0, 1, 1]] * 2, "int32"),
@@ -174,6 +175,25 @@ def attention_subjects():
                 "attention_bias": floats(2, 2, 3, 3),
                 "use_causal_mask": False,
             },
+        ),
+        Subject(
+            "MultiModalAttention-cache",
+            fixed(mm.MultiModalAttention, 2, head_dim=4),
+            {},
+            {"query": X, "cache": CACHE, "cache_index": 1},
+            symbolic=False,
+        ),
+        Subject(
+            "TransformerBlock-cache",
+            fixed(mm.TransformerBlock, 2, relative_bias="t5"),
+            {},
+            {
+                "tokens": X,
+                "key_positions": ids(2, 5),
+                "cache": {"attention": CACHE},
+                "cache_index": 1,
+            },
+            symbolic=False,
         ),
         Subject(
             "TransformerBlock-rotations",

@@ -186,6 +186,18 @@ def fusion_subjects():
             calls=False,
         ),
         Subject(
+            "MultiModalTransformer-tied",
+            functools.partial(
+                mm.MultiModalTransformer,
+                {"text": {"type": "1d", "vocabulary_size": 9}},
+                8,
+                num_heads=2,
+                pooling="tokens",
+            ),
+            {"tie_embeddings": True},
+            calls=False,
+        ),
+        Subject(
             "MultiModalTransformer-call", model, {}, {"inputs": INPUTS, **ARGUMENTS}
         ),
         Subject(

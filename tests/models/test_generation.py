@@ -1,81 +1,13 @@
 """Generation: the KV cache, sampling, and the arguments of `generate`."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
-from messages import checks, make, wrong
+from decoders import POSITIONS, decoder, prompt
 from tensors import array
 from weights import reloaded
 
 import keras_mmembed as mm
-
-VOCABULARY = 11
-TEXT = {"type": "1d", "vocabulary_size": VOCABULARY}
-LLAMA = {
-    "norm_type": "rms",
-    "mlp": "gated",
-    "activation": "silu",
-    "use_bias": False,
-    "num_key_value_heads": 2,
-    "normalization": None,
-}
-# by name, the text and the options of a model
-POSITIONS = {
-    "sinusoidal": ({}, {}),
-    "learned": ({"max_len": 30, "position": "learned"}, {"tie_embeddings": True}),
-    "start token": (
-        {"start_token": True, "count_special": True},
-        {"pooling": "tokens"},
-    ),
-    "rotary": ({"position": None}, {**LLAMA, "rotary": "llama"}),
-    "t5": ({"type": "none"}, {"relative_bias": "t5", "scale": 1.0}),
-    "alibi": ({"type": "none"}, {"relative_bias": "alibi"}),
-    "beit": (
-        {"type": "none"},
-        {"relative_bias": {"convention": "beit", "grid": (2, 3)}},
-    ),
-}
-
-
-def decoder(position="sinusoidal", image=None, **more):
-    text, options = POSITIONS[position]
-    options = {"num_outputs": VOCABULARY, **options, **more}
-    if options.get("tie_embeddings"):
-        options["num_outputs"] = None
-    configs = {"text": {**TEXT, **text}}
-    if image is not None:
-        configs = {"image": {"type": "2d", "dim": 6, **image}, **configs}
-    layers = 2 if position == "rotary" else 1
-    options = {"num_layers": layers, "num_heads": 4, "causal": True, **options}
-    options = {"pooling": "tokens", "dropout": 0.0, "seed": 1, **options}
-    return randomized(mm.MultiModalTransformer(configs, 16, **options), image)
-
-
-def prompt(image=None, batch=2, length=5):
-    rng = np.random.default_rng(0)
-    inputs = {"text": rng.integers(1, VOCABULARY, (batch, length)).astype("int32")}
-    if image is not None:
-        inputs["image"] = rng.normal(size=(batch, 2, 3, 6)).astype("float32")
-    return inputs
-
-
-def randomized(model, image):
-    call = {}
-    if image is not None and "into" in image:
-        call["placeholders"] = {"image": np.arange(9)[None].repeat(2, 0) < 6}
-        model({**prompt(image, length=9)}, **call)
-    elif model.cross_attention:
-        model(prompt(image), encoded=np.zeros((2, 3, 16), "float32"))
-    else:
-        model(prompt(image))
-    rng = np.random.default_rng(3)
-    for weight in model.weights:
-        shape = tuple(weight.shape)
-        if len(shape) > 0:
-            weight.assign(rng.normal(size=shape) * shape[0] ** -0.5)
-    return model
 
 
 def check_greedy(model, inputs, got, mask=None, **call):
@@ -212,55 +144,6 @@ def test_the_longest_answer_needs_a_table_for_it():
     with pytest.raises(ValueError, match="`max_new_tokens` must be at most 26"):
         model.generate(prompt(), 27)
     assert model.generate(prompt(), 26).shape == (2, 26)
-
-
-def generates(**changes):
-    """Return `generate` of a model with an argument of another value."""
-    return functools.partial(decoder(**changes).generate, prompt(), 4)
-
-
-DECODER = decoder()
-GENERATE = functools.partial(DECODER.generate, prompt(), 4)
-ERRORS = [
-    wrong(GENERATE, "be greater than 0", temperature=-1.0),
-    wrong(GENERATE, "be a number", temperature="hot"),
-    wrong(GENERATE, "be a number", temperature=True),
-    wrong(GENERATE, "be at least 1", temperature=1.0, top_k=0),
-    wrong(GENERATE, "lie in [0, 1]", temperature=1.0, top_p=1.5),
-    wrong(GENERATE, "lie in (0, 1]", temperature=1.0, top_p=0.0),
-    wrong(GENERATE, "be None with temperature=0", top_p=0.5),
-    wrong(GENERATE, "be None with temperature=0", top_k=3),
-    wrong(GENERATE, "be an id, or a list of at least one", stop_ids=[]),
-    wrong(GENERATE, "be below the vocabulary_size 11", "11", stop_ids=[11]),
-    wrong(GENERATE, "be an integer", "'a'", stop_ids="a"),
-    wrong(GENERATE, "be at least 9, for 5 tokens of the prompt and 4", max_length=8),
-    wrong(GENERATE, "be at least 0", temperature=1.0, seed=-1),
-    wrong(GENERATE, "be True or False", stream="yes"),
-    wrong(
-        functools.partial(DECODER.generate, prompt()), "be at least 1", max_new_tokens=0
-    ),
-    wrong(
-        functools.partial(DECODER.generate, max_new_tokens=4),
-        "have ids of 'text', such as a start token",
-        "['text']",
-        inputs={"text": np.zeros((2, 0), "int32")},
-    ),
-    make(generates(causal=False)).says("causal", "be True: a token", "False"),
-    make(generates(pooling="mean")).says("pooling", 'be "tokens"', "'mean'"),
-    make(functools.partial(decoder(num_outputs=7).generate, prompt(), 4)).says(
-        "num_outputs", "be 11, the vocabulary_size of 'text'", "7"
-    ),
-    make(generates(image={}, prefix=["text"])).says(
-        "prefix", "not hold 'text', whose tokens are generated", "['text']"
-    ),
-]
-test_errors = checks(ERRORS)
-
-
-def test_an_unknown_argument_is_told():
-    rule = "`images` must be left out: the arguments of a call are segment_ids"
-    with pytest.raises(TypeError, match=rule):
-        GENERATE(images=3)
 
 
 @pytest.mark.parametrize("position", ["learned", "beit"])
