@@ -67,7 +67,9 @@ def check_cache(
     """
     source = query if value is None else value
     check_tokens(query, source, source)
-    check_widths(layer, query, source, source)
+    if index is not None:
+        # nothing else is read but what is written
+        check_widths(layer, query, source, source)
     positions, key_positions, _, rotations = places
     check_rotations(layer.rotary, query, rotations)
     if isinstance(layer.bias, RelativePositionBias):

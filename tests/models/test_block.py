@@ -187,6 +187,27 @@ def test_a_causal_block_sees_no_later_tokens():
     np.testing.assert_allclose(whole[:, :3], part, atol=1e-5)
 
 
+@pytest.mark.parametrize("first", [1, 3])
+@pytest.mark.parametrize("name", ["llama", "t5", "decoder"])
+def test_a_cache_gives_what_the_whole_sequence_does(name, first):
+    options, block, call = made(name)
+    x, encoded = call["tokens"], call.get("encoded")
+    more = {} if encoded is None else {"encoded": encoded}
+    expected = array(block(x, use_causal_mask=True, **more))
+    cache, found, start = block.make_cache(2, 6, 7), [], 0
+    for end in (first, *range(first + 1, 6)):
+        places = {"positions": np.arange(start, end)}
+        if options.get("relative_bias"):
+            places["key_positions"] = np.arange(6)
+        tokens, cache = block(
+            x[:, start:end], cache=cache, cache_index=start, **places, **more
+        )
+        found.append(array(tokens))
+        # the other sequence is in the cache now
+        start, more = end, {}
+    np.testing.assert_allclose(np.concatenate(found, axis=1), expected, atol=1e-5)
+
+
 def test_a_gated_block_starts_with_the_narrower_mask():
     wide, narrow = np.ones((1, 5, 5), bool), np.tril(np.ones((1, 5, 5), bool))
     x, seed = tokens(), {"dropout": 0.0, "seed": 1}
