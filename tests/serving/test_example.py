@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import processes
 import pytest
+import serving_models
 import whole_models
 
 import keras_mmembed as mm
@@ -27,6 +28,7 @@ for package in ("grpc", "sklearn", "tensorflow_serving"):
 
 SERVER = whole_models.EXAMPLES / "serving" / "server.py"
 CLIENT = Path(__file__).with_name("example_client_worker.py")
+GENERATOR_CLIENT = Path(__file__).with_name("generator_client_worker.py")
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,8 @@ def vqa(tmp_path_factory):
     return folder
 
 
-def start(folder, *options):
-    command = [sys.executable, str(SERVER), str(folder / "vqa")]
+def start(folder, *options, name="vqa"):
+    command = [sys.executable, str(SERVER), str(folder / name)]
     command += ["--grpc-port=0", "--rest-port=0", *options]
     return subprocess.Popen(
         command,
@@ -63,6 +65,25 @@ def test_it_answers_as_the_model_does(vqa):
         _, stderr = server.communicate(timeout=60)
     assert server.returncode == 0
     assert "replayed 1 warmup requests" in stderr
+
+
+def test_it_answers_with_generated_tokens(tmp_path):
+    decoder, model = serving_models.generator()
+    text = np.array([[1, 1, 3, 4], [1, 1, 7, 5]], "int32")
+    image = np.random.default_rng(0).normal(size=(2, 1, 2, 6)).astype("float32")
+    request = {"text": text, "image": image, "places": text == 1}
+    mm.export_for_serving(model, tmp_path / "answers", warmup=[request])
+    files = [tmp_path / f"{name}.npz" for name in ("requests", "right")]
+    np.savez(files[0], **request)
+    answer = decoder.generate(
+        {"text": text, "image": image}, 4, placeholders={"image": text == 1}
+    )
+    np.savez(files[1], answer=answer)
+    with start(tmp_path, "--with-parent", "--seconds=200", name="answers") as server:
+        ready = json.loads(server.stdout.readline())
+        processes.run(GENERATOR_CLIENT, ready["grpc"], *files)
+        server.communicate(timeout=60)
+    assert server.returncode == 0
 
 
 def test_it_ends_by_itself(vqa):
