@@ -20,8 +20,7 @@ def build(embedding: keras.layers.Layer, shape: Shape | None, width: int) -> Non
     if isinstance(embedding, BoxEmbedding):
         embedding.build((None, None, width))
         return
-    name = modality_of_tower(embedding)
-    embedding.build(shape if name is None else {name: shape})
+    embedding.build(shape)
 
 
 def modalities_of_tower(embedding: Any) -> tuple[str, ...]:
@@ -30,17 +29,8 @@ def modalities_of_tower(embedding: Any) -> tuple[str, ...]:
     return getattr(getattr(embedding, "fusion", None), "modalities", ())
 
 
-def modality_of_tower(embedding: Any) -> str | None:
-    """Return the one modality of a tower, or `None` for another layer."""
-    return next(iter(modalities_of_tower(embedding)), None)
-
-
 def embed(embedding: keras.layers.Layer, x: Tensor, mask: Tensor = None) -> Tensor:
     """Return the features of raw inputs, or of boxes, which a mask of tokens blanks."""
-    name = modality_of_tower(embedding)
-    if name is not None:
-        features = embedding({name: x})
-        return features[name] if isinstance(features, dict) else features
     if not isinstance(embedding, BoxEmbedding):
         return embedding(x)
     if mask is not None and len(x.shape) > 2:
@@ -63,10 +53,7 @@ def features_shape(
     if isinstance(embedding, BoxEmbedding):
         shape = (*tuple(shape)[:-1], width)
     elif embedding is not None:
-        name = modality_of_tower(embedding)
-        inputs = shape if name is None else {name: shape}
-        shape = embedding.compute_output_shape(inputs)
-        shape = shape[name] if isinstance(shape, dict) else shape
+        shape = embedding.compute_output_shape(shape)
     shape = checks.known_shape(shape)
     return (shape[0], 1, shape[1]) if has_vectors and len(shape) == 2 else shape
 
