@@ -148,7 +148,7 @@ def test_all_blocks_share_a_bias_or_each_has_its_own():
 @pytest.mark.parametrize("change", ["adapted", "int8"])
 @pytest.mark.parametrize("name", ["t5", "beit"])
 def test_changes_of_sublayers_come_back_from_a_file(name, change, tmp_path):
-    model, (sample, _) = made(name, num_layers=2)
+    model, (sample, _) = made(name, num_layers=1 if change == "int8" else 2)
     if change == "int8":
         model.quantize("int8")
     else:

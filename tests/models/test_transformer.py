@@ -190,7 +190,7 @@ def test_trained_saved_and_loaded(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize")
 def test_quantised_and_saved(tmp_path):
-    model = make(num_outputs=3)
+    model = make(num_outputs=3, num_layers=1)
     exact = model.predict(inputs(), verbose=0)
     model.quantize("int8")
     expected = model.predict(inputs(), verbose=0)
