@@ -1,6 +1,6 @@
 """Generation: the tokens of an answer, one after another."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,7 @@ class Decoder:
             logits, state = step(model, ids, {**state, "caches": caches}, index)
             return pick(logits, chance), state
 
-        self.begin = compiled(model, begin)
+        self.begin: Callable[..., Any] = compiled(model, begin)
         self._proceed = compiled(model, proceed, num_owned=1)
 
     def proceed(

@@ -12,7 +12,7 @@ from keras_mmembed.published import defaults, names, settings
 from keras_mmembed.published.recipe import Recipe, over_frames, part
 from keras_mmembed.published.recipes import bert, clip, llama
 
-PAIRS = {"image": (None, None, None, 3), "text": (None, None)}
+PAIRS: dict[str, Any] = {"image": (None, None, None, 3), "text": (None, None)}
 TOWER = "fusion/image/embedding"
 GIT: Recipe = {
     "weights": {

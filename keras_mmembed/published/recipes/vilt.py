@@ -13,8 +13,8 @@ from keras_mmembed.published.recipes import bert
 from keras_mmembed.published.recipes.vit import PATCHES, PIXELS, image_of
 
 WORDS = {"text": (None, None)}
-PAIRS = {**WORDS, **PIXELS}
-REGIONS = {**WORDS, "image": (None, None, "visual_embedding_dim")}
+PAIRS: dict[str, Any] = {**WORDS, **PIXELS}
+REGIONS: dict[str, Any] = {**WORDS, "image": (None, None, "visual_embedding_dim")}
 TEXT = "embeddings.text_embeddings"
 TABLE = "embeddings.position_embeddings"
 TYPES = "embeddings.token_type_embeddings.weight"

@@ -13,7 +13,7 @@ PATCHES = "fusion/image/embedding/projection"
 PIXELS = {"image": (None, None, None, "num_channels")}
 TABLE = "embeddings.position_embeddings"
 # the class token stands at the first row of the table
-TOKENS = {
+TOKENS: dict[str, Any] = {
     "fusion/cls_embedding": (at_row(0), "embeddings.cls_token", TABLE),
     "fusion/image/position/embeddings": (rows(1), TABLE),
     **names.dense(PATCHES, "embeddings.patch_embeddings.projection"),
