@@ -28,6 +28,7 @@ from keras_mmembed.common.calls import clear_calls
 from keras_mmembed.common.describe import describe
 from keras_mmembed.common.sequences import count
 from keras_mmembed.common.types import Config, LayerArguments, Shape, Tensor
+from keras_mmembed.positions.call_arguments import standardize_start
 
 
 @keras.saving.register_keras_serializable(package="keras_mmembed")
@@ -148,7 +149,8 @@ class AttentionMask(keras.layers.Layer):
             if query is not None:
                 kwargs["query"] = standardize_query(query)
             if start_index is not None:
-                kwargs["start_index"] = start_index
+                # before Keras makes a tensor of it, which JAX cuts to 32 bits
+                kwargs["start_index"] = standardize_start(WHO, start_index)
             return super().__call__(fused, **kwargs)
 
     def __init__(
