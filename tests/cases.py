@@ -163,8 +163,9 @@ CASES = [
     fusion_case("both", normalization="both", num_registers=2, missing="token"),
     fusion_case("rms", norm_type="rms"),
     fusion_case("none", normalization=None),
-    block_case("llama", rotary="llama", qk_norm="rms", **LLAMA),
-    block_case("t5", activation="relu", cross_attention=True, **T5),
+    # post-norm, whose outputs random weights make no larger than their norm
+    block_case("llama", norm_first=False, rotary="llama", qk_norm="rms", **LLAMA),
+    block_case("t5", norm_first=False, activation="relu", cross_attention=True, **T5),
     model_case(""),
     model_case("-rotary", rotary=SECTIONS, rotary_rule="qwen2_vl", head_dim=8, **LLAMA),
     Case(
