@@ -228,7 +228,7 @@ class AttentionMask(keras.layers.Layer):
             allowed = ops.logical_and(allowed, same)
         if self.causal:
             before = keys_before(*pairs)
-            # even of no prefix: XLA on CPU computes a wrong softmax of the bare comparison
+            # even of none: XLA computes a wrong softmax of the bare comparison
             prefix = ops.expand_dims(look_up(self._prefix_table(), key_rows), 1)
             before = ops.logical_or(before, prefix)
             allowed = ops.logical_and(allowed, before)
