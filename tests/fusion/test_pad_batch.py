@@ -68,6 +68,42 @@ def test_lists_are_several_items():
     assert batch["grids"]["video"][:, :, 1].tolist() == [[2, 0, 0], [0] * 3, [2, 2, 0]]
 
 
+def test_batches_of_the_loaders_of_the_backends():
+    """A `collate_fn` of PyTorch, a generator of tf.data: each batch is that of it."""
+    samples = [{"text": np.arange(1, n + 1)} for n in (1, 2, 3, 2)]
+    expected = [mm.pad_batch(samples[:2]), mm.pad_batch(samples[2:])]
+    if keras.backend.backend() == "torch":
+        import torch
+
+        loader = torch.utils.data.DataLoader(
+            samples, batch_size=2, collate_fn=mm.pad_batch
+        )
+        found = list(loader)
+    elif keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        spec = {
+            "text": tf.TensorSpec((None, None), "int32"),
+            "lengths": tf.TensorSpec((None,), "int32"),
+        }
+        flat = [
+            {"text": one["inputs"]["text"], "lengths": one["mask"]["text"]}
+            for one in expected
+        ]
+        dataset = tf.data.Dataset.from_generator(
+            lambda: iter(flat), output_signature=spec
+        )
+        found = [
+            {"inputs": {"text": one["text"]}, "mask": {"text": one["lengths"]}}
+            for one in dataset.as_numpy_iterator()
+        ]
+    else:
+        pytest.skip("JAX has no loader of its own")
+    for got, batch in zip(found, expected, strict=True):
+        for name in ("inputs", "mask"):
+            np.testing.assert_array_equal(got[name]["text"], batch[name]["text"])
+
+
 def test_a_batch_trains_a_model():
     inputs = {
         "text": keras.Input((None,), dtype="int32", name="text"),
