@@ -233,7 +233,7 @@ LLAMA = {
     "num_key_value_heads": 1,
     "use_bias": False,
 }
-T5 = {"norm_type": "rms", "relative_bias": "t5", "scale": 0.25, "use_bias": False}
+T5 = {"norm_type": "rms", "relative_bias": "t5", "scale": 0.02, "use_bias": False}
 SECTIONS = {"convention": "qwen2_vl", "sections": (2, 1, 1)}
 
 SOUND = {"num_mel_bins": 12, "frame_length": 40, "frame_stride": 16}
