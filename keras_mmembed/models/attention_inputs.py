@@ -95,15 +95,14 @@ def attention_inputs(model: Any, fused: Mapping[str, Tensor]) -> Config:
         fused: The outputs of its fusion.
     """
     arguments: Config = {}
-    metadata = {name: fused[name] for name in fused if name != "embeddings"}
     if model.rotary is not None:
         modalities, rule = model.fusion.modalities, model.rotary_rule
-        positions = rotary_positions(metadata, modalities=modalities, **rule)
+        positions = rotary_positions(fused, modalities=modalities, **rule)
         arguments["rotations"] = model.rotary.rotations(positions)
     bias = model.relative_bias
     if bias is None:
         return arguments
-    positions = bias_positions(model, metadata)
+    positions = bias_positions(model, fused)
     if isinstance(bias, RelativePositionBias):
         return {**arguments, "attention_bias": bias(positions)}
     return {**arguments, "positions": positions}
@@ -116,13 +115,13 @@ def bias_axes(model: Any) -> int:
     return (bias if is_shared else model.blocks[0].relative_bias).num_axes
 
 
-def bias_positions(model: Any, metadata: Mapping[str, Tensor]) -> Tensor:
+def bias_positions(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
     """Return the positions of all tokens for the relative bias of a model."""
     rule = BIAS_RULES[bias_axes(model)]
     if rule == "sequence":
-        return rotary_positions(metadata)
+        return rotary_positions(fused)
     named = {
         "modalities": model.fusion.modalities,
         "grids": grid_modalities(model.fusion),
     }
-    return rotary_positions(metadata, rule, **named)
+    return rotary_positions(fused, rule, **named)

@@ -15,7 +15,7 @@ from keras_mmembed.models.attention_inputs import (
     bias_positions,
 )
 from keras_mmembed.models.cached_block import decode
-from keras_mmembed.models.logits import token_logits
+from keras_mmembed.models.logits import last_modality, token_logits
 from keras_mmembed.models.masks import attention_masks
 
 # what a step hands to the next, a structure of tensors
@@ -51,8 +51,7 @@ def prefill(
     if encoded_mask is not None:
         state["encoded_mask"] = ops.cast(encoded_mask, "bool")
     if model.relative_bias is not None:
-        metadata = {name: fused[name] for name in fused if name != "embeddings"}
-        positions = bias_positions(model, metadata)
+        positions = bias_positions(model, fused)
         state["bias_positions"] = _lengthen(positions, rest, 0)
         if "positions" in shared:
             shared["key_positions"] = state["bias_positions"]
@@ -80,7 +79,7 @@ def step(
         state: What `prefill` returned, or the step before.
         index: The slot of the tokens in the cache: an integer, or a scalar tensor.
     """
-    state, name = dict(state), model.growing
+    state, name = dict(state), last_modality(model.fusion)
     inputs, known = {name: ops.expand_dims(ids, 1)}, {}
     if model.fusion.branch(name).config["type"] != "none":
         known["start_index"] = {name: state["start"]}
@@ -140,7 +139,7 @@ def _on_all_axes(positions: Tensor, axes: int) -> Tensor:
 
 def _next_of_modality(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
     """Return the position of the next token in its own modality, `(batch,)`, int32."""
-    fusion, growing = model.fusion, model.growing
+    fusion, growing = model.fusion, last_modality(model.fusion)
     valid, ids = fused["mask"], fused["modality_ids"]
     index = count(ids, axis=1)
     own = ops.logical_and(valid, ops.equal(ids, fusion.modalities.index(growing)))
@@ -160,16 +159,15 @@ def _next_of_modality(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
 
 def _next_in_sequence(model: Any, fused: Mapping[str, Tensor]) -> Tensor:
     """Return the next running position id, `(batch,)`."""
-    metadata = {name: fused[name] for name in fused if name != "embeddings"}
     rule: Config = {"rule": "sequence"} if model.rotary is None else model.rotary_rule
     options = {"modalities": model.fusion.modalities, **rule}
-    return rotary_positions(metadata, **options, return_next=True)[1]
+    return rotary_positions(fused, **options, return_next=True)[1]
 
 
 def _lengthen(x: Tensor, rest: Any, value: Any) -> Tensor:
     """Return `(batch, length, ...)` with more entries behind, all of one value."""
     paddings = [(0, 0), (0, rest), *[(0, 0)] * (len(x.shape) - 2)]
-    if x.dtype == "bool" or "bool" in str(x.dtype):
+    if "bool" in str(x.dtype):
         return ops.cast(ops.pad(ops.cast(x, "int32"), paddings), "bool")
     return ops.pad(x, paddings, constant_values=value)
 

@@ -9,7 +9,6 @@ import numpy as np
 from keras import ops
 
 from keras_mmembed.common import checks
-from keras_mmembed.common.call_arguments import as_array
 from keras_mmembed.common.types import Tensor
 from keras_mmembed.fusion.standardize import SIZES, standardize
 from keras_mmembed.models.compiled import compiled
@@ -24,6 +23,7 @@ from keras_mmembed.models.generation_checks import (
     growing_modality,
     padding_of,
 )
+from keras_mmembed.models.model_call import standardize_encoded
 from keras_mmembed.models.sampling import choose
 
 
@@ -146,9 +146,7 @@ def standardize_prompt(
     inputs = model.inputs_by_name(inputs)
     (inputs,), given = standardize(model.fusion.modalities, (inputs,), given)
     inputs = {name: x for name, x in inputs.items() if x is not None}
-    for name in ("encoded", "encoded_mask"):
-        if name in given:
-            given[name] = as_array(GENERATE, name, given[name])
+    _, given = standardize_encoded(GENERATE, (), given)
     if not model.built:
         shape = {"encoded_shape": given["encoded"].shape} if "encoded" in given else {}
         model.build({name: x.shape for name, x in inputs.items()}, **shape)

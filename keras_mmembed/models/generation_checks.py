@@ -10,10 +10,11 @@ from keras_mmembed.common import checks
 from keras_mmembed.common.sequences import as_mask
 from keras_mmembed.fusion.standardize import NAMES
 from keras_mmembed.models.logits import last_modality
+from keras_mmembed.models.model_call import ENCODED
 
 GENERATE = "MultiModalTransformer"
 # of a call, those that a prompt may have
-CALL_ARGUMENTS = (*NAMES[1:], "encoded", "encoded_mask")
+CALL_ARGUMENTS = (*NAMES[1:], *ENCODED)
 
 
 def growing_modality(model: Any) -> str:

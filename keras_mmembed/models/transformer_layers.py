@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from keras_mmembed.attention.mask import AttentionMask
-from keras_mmembed.attention.parts import deserialize_parts
+from keras_mmembed.attention.parts import build_parts, deserialize_parts
 from keras_mmembed.attention.relative_bias import RelativePositionBias
 from keras_mmembed.attention.rotary import RotaryEmbedding
 from keras_mmembed.common.describe import describe
@@ -21,7 +21,6 @@ from keras_mmembed.models.bare_inputs import TakesBareInputs
 from keras_mmembed.models.block import TransformerBlock
 from keras_mmembed.models.block_options import BlockOptions
 from keras_mmembed.models.blocks import make_blocks
-from keras_mmembed.models.generation_checks import growing_modality
 from keras_mmembed.models.masks import make_masks
 from keras_mmembed.models.model_call import ModelCall, standardize_encoded
 from keras_mmembed.models.readout import ReadsOut
@@ -87,20 +86,12 @@ class TransformerLayers(
         for block in self.blocks:
             if not block.built:
                 block.build(tokens_shape, encoded_shape)
-        bias = self._shared_bias
-        if bias is not None and not bias.built:
-            axes = () if bias.num_axes == 1 else (bias.num_axes,)
-            bias.build((None, None, *axes))
+        build_parts(None, self._shared_bias, tokens_shape)
         self._build_readout(self.fusion.unified_dim)
         for mask in (self.attention_mask, self.narrow_mask):
             if mask is not None and not mask.built:
                 mask.build(dict.fromkeys(("mask", "modality_ids"), tokens_shape[:2]))
         self.built = True
-
-    @property
-    def growing(self) -> str:
-        """Name of the modality whose tokens the model generates."""
-        return growing_modality(self)
 
     @property
     def _shared_bias(self) -> RelativePositionBias | None:
